@@ -1,0 +1,91 @@
+"""Where everything lives on the droplet.
+
+One place for the paths that states, engine and checks share. Every path hangs from ``root`` so that tests can
+put a whole droplet's files into a temporary directory.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The droplet's file layout below ``root`` (``/`` in production)."""
+
+    root: Path = Path("/")
+
+    @property
+    def etc(self) -> Path:
+        return self.root / "etc/marketplace"
+
+    @property
+    def settings(self) -> Path:
+        """The effective settings, written by state.apply and read by everything that runs without pillar."""
+        return self.etc / "settings.json"
+
+    @property
+    def environment(self) -> Path:
+        """The environment this droplet was first converged as."""
+        return self.etc / "environment"
+
+    @property
+    def secrets(self) -> Path:
+        """The secret store: one 0600 file a secret."""
+        return self.etc / "secrets"
+
+    @property
+    def delivered(self) -> Path:
+        """Per consumer, the secrets it may read, owned by its uid; containers mount these directories."""
+        return self.etc / "delivered"
+
+    @property
+    def docker_config(self) -> Path:
+        """DOCKER_CONFIG directory with the private registry's credentials."""
+        return self.etc / "docker"
+
+    @property
+    def data_compose(self) -> Path:
+        return self.etc / "data/compose.yaml"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "var/lib/marketplace"
+
+    @property
+    def releases(self) -> Path:
+        return self.state / "releases"
+
+    @property
+    def ledger(self) -> Path:
+        return self.state / "ledger"
+
+    @property
+    def journal(self) -> Path:
+        return self.state / "journal"
+
+    @property
+    def spool(self) -> Path:
+        return self.state / "spool"
+
+    @property
+    def live_map(self) -> Path:
+        """Decides which colour is live; HAProxy reads it at start, the engine writes it before it switches."""
+        return self.state / "live.map"
+
+    @property
+    def lock(self) -> Path:
+        return self.state / "lock"
+
+    @property
+    def pending(self) -> Path:
+        """What state.apply found to need a restart it was not allowed to do."""
+        return self.state / "pending.json"
+
+    @property
+    def webhook(self) -> Path:
+        """What was last registered at the Bot API (digests only)."""
+        return self.state / "webhook.json"
+
+    @property
+    def admin_socket(self) -> Path:
+        return self.root / "run/haproxy/admin.sock"
