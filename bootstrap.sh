@@ -1,0 +1,88 @@
+#!/bin/sh
+# Turns a bare Debian 13 host into a converged droplet. Running it again is harmless.
+#
+#   ./bootstrap.sh MINION_ID [--no-apply]
+#
+# MINION_ID is the environment (a directory of pillar/), optionally with a suffix: production, staging-2.
+# --no-apply installs Salt and its configuration and stops there: `salt-call state.apply test=True` then shows the plan.
+set -eu
+
+say() { printf '==> %s\n' "$*" >&2; }
+die() {
+    printf 'bootstrap: %s\n' "$*" >&2
+    exit 1
+}
+
+usage="usage: ./bootstrap.sh MINION_ID [--no-apply], for example ./bootstrap.sh production"
+id=
+apply=yes
+for argument in "$@"; do
+    case $argument in
+        -h | --help)
+            sed -n '2,7s/^# \{0,1\}//p' "$0"
+            exit 0
+            ;;
+        --no-apply) apply=no ;;
+        -*) die "unknown option $argument. $usage" ;;
+        *)
+            [ -z "$id" ] || die "more than one minion id: $id and $argument. $usage"
+            id=$argument
+            ;;
+    esac
+done
+[ -n "$id" ] || die "no minion id. $usage"
+
+tree=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
+environment=${id%%-*}
+environments=$(find "$tree/pillar" -mindepth 1 -maxdepth 1 -type d ! -name base ! -name local -exec basename {} \; | sort | tr '\n' ' ')
+case " $environments" in
+    *" $environment "*) ;;
+    *) die "unknown environment '$environment' (from minion id '$id'). Expected one of: ${environments}. A new one is a directory: pillar/$environment/init.sls" ;;
+esac
+case $id in *[!a-z0-9-]*) die "minion id '$id' may hold lower-case letters, digits and dashes only" ;; esac
+
+[ "$(id -u)" = 0 ] || die "must run as root, for example: sudo ./bootstrap.sh $id"
+# shellcheck disable=SC1091
+. /etc/os-release
+[ "${ID:-}" = debian ] && [ "${VERSION_ID:-}" = 13 ] ||
+    die "this is ${PRETTY_NAME:-an unknown system}; the tree is made for Debian 13. Create the droplet from the debian-13-x64 image"
+[ "$tree" = /srv/deploy ] ||
+    die "the tree lives in /srv/deploy on a droplet, this checkout is $tree. Do: git clone $tree /srv/deploy && /srv/deploy/bootstrap.sh $id"
+
+# A droplet keeps its identity: another environment's settings on this one's data would be a disaster.
+for stamp in /etc/salt/minion_id /etc/marketplace/environment; do
+    [ -s "$stamp" ] || continue
+    known=$(cat "$stamp")
+    case $stamp in
+        */environment) wanted=$environment ;;
+        *) wanted=$id ;;
+    esac
+    [ "$known" = "$wanted" ] || die "this host is '$known' ($stamp), not '$wanted'. Run ./bootstrap.sh with its own id, or use a fresh droplet"
+done
+
+missing=
+for package in python3-venv ca-certificates; do
+    dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2> /dev/null | grep -q '^ii' || missing="$missing $package"
+done
+if [ -n "$missing" ]; then
+    say "Installing$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    # shellcheck disable=SC2086
+    { apt-get update -qq && apt-get install -qq -y --no-install-recommends $missing > /dev/null; } ||
+        die "apt could not install$missing. Check the network and /etc/apt/sources.list*, then run ./bootstrap.sh $id again"
+fi
+
+say "Installing Salt into /opt/salt"
+"$tree/formulas/minion/files/install-salt" "$tree/formulas/minion/files/requirements.txt" ||
+    die "Salt could not be installed. Check that pip reaches its package index, then run ./bootstrap.sh $id again"
+
+mkdir -p /etc/salt/minion.d
+cmp -s "$tree/minion.conf" /etc/salt/minion.d/marketplace.conf || cp "$tree/minion.conf" /etc/salt/minion.d/marketplace.conf
+[ -s /etc/salt/minion_id ] || printf '%s' "$id" > /etc/salt/minion_id
+
+if [ "$apply" = no ]; then
+    say "Salt is ready. Next: salt-call state.apply test=True, then salt-call state.apply"
+    exit 0
+fi
+say "Converging $id (salt-call state.apply)"
+exec /usr/local/bin/salt-call --retcode-passthrough state.apply
