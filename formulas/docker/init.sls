@@ -1,0 +1,43 @@
+{% from "docker/map.jinja" import docker with context %}
+
+# Before the package: its first start must already wait for the mounts.
+Ensure the engine waits for its mounts:
+  file.managed:
+    - name: /etc/systemd/system/docker.service.d/mounts.conf
+    - makedirs: True
+    - contents:
+      - "[Unit]"
+      - "RequiresMountsFor=/var/lib/docker {{ docker.mounts | join(' ') }}"
+
+Ensure the engine is installed:
+  pkg.installed:
+    - pkgs: {{ docker.packages | json }}
+    - install_recommends: False
+
+Ensure the engine is configured:
+  file.serialize:
+    - name: /etc/docker/daemon.json
+    - dataset: {{ docker.daemon | json }}
+    - serializer: json
+    - makedirs: True
+    - check_cmd: /usr/sbin/dockerd --validate --config-file
+    - require:
+      - pkg: Ensure the engine is installed
+
+Ensure the engine is running:
+  service.running:
+    - name: docker
+    - enable: True
+    - require:
+      - file: Ensure the engine is configured
+
+# Live-restore keeps every container running meanwhile.
+Ensure the engine uses its configuration:
+  systemd_unit.current:
+    - name: docker.service
+    - files: [/etc/docker/daemon.json]
+    - require:
+      - service: Ensure the engine is running
+    - watch:
+      - file: Ensure the engine waits for its mounts
+      - file: Ensure the engine is configured

@@ -1,0 +1,41 @@
+{% from "firewall/map.jinja" import firewall with context %}
+
+Ensure the packet filter is installed:
+  pkg.installed:
+    - pkgs: [nftables]
+    - install_recommends: False
+
+Ensure the firewall's rules are written:
+  file.managed:
+    - name: /etc/firewall.nft
+    - source: salt://firewall/files/firewall.nft.jinja
+    - template: jinja
+    - mode: "0640"
+    - check_cmd: /usr/sbin/nft -c -f
+    - context:
+        firewall: {{ firewall | json }}
+    - require:
+      - pkg: Ensure the packet filter is installed
+
+# Debian's own unit flushes every table when it stops, the engine's too: it must never run.
+Ensure the packet filter's own unit is out of the way:
+  service.masked:
+    - name: nftables
+
+Ensure the firewall has a unit:
+  file.managed:
+    - name: /etc/systemd/system/firewall.service
+    - source: salt://firewall/files/firewall.service
+
+Ensure the firewall is up before the network at boot:
+  service.enabled:
+    - name: firewall
+    - require:
+      - file: Ensure the firewall has a unit
+
+Ensure the firewall is in force:
+  nft_table.loaded:
+    - name: {{ firewall.table }}
+    - file: /etc/firewall.nft
+    - watch:
+      - file: Ensure the firewall's rules are written

@@ -1,0 +1,30 @@
+{% from "haproxy/map.jinja" import haproxy with context %}
+
+Ensure the proxy is installed:
+  pkg.installed:
+    - pkgs: [haproxy]
+    - install_recommends: False
+
+Ensure certificates have a private directory:
+  file.directory:
+    - name: /etc/haproxy/certs
+    - mode: "0700"
+    - makedirs: True
+    - require:
+      - pkg: Ensure the proxy is installed
+
+# The proxy runs in a chroot: the journal's socket has to be in it.
+Ensure the proxy's chroot has a place for logging:
+  file.directory:
+    - name: /var/lib/haproxy/dev
+    - require:
+      - pkg: Ensure the proxy is installed
+
+Ensure the proxy's unit is tuned:
+  file.managed:
+    - name: /etc/systemd/system/haproxy.service.d/proxy.conf
+    - source: salt://haproxy/files/proxy.conf.jinja
+    - template: jinja
+    - makedirs: True
+    - context:
+        open_files: {{ haproxy.open_files }}
