@@ -1,0 +1,45 @@
+"""The health of the droplet and its services."""
+
+from marketplace_docker import DockerError
+from marketplace_health import report
+from marketplace_paths import Paths
+from marketplace_world import World
+
+__virtualname__ = "health"
+
+PATHS = Paths()
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def check(brief=False):
+    """The Health Status: overall and per service, when, and why in words.
+
+    brief
+        Only the overall status and each service's.
+
+    ``healthy``: all well. ``degraded``: updates are accepted, something is impaired. ``unhealthy``: updates are not
+    accepted; exit code 1.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call health.check
+        salt-call health.check brief=True
+    """
+    try:
+        found = report(World.of(PATHS))
+    except DockerError as error:
+        __context__["retcode"] = 1
+        return {"status": "unhealthy", "services": {}, "reason": str(error)}
+    if found["status"] == "unhealthy":
+        __context__["retcode"] = 1
+    if brief:
+        return {
+            "status": found["status"],
+            "services": {name: service["status"] for name, service in found["services"].items()},
+        }
+    return found

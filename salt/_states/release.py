@@ -1,0 +1,109 @@
+"""The backend is released, and what was released runs.
+
+The engine on the droplet does the work, by its own ``salt-call``, whichever transport this state came by: under
+salt-ssh the code here is gone in a minute, and a release has to outlive that.
+"""
+
+import json
+from pathlib import Path
+
+from marketplace_durable import read_json
+from marketplace_ledger import Ledger, LedgerError
+from marketplace_paths import Paths
+from marketplace_settings import release_settings
+
+__virtualname__ = "release"
+
+PATHS = Paths()
+SALT_CALL = "/usr/local/bin/salt-call"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def live(name):
+    """A release of ``backend:version`` is live on a droplet that has none; with ``backend:follow_pillar``, on any.
+
+    name
+        A sentence; what to release comes from the settings.
+
+    A live release is never changed otherwise: changed backend settings, or another version in pillar, show in the
+    comment and in deploy.status until somebody runs deploy.release. What was released and does not run is started.
+    """
+    ret = {"name": name, "result": True, "changes": {}, "comment": ""}
+    settings = __pillar__["settings"]
+    backend = settings["backend"]
+    try:
+        record = Ledger(PATHS.ledger).live()
+    except LedgerError as error:
+        return ret | {"result": False, "comment": str(error)}
+    if record is None:
+        return _release(ret, None, backend["version"])
+    behind = []
+    if record.version != backend["version"]:
+        behind.append(f"pillar names version {backend['version']}")
+    if record.settings_digest != release_settings(settings)["digest"]:
+        behind.append("backend settings have changed")
+    if behind and backend["follow_pillar"]:
+        return _release(ret, record.version, backend["version"])
+    ret["comment"] = f"Version {record.version} is live."
+    if behind:
+        ret["comment"] += f" Pending: {' and '.join(behind)}; deploy.release ships that."
+    return _running(ret, record.colour)
+
+
+def _release(ret, old, new):
+    changes = {"release": {"old": old, "new": new}}
+    if __opts__["test"]:
+        return ret | {"result": None, "changes": changes, "comment": f"Version {new} would be released."}
+    record, failure = _engine("deploy.release", json.dumps(new))  # quoted: 1.10 is no number
+    if failure or record.get("outcome") not in ("live", "unchanged"):
+        return ret | {"result": False, "comment": failure or f"{record['outcome']}: {record['reason']}"}
+    if record["outcome"] == "unchanged":
+        return ret | {"comment": record["reason"]}
+    return ret | {
+        "changes": changes,
+        "comment": f"Version {new} is live (release {record['release']}, {record['seconds']:.1f} s).",
+    }
+
+
+def _running(ret, colour):
+    """Start a live backend that does not run: a look at Docker, and the engine only where there is something to do."""
+    name = f"backend-{colour}"
+    inspect = ["docker", "container", "inspect", "--format", "{{.State.Status}}", name]
+    found = __salt__["cmd.run_all"](inspect, python_shell=False, ignore_retcode=True)
+    status = found["stdout"].strip() if found["retcode"] == 0 else "missing"
+    unfinished = read_json(Path(PATHS.journal / "current.json"))
+    if unfinished is None and status in ("running", "restarting", "paused"):
+        return ret
+    if unfinished is None:
+        what = {"backend": {"old": f"{name} {status}", "new": f"{name} running"}}
+    else:
+        what = {"release": {"old": f"{unfinished['release']} interrupted", "new": "finished or undone"}}
+    if __opts__["test"]:
+        return ret | {
+            "result": None,
+            "changes": what,
+            "comment": f"{ret['comment']} deploy.resume would run.",
+        }
+    resumed, failure = _engine("deploy.resume")
+    if failure or resumed.get("outcome") == "refused":
+        return ret | {"result": False, "comment": failure or resumed["reason"]}
+    return ret | {"changes": what, "comment": f"{ret['comment']} {resumed.get('resumed') or 'Started.'}"}
+
+
+def _engine(function, *arguments):
+    """Call the droplet's own engine: ``(its answer, "")`` or ``({}, why there is none)``."""
+    argv = [SALT_CALL, "--local", "--out=json", "--retcode-passthrough", function, *arguments]
+    called = __salt__["cmd.run_all"](
+        argv, python_shell=False, ignore_retcode=True, env={"PYTHONWARNINGS": "ignore"}
+    )
+    try:
+        return json.loads(called["stdout"])["local"], ""
+    except (ValueError, KeyError, TypeError):
+        said = (called["stderr"].strip() or called["stdout"].strip() or "nothing").splitlines()
+        return (
+            {},
+            f"{function} gave no answer (exit code {called['retcode']}); it said: {' / '.join(said[-5:])}",
+        )

@@ -1,0 +1,73 @@
+"""The bot's webhook is registered at the Bot API, with our secret."""
+
+from pathlib import Path
+
+from marketplace_durable import read_json, to_json, write_atomic
+from marketplace_paths import Paths
+from marketplace_telegram import BotApi, TelegramError, Webhook
+
+__virtualname__ = "webhook"
+
+PATHS = Paths()
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def registered(name, certificate=""):
+    """The webhook that the Bot API knows is this droplet's edge, with the secret from the store.
+
+    name
+        A sentence; address, allowed updates and connections come from the settings.
+    certificate
+        File with the edge's certificate (PEM), for an edge that no public authority vouches for: Telegram then trusts
+        exactly that. "" otherwise.
+
+    Compares with getWebhookInfo and does nothing when that is right. Pending updates are never dropped.
+    """
+    ret = {"name": name, "result": True, "changes": {}, "comment": ""}
+    settings = __pillar__["settings"]
+    edge, telegram = settings["edge"], settings["telegram"]
+    url = f"https://{edge['domains'][0]}{edge['webhook_path']}"
+    try:
+        token = (PATHS.secrets / "telegram_token").read_text().strip()
+        wanted = Webhook(
+            url=url,
+            secret=(PATHS.secrets / "webhook_secret").read_text().strip(),
+            allowed_updates=tuple(telegram["allowed_updates"]),
+            max_connections=telegram["max_connections"],
+            certificate=Path(certificate).read_text() if certificate else "",
+        )
+    except FileNotFoundError as error:
+        if __opts__["test"]:
+            return ret | {
+                "result": None,
+                "changes": {"webhook": {"old": "unknown", "new": url}},
+                "comment": f"{error.filename} is not there yet; the webhook would be registered.",
+            }
+        return ret | {"result": False, "comment": f"{error.filename} is missing; run state.apply as a whole"}
+    bot = BotApi(telegram["api_url"], token)
+    try:
+        changes = wanted.differences(bot.webhook_info(), (read_json(PATHS.webhook) or {}).get("fingerprint"))
+        if not changes:
+            return ret | {"comment": f"The webhook is {url}."}
+        if __opts__["test"]:
+            return ret | {
+                "result": None,
+                "changes": changes,
+                "comment": f"The webhook would be set to {url}.",
+            }
+        bot.set_webhook(wanted)
+        # Written only now: a registration that failed is tried again by the next run.
+        write_atomic(PATHS.webhook, to_json({"fingerprint": wanted.fingerprint()}), mode=0o600)
+        left = wanted.differences(bot.webhook_info(), wanted.fingerprint())
+    except TelegramError as error:
+        return ret | {"result": False, "comment": str(error)}
+    if left:
+        return ret | {
+            "result": False,
+            "changes": changes,
+            "comment": f"The Bot API did not take: {', '.join(left)}",
+        }
+    return ret | {"changes": changes, "comment": f"The webhook is {url}."}

@@ -1,0 +1,171 @@
+"""Docker, by its command line: what the engine asks of containers and images, and nothing else."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class DockerError(Exception):
+    """A docker command failed; the message is docker's own, shortened to what matters."""
+
+
+@dataclass(frozen=True)
+class ContainerState:
+    """What matters of a container's state; ``status`` is docker's (running, exited, restarting, ...)."""
+
+    name: str
+    status: str
+    health: str
+    exit_code: int
+    restarts: int
+    oom_killed: bool
+    started: str
+    image: str
+    labels: Mapping[str, str]
+
+    @property
+    def running(self) -> bool:
+        return self.status == "running"
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What matters of an image: its digest references, labels, and whether it checks its own health."""
+
+    id: str
+    repo_digests: Sequence[str]
+    labels: Mapping[str, str]
+    has_healthcheck: bool
+
+
+class Docker:
+    """Runs ``docker`` with the deployment's own registry credentials.
+
+    Args:
+        config: DOCKER_CONFIG directory; Docker's default serves while it does not exist.
+    """
+
+    def __init__(self, config: Path) -> None:
+        self.config = config
+
+    def run(
+        self, *arguments: str, timeout: float = 120, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one docker command.
+
+        Args:
+            arguments: argv behind ``docker``.
+            timeout: deadline in seconds; the command is killed behind it.
+            check: raise when it exits non-zero.
+
+        Raises:
+            DockerError: it failed, took too long, or docker is not installed.
+        """
+        environment = dict(os.environ)
+        if self.config.is_dir():
+            environment["DOCKER_CONFIG"] = str(self.config)
+        try:
+            result = subprocess.run(
+                ["docker", *arguments],
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise DockerError("docker is not installed; run state.apply first") from error
+        except subprocess.TimeoutExpired as error:
+            raise DockerError(f"docker {arguments[0]} took longer than {timeout:.0f} s") from error
+        if check and result.returncode != 0:
+            message = (result.stderr.strip() or result.stdout.strip() or "no output").splitlines()
+            raise DockerError(f"docker {arguments[0]} failed: " + " / ".join(message[-3:]))
+        return result
+
+    def pull(self, reference: str, timeout: float = 900) -> None:
+        """Fetch an image; DockerError when it does not exist, the registry is out of reach or the disk is full."""
+        self.run("pull", "--quiet", reference, timeout=timeout)
+
+    def image(self, reference: str) -> ImageFacts | None:
+        """Facts of a local image; None when it is not here."""
+        result = self.run("image", "inspect", reference, check=False)
+        if result.returncode != 0:
+            return None
+        document = json.loads(result.stdout)[0]
+        config = document.get("Config") or {}
+        return ImageFacts(
+            id=document["Id"],
+            repo_digests=tuple(document.get("RepoDigests") or ()),
+            labels=config.get("Labels") or {},
+            has_healthcheck=bool((config.get("Healthcheck") or {}).get("Test")),
+        )
+
+    def tag(self, reference: str, name: str) -> None:
+        """Give a local image one more name."""
+        self.run("tag", reference, name)
+
+    def containers(self, *names: str) -> dict[str, ContainerState]:
+        """States of those of ``names`` that exist."""
+        if not names:
+            return {}
+        result = self.run("container", "inspect", *names, check=False)
+        try:
+            documents = json.loads(result.stdout or "[]")
+        except ValueError:
+            documents = []
+        if not documents and "Cannot connect" in result.stderr:
+            raise DockerError(result.stderr.strip())
+        states = [_container_state(document) for document in documents]
+        return {state.name: state for state in states}
+
+    def start_project(self, file: Path, service: str, timeout: float = 120) -> None:
+        """Create and start one service of a compose file anew, whatever ran under its name before."""
+        self.run(
+            "compose", "--file", str(file), "up", "--detach", "--no-deps", "--force-recreate", "--no-build",
+            "--pull", "never", service, timeout=timeout,
+        )  # fmt: skip
+
+    def start(self, *names: str) -> None:
+        """Start stopped containers."""
+        self.run("start", *names)
+
+    def stop(self, *names: str, grace: int) -> None:
+        """Stop containers gracefully: SIGTERM, and SIGKILL behind ``grace`` seconds. Missing ones are well stopped."""
+        present = list(self.containers(*names))
+        if present:
+            self.run("stop", f"--time={grace}", *present, timeout=grace + 60)
+
+    def remove(self, *names: str) -> None:
+        """Remove containers, running or not; missing ones are fine. Volumes are never touched."""
+        present = list(self.containers(*names))
+        if present:
+            self.run("rm", "--force", *present)
+
+    def logs(self, name: str, lines: int) -> str:
+        """The last lines that a container wrote, both streams."""
+        result = self.run("logs", f"--tail={lines}", name, check=False)
+        return (result.stdout + result.stderr).strip()
+
+    def run_once(self, arguments: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
+        """A one-off container (``docker run``); the result is returned whatever its exit code."""
+        return self.run("run", *arguments, timeout=timeout, check=False)
+
+
+def _container_state(document: Mapping[str, Any]) -> ContainerState:
+    state, config = document["State"], document["Config"]
+    return ContainerState(
+        name=document["Name"].lstrip("/"),
+        status=state["Status"],
+        health=(state.get("Health") or {}).get("Status", "none"),
+        exit_code=state["ExitCode"],
+        restarts=document["RestartCount"],
+        oom_killed=state["OOMKilled"],
+        started=state["StartedAt"],
+        image=config["Image"],
+        labels=config.get("Labels") or {},
+    )

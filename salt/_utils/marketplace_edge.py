@@ -1,0 +1,122 @@
+"""The edge: which colour is live (a file decides), and HAProxy's admin socket that is told."""
+
+import csv
+import http.client
+import io
+import json
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+from marketplace_durable import make_directory, write_atomic
+
+VERIFY_PORT = 8443
+
+
+class EdgeError(Exception):
+    """HAProxy cannot be asked or told; the message says what to look at."""
+
+
+class Edge:
+    """The live map and HAProxy's runtime.
+
+    Args:
+        live_map: the file that decides who is live.
+        admin_socket: HAProxy's socket, level admin.
+    """
+
+    def __init__(self, live_map: Path, admin_socket: Path) -> None:
+        self.live_map = live_map
+        self.admin_socket = admin_socket
+
+    def live(self) -> str | None:
+        """The live colour by the file; None while nothing was ever live."""
+        try:
+            words = self.live_map.read_text().split()
+        except FileNotFoundError:
+            return None
+        colour = words[1] if len(words) == 2 and words[0] == "live" else "none"
+        return None if colour == "none" else colour
+
+    def switch(self, colour: str | None) -> None:
+        """Make ``colour`` live: durably in the file first, since HAProxy forgets its runtime map when it restarts.
+
+        Raises:
+            EdgeError: the file is written, but HAProxy could not be told.
+        """
+        make_directory(self.live_map.parent)
+        write_atomic(self.live_map, f"live {colour or 'none'}\n")
+        self.synchronise()
+
+    def synchronise(self) -> None:
+        """Bring HAProxy's runtime map to what the file says."""
+        colour = self.live() or "none"
+        if self.runtime_live() == colour:
+            return
+        answer = self.command(f"set map {self.live_map} live {colour}")
+        if answer.strip():
+            raise EdgeError(f"HAProxy did not take the live colour: {answer.strip()}")
+
+    def runtime_live(self) -> str:
+        """The live colour as HAProxy has it at this moment (``none`` where nothing is live)."""
+        for line in self.command(f"show map {self.live_map}").splitlines():
+            words = line.split()
+            if len(words) == 3 and words[1] == "live":
+                return words[2]
+        raise EdgeError(f"HAProxy knows no map {self.live_map}; run state.apply")
+
+    def sessions(self, colour: str) -> int:
+        """Requests that HAProxy has open towards a colour's backend."""
+        rows = self.statistics()
+        return int(rows.get((f"be_{colour}", "BACKEND"), {}).get("scur") or 0)
+
+    def statistics(self) -> dict[tuple[str, str], dict[str, str]]:
+        """HAProxy's ``show stat``, by proxy and server name."""
+        text = self.command("show stat").lstrip("# ")
+        return {(row["pxname"], row["svname"]): row for row in csv.DictReader(io.StringIO(text))}
+
+    def command(self, command: str) -> str:
+        """One command on the admin socket.
+
+        Raises:
+            EdgeError: nobody answers there.
+        """
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(5)
+                connection.connect(str(self.admin_socket))
+                connection.sendall(command.encode() + b"\n")
+                return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+        except OSError as error:
+            raise EdgeError(
+                f"HAProxy does not answer on {self.admin_socket} ({error}); see: systemctl status haproxy"
+            ) from error
+
+
+def get_json(host: str, port: int, path: str, timeout: float, tls: bool = False) -> tuple[int, Any]:
+    """GET a JSON document: ``(status, document)``; the document is None where the body is no JSON.
+
+    Raises:
+        OSError, http.client.HTTPException: nobody answers, or not in HTTP.
+    """
+    if tls:
+        # The loopback listener serves the public name's certificate, which cannot match 127.0.0.1.
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            host, port, timeout=timeout, context=context
+        )
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        response = connection.getresponse()
+        body = response.read(1 << 20)
+    finally:
+        connection.close()
+    try:
+        return response.status, json.loads(body)
+    except ValueError:
+        return response.status, None

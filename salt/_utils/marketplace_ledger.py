@@ -1,0 +1,84 @@
+"""The ledger: one JSON file a release, each vouching for the one before by its digest. Never pruned."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from marketplace_durable import make_directory, read_json, to_json, write_atomic
+from marketplace_records import ReleaseRecord, digest_of
+
+GENESIS = "sha256:" + "0" * 64
+
+
+class LedgerError(Exception):
+    """A record cannot be read or written; the message names its file."""
+
+
+class Ledger:
+    """The records below ``directory``, ordered by their sortable release ids."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def ids(self) -> list[str]:
+        """Release ids, oldest first."""
+        return sorted(path.stem for path in self.directory.glob("[0-9]*.json"))
+
+    def document(self, release: str) -> dict[str, Any]:
+        """The stored document of ``release``.
+
+        Raises:
+            LedgerError: there is no such record, or it is damaged.
+        """
+        path = self.directory / f"{release}.json"
+        try:
+            document = read_json(path)
+        except ValueError as error:
+            raise LedgerError(str(error)) from error
+        if not isinstance(document, dict):
+            raise LedgerError(f"no record of release '{release}' ({path}); see deploy.history")
+        return document
+
+    def record(self, release: str) -> ReleaseRecord:
+        """The record of ``release``; raises LedgerError like :meth:`document`."""
+        try:
+            return ReleaseRecord.from_dict(self.document(release))
+        except (KeyError, TypeError) as error:
+            raise LedgerError(f"{self.directory / release}.json is damaged: {error}") from error
+
+    def newest(self, limit: int | None = None) -> list[ReleaseRecord]:
+        """Records, newest first, ``limit`` at most."""
+        return [self.record(release) for release in self.ids()[::-1][:limit]]
+
+    def live(self) -> ReleaseRecord | None:
+        """The record of the release that last became live; None while nothing ever was."""
+        for release in reversed(self.ids()):
+            record = self.record(release)
+            if record.outcome == "live":
+                return record
+        return None
+
+    def append(self, record: ReleaseRecord) -> ReleaseRecord:
+        """Store ``record`` durably behind the newest one and return it with its chain filled in.
+
+        Raises:
+            LedgerError: a record of that id is there already.
+        """
+        make_directory(self.directory)
+        ids = self.ids()
+        if record.release in ids:
+            raise LedgerError(f"release '{record.release}' is in the ledger already")
+        chain = digest_of(self.document(ids[-1])) if ids else GENESIS
+        chained = replace(record, chain=chain)
+        write_atomic(self.directory / f"{record.release}.json", to_json(chained.to_dict()))
+        return chained
+
+    def broken(self) -> list[str]:
+        """Ids of records whose chain does not match the record before them (altered or removed history)."""
+        expected, broken = GENESIS, []
+        for release in self.ids():
+            document = self.document(release)
+            if document.get("chain") != expected:
+                broken.append(release)
+            expected = digest_of(document)
+        return broken

@@ -1,0 +1,174 @@
+"""The backend's compose document for one release and colour, and its one-off containers. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marketplace_contract import Contract
+
+SECRETS = "/run/secrets"
+
+
+def project(colour: str) -> str:
+    """Compose project and container name of a colour's backend."""
+    return f"backend-{colour}"
+
+
+def worker(colour: str) -> str:
+    """Container name of a colour's singleton worker."""
+    return f"worker-{colour}"
+
+
+def environment(
+    settings: Mapping[str, Any], release: str, version: str, colour: str, role: str
+) -> dict[str, str]:
+    """The variables that the contract promises.
+
+    Args:
+        settings: the effective settings.
+        release: release id; version: its version; colour: ``blue`` or ``green``.
+        role: key of ``postgres.roles`` that the process logs in as (``application``, or ``owner`` for migrations).
+    """
+    backend, postgres, redis = settings["backend"], settings["postgres"], settings["redis"]
+    given = {
+        "PORT": backend["port"],
+        "ENVIRONMENT": settings["environment"],
+        "RELEASE": release,
+        "VERSION": version,
+        "COLOUR": colour,
+        "DATABASE_HOST": postgres["address"],
+        "DATABASE_PORT": postgres["port"],
+        "DATABASE_NAME": postgres["database"],
+        "DATABASE_USER": postgres["roles"][role],
+        "DATABASE_PASSWORD_FILE": f"{SECRETS}/database_password",
+        "REDIS_HOST": redis["address"],
+        "REDIS_PORT": redis["port"],
+        "REDIS_USER": redis["users"]["application"],
+        "REDIS_PASSWORD_FILE": f"{SECRETS}/redis_password",
+        "TELEGRAM_API_URL": settings["telegram"]["api_url"],
+        "TELEGRAM_TOKEN_FILE": f"{SECRETS}/telegram_token",
+        "WEBHOOK_PATH": settings["edge"]["webhook_path"],
+        "WEBHOOK_SECRET_FILE": f"{SECRETS}/webhook_secret",
+        "STOP_GRACE_SECONDS": backend["stop_grace"],
+    }
+    return {key: str(value) for key, value in (backend["environment"] | given).items()}
+
+
+def render(
+    settings: Mapping[str, Any],
+    contract: Contract,
+    release: str,
+    version: str,
+    image: str,
+    colour: str,
+    delivered: str,
+) -> dict[str, Any]:
+    """The compose document of one release in one colour.
+
+    Args:
+        settings: the effective settings.
+        contract: what the image declares.
+        release: release id; version: its version; image: its reference with digest; colour: where it runs.
+        delivered: directory whose files are the backend's secrets.
+    """
+    backend = settings["backend"]
+    addresses = backend["addresses"][colour]
+    limits = backend["limits"]
+    common = {
+        "image": image,
+        "pull_policy": "never",
+        "user": backend["user"],
+        "read_only": True,
+        "init": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "tmpfs": ["/tmp:size=64m,mode=1777"],  # noqa: S108 - inside the container
+        "mem_limit": limits["memory"],
+        "memswap_limit": limits["memory"],
+        "cpus": limits["cpus"],
+        "pids_limit": limits["pids"],
+        "stop_grace_period": f"{backend['stop_grace'] + 5}s",
+        "restart": "unless-stopped",
+        "environment": environment(settings, release, version, colour, "application"),
+        "volumes": [
+            {
+                "type": "bind",
+                "source": delivered,
+                "target": SECRETS,
+                "read_only": True,
+                "bind": {"create_host_path": False},
+            }
+        ],
+        "labels": {
+            "marketplace.release": release,
+            "marketplace.version": version,
+            "marketplace.colour": colour,
+        },
+    }
+    services: dict[str, Any] = {
+        "backend": common
+        | {
+            "container_name": project(colour),
+            "networks": {name: {"ipv4_address": addresses[name]} for name in ("app", "data")},
+            "logging": {"driver": "journald", "options": {"tag": project(colour)}},
+        }
+    }
+    if contract.worker:
+        services["worker"] = common | {
+            "container_name": worker(colour),
+            "command": list(contract.worker),
+            "networks": {"app": {}, "data": {}},
+            "logging": {"driver": "journald", "options": {"tag": worker(colour)}},
+            # Singletons are started by the engine alone, never by `compose up`.
+            "profiles": ["worker"],
+        }
+    return {
+        "name": project(colour),
+        "services": services,
+        "networks": {
+            name: {"external": True, "name": settings["network"][name]["name"]} for name in ("app", "data")
+        },
+    }
+
+
+def one_off(
+    settings: Mapping[str, Any],
+    release: str,
+    version: str,
+    image: str,
+    colour: str,
+    command: tuple[str, ...],
+    delivered: str,
+) -> list[str]:
+    """Arguments of ``docker run`` for a migration container: the new image, the owner's role, the data network only.
+
+    Args:
+        command: argv inside the container; delivered: directory with the owner's secrets; others as in :func:`render`.
+    """
+    limits = settings["backend"]["limits"]
+    variables = environment(settings, release, version, colour, "owner")
+    entrypoint, *arguments = command
+    return [
+        "--rm",
+        "--init",
+        "--name=migration",
+        f"--user={settings['backend']['user']}",
+        "--read-only",
+        "--tmpfs=/tmp:size=64m,mode=1777",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges:true",
+        f"--memory={limits['memory']}",
+        f"--cpus={limits['cpus']}",
+        f"--pids-limit={limits['pids']}",
+        f"--network={settings['network']['data']['name']}",
+        f"--ip={settings['backend']['addresses']['migration']['data']}",
+        f"--volume={delivered}:{SECRETS}:ro",
+        f"--label=marketplace.release={release}",
+        "--pull=never",
+        "--no-healthcheck",
+        "--log-driver=journald",
+        "--log-opt=tag=migration",
+        *(f"--env={key}={value}" for key, value in sorted(variables.items())),
+        f"--entrypoint={entrypoint}",
+        image,
+        *arguments,
+    ]

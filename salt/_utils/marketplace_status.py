@@ -1,0 +1,47 @@
+"""What `deploy.status` tells: live release, lock holder, what is in flight, what waits. Reads only."""
+
+from typing import Any
+
+from marketplace_durable import read_json
+from marketplace_health import report
+from marketplace_lock import lock_holder
+from marketplace_world import World
+
+
+def status(world: World, settings: dict[str, Any] | None, settings_digest: str | None) -> dict[str, Any]:
+    """The droplet at a glance.
+
+    Args:
+        settings: the effective settings; None before the first state.apply.
+        settings_digest: digest of those a release depends on.
+    """
+    live = world.ledger.live()
+    pending: list[str] = []
+    if settings is None:
+        pending.append("this droplet is not converged yet: run state.apply")
+    elif live is None:
+        pending.append(
+            f"nothing was ever released: state.apply or deploy.release ships {settings['backend']['version']}"
+        )
+    elif live.settings_digest != settings_digest:
+        pending.append(f"backend settings have changed: deploy.release {live.version} ships them")
+    restarts = read_json(world.paths.pending) or []
+    pending.extend(str(item) for item in restarts)
+    broken = world.ledger.broken()
+    return {
+        "live": live
+        and {
+            "release": live.release,
+            "version": live.version,
+            "image": live.image,
+            "colour": live.colour,
+            "since": live.started,
+            "by": live.by,
+        },
+        "health": report(world) if settings is not None else None,
+        "lock": lock_holder(world.paths.lock),
+        "in_flight": world.journal.read(),
+        "pending": pending,
+        "ledger": {"releases": len(world.ledger.ids()), "broken": broken},
+        "events": len(world.spool.pending()),
+    }

@@ -1,0 +1,130 @@
+"""The Bot API, as far as a deployment needs it: which webhook is registered, and registering ours.
+
+Source of the methods and their rules: https://core.telegram.org/bots/api#setwebhook
+"""
+
+import hashlib
+import json
+import ssl
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+class TelegramError(Exception):
+    """The Bot API refuses or is out of reach. The message never holds the token."""
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """The registration we want. ``certificate`` is PEM text for an edge that no public authority vouches for, or ""."""
+
+    url: str
+    secret: str
+    allowed_updates: tuple[str, ...]
+    max_connections: int
+    certificate: str
+
+    def fingerprint(self) -> str:
+        """A digest of what the Bot API never tells back (secret and certificate)."""
+        return hashlib.sha256(f"{self.secret}\0{self.certificate}".encode()).hexdigest()
+
+    def differences(self, info: Mapping[str, Any], fingerprint: str | None) -> dict[str, Any]:
+        """What has to change, by name, as ``{"old": ..., "new": ...}``; secrets are named, never shown.
+
+        Args:
+            info: getWebhookInfo's result.
+            fingerprint: that of the registration we made last; None when we made none.
+        """
+        wanted: dict[str, Any] = {
+            "url": self.url,
+            "allowed_updates": sorted(self.allowed_updates),
+            "max_connections": self.max_connections,
+            "has_custom_certificate": bool(self.certificate),
+        }
+        found = {
+            "url": info.get("url", ""),
+            "allowed_updates": sorted(info.get("allowed_updates", [])),
+            "max_connections": info.get("max_connections"),
+            "has_custom_certificate": info.get("has_custom_certificate", False),
+        }
+        changes = {
+            name: {"old": found[name], "new": wanted[name]} for name in wanted if found[name] != wanted[name]
+        }
+        if fingerprint != self.fingerprint():
+            changes["secret_token"] = {"old": "unknown or another", "new": "the one in the secret store"}
+        return changes
+
+
+class BotApi:
+    """One bot at one Bot API server.
+
+    Args:
+        url: the server, for example https://api.telegram.org; token: the bot's; timeout: seconds a call may take.
+    """
+
+    def __init__(self, url: str, token: str, timeout: float = 20) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        self._timeout = timeout
+
+    def webhook_info(self) -> dict[str, Any]:
+        """getWebhookInfo's result; raises TelegramError."""
+        result = self._call("getWebhookInfo", {}, {})
+        return result if isinstance(result, dict) else {}
+
+    def set_webhook(self, webhook: Webhook) -> None:
+        """Register a webhook. What is pending stays so; the secret always goes along: leaving it out clears it."""
+        fields = {
+            "url": webhook.url,
+            "secret_token": webhook.secret,
+            "allowed_updates": json.dumps(list(webhook.allowed_updates)),
+            "max_connections": str(webhook.max_connections),
+            "drop_pending_updates": "false",
+        }
+        files = {"certificate": webhook.certificate} if webhook.certificate else {}
+        self._call("setWebhook", fields, files)
+
+    def _call(self, method: str, fields: Mapping[str, str], files: Mapping[str, str]) -> Any:
+        body, content_type = _multipart(fields, files)
+        request = urllib.request.Request(  # noqa: S310 - the parser admits http and https only
+            f"{self._url}/bot{self._token}/{method}", data=body, headers={"Content-Type": content_type}
+        )
+        context = ssl.create_default_context() if self._url.startswith("https:") else None
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout, context=context) as response:  # noqa: S310
+                document = json.load(response)
+        except urllib.error.HTTPError as error:
+            raise TelegramError(f"{method} at {self._url}: {self._description(error)}") from None
+        except (OSError, ValueError) as error:
+            reason = str(getattr(error, "reason", error)).replace(self._token, "<token>")
+            raise TelegramError(f"{method}: {self._url} is out of reach: {reason}") from None
+        if not isinstance(document, dict) or not document.get("ok"):
+            raise TelegramError(f"{method} at {self._url}: {document}")
+        return document.get("result")
+
+    def _description(self, error: urllib.error.HTTPError) -> str:
+        try:
+            text = str(json.load(error).get("description", ""))
+        except (ValueError, OSError, AttributeError):
+            text = ""
+        if error.code in (401, 404):
+            text += " (is the secret telegram_token right?)"
+        return f"HTTP {error.code} {text}".replace(self._token, "<token>")
+
+
+def _multipart(fields: Mapping[str, str], files: Mapping[str, str]) -> tuple[bytes, str]:
+    boundary = uuid.uuid4().hex
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    ]
+    parts += [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}.pem"\r\n'
+        f"Content-Type: application/x-pem-file\r\n\r\n{value}\r\n"
+        for name, value in files.items()
+    ]
+    return "".join([*parts, f"--{boundary}--\r\n"]).encode(), f"multipart/form-data; boundary={boundary}"
