@@ -1,0 +1,46 @@
+{% from "minion/map.jinja" import minion, requirements, lock, copied with context %}
+
+{% if copied %}
+include:
+  - minion.tree
+{% endif %}
+
+Ensure what Salt is installed with is there:
+  pkg.installed:
+    - pkgs: [python3-venv, ca-certificates]
+    - install_recommends: False
+
+Ensure the locked list of Salt's packages is there:
+  file.managed:
+    - name: /usr/local/lib/salt/requirements.txt
+    - source: {{ requirements }}
+    - makedirs: True
+
+Ensure the installer is there:
+  file.managed:
+    - name: /usr/local/lib/salt/install-salt
+    - source: salt://minion/files/install-salt
+    - mode: "0755"
+    - makedirs: True
+
+Ensure Salt is installed from the locked list:
+  cmd.run:
+    - name: [/usr/local/lib/salt/install-salt, /usr/local/lib/salt/requirements.txt]
+    - python_shell: False
+    - creates: /opt/salt-{{ lock }}/complete
+    - require:
+      - pkg: Ensure what Salt is installed with is there
+      - file: Ensure the locked list of Salt's packages is there
+      - file: Ensure the installer is there
+
+Ensure a bare salt-call works from any directory:
+  file.managed:
+    - name: /etc/salt/minion.d/{{ minion.configuration }}.conf
+    - source: salt://minion/files/minion.conf
+    - makedirs: True
+
+Ensure the droplet knows its own id:
+  file.managed:
+    - name: /etc/salt/minion_id
+    - contents: {{ grains.id }}
+    - contents_newline: False
