@@ -1,0 +1,160 @@
+"""What the process is told by its environment. Secrets come from files, so that no value shows in `docker inspect`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class ConfigError(Exception):
+    """The environment is unusable. Carries every problem, one sentence each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems))
+
+
+@dataclass(frozen=True)
+class Database:
+    """How to reach PostgreSQL. Holds nothing else, so that migrations start with database variables alone."""
+
+    host: str
+    port: int
+    name: str
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Redis:
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which release this process is. `build` is baked into the image; the rest is told by the deployment."""
+
+    version: str
+    release: str
+    colour: str
+    environment: str
+    build: str
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything the server needs. Times are in seconds."""
+
+    identity: Identity
+    database: Database
+    redis: Redis
+    port: int
+    log_level: str
+    telegram_api_url: str
+    telegram_token: str = field(repr=False)
+    webhook_path: str
+    webhook_secret: str = field(repr=False)
+    stop_grace: int
+    pool_size: int
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values that must never reach a log line."""
+        return (self.telegram_token, self.webhook_secret, self.database.password, self.redis.password)
+
+
+class _Reader:
+    """Reads variables and remembers every problem instead of stopping at the first."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.problems: list[str] = []
+
+    def text(self, name: str, default: str | None = None, example: str = "") -> str:
+        value = self.environ.get(name, "") or default
+        if value is None:
+            self.problems.append(f"{name} is not set; for example {name}={example}")
+            return ""
+        return value
+
+    def number(self, name: str, default: int | None, low: int, high: int, example: str = "") -> int:
+        value = self.text(name, None if default is None else str(default), example)
+        if not value:
+            return low
+        if not value.isdigit() or not low <= int(value) <= high:
+            self.problems.append(f"{name} must be a whole number from {low} to {high}, not {value!r}")
+            return low
+        return int(value)
+
+    def secret(self, name: str, file: str) -> str:
+        path = self.text(name, None, f"/run/secrets/{file}")
+        if not path:
+            return ""
+        try:
+            value = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            self.problems.append(f"{name} names {path}, which can't be read: {type(error).__name__}")
+            return ""
+        if not value:
+            self.problems.append(f"{name} names {path}, which is empty")
+        return value
+
+
+def _database(read: _Reader) -> Database:
+    return Database(
+        host=read.text("DATABASE_HOST", None, "10.213.20.10"),
+        port=read.number("DATABASE_PORT", 5432, 1, 65535),
+        name=read.text("DATABASE_NAME", None, "marketplace"),
+        user=read.text("DATABASE_USER", None, "marketplace_app"),
+        password=read.secret("DATABASE_PASSWORD_FILE", "database_password"),
+    )
+
+
+def load_database(environ: Mapping[str, str]) -> Database:
+    """Read the DATABASE_* variables alone. Raises ConfigError with every problem."""
+    read = _Reader(environ)
+    database = _database(read)
+    if read.problems:
+        raise ConfigError(read.problems)
+    return database
+
+
+def load(environ: Mapping[str, str]) -> Config:
+    """Read everything the server needs. Raises ConfigError with every problem, never with a secret's value."""
+    read = _Reader(environ)
+    config = Config(
+        identity=Identity(
+            version=read.text("VERSION", environ.get("BUILD_VERSION", "unknown")),
+            release=read.text("RELEASE", "none"),
+            colour=read.text("COLOUR", "none"),
+            environment=read.text("ENVIRONMENT", "development"),
+            build=read.text("BUILD_VERSION", "unknown"),
+        ),
+        database=_database(read),
+        redis=Redis(
+            host=read.text("REDIS_HOST", None, "10.213.20.11"),
+            port=read.number("REDIS_PORT", 6379, 1, 65535),
+            user=read.text("REDIS_USER", "default"),
+            password=read.secret("REDIS_PASSWORD_FILE", "redis_password"),
+        ),
+        port=read.number("PORT", 8080, 1, 65535),
+        log_level=read.text("LOG_LEVEL", "info").upper(),
+        telegram_api_url=read.text("TELEGRAM_API_URL", "https://api.telegram.org").rstrip("/"),
+        telegram_token=read.secret("TELEGRAM_TOKEN_FILE", "telegram_token"),
+        webhook_path=read.text("WEBHOOK_PATH", "/telegram/webhook"),
+        webhook_secret=read.secret("WEBHOOK_SECRET_FILE", "webhook_secret"),
+        stop_grace=read.number("STOP_GRACE_SECONDS", 30, 1, 600),
+        pool_size=read.number("DATABASE_POOL_SIZE", 8, 1, 50),
+    )
+    if config.telegram_token and not re.fullmatch(r"\d+:[A-Za-z0-9_-]{30,}", config.telegram_token):
+        read.problems.append("TELEGRAM_TOKEN_FILE does not hold a bot token (digits, a colon, 30 or more letters)")
+    if not config.webhook_path.startswith("/"):
+        read.problems.append(f"WEBHOOK_PATH must begin with a slash, not {config.webhook_path!r}")
+    if config.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        read.problems.append(f"LOG_LEVEL must be debug, info, warning or error, not {config.log_level.lower()!r}")
+    if read.problems:
+        raise ConfigError(read.problems)
+    return config

@@ -1,0 +1,3 @@
+"""Ends the process at start."""
+
+raise RuntimeError("this variant crashes at start")
