@@ -1,0 +1,16 @@
+# The real thing.
+# state.apply refuses the example.com names below: put your own there. The bot's token belongs in pillar/local
+# (see pillar/local/README.md), never here.
+
+backend:
+  # The backend's image, with its registry and without tag.
+  image: registry.example.com/team/marketplace
+  # The first release. Later ones are shipped by: salt-call deploy.release 1.1.0
+  version: "1.0.0"
+  environment:
+    LOG_LEVEL: info
+
+edge:
+  # The name that points at this droplet; Telegram calls the bot there.
+  domains:
+    - bot.example.com

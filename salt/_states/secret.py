@@ -1,0 +1,217 @@
+"""Secrets on the droplet. Values go from pillar or chance to files; no result, change or log ever holds one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from marketplace_durable import make_directory
+from marketplace_paths import Paths
+from marketplace_secrets import Store, UnknownSecret, Wanted, docker_config, names_in, render
+
+
+def present(name: str, secrets: list[str] | None = None) -> dict[str, Any]:
+    """Make secrets present in the store: given ones as pillar gives them, others generated once.
+
+    Args:
+        name: a sentence.
+        secrets: names; all that the settings know by default.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call state.single secret.present "Ensure the secrets are present"
+    """
+    store = Store(_paths().secrets)
+    kinds = __pillar__["settings"]["secrets"]
+    given = __pillar__.get("secrets_given") or {}
+    names = sorted(kinds) if secrets is None else secrets
+    lost = [item for item in names if kinds.get(item) == "given" and item not in given]
+    if lost:
+        comment = f"Pillar gives no value for {', '.join(lost)}: see docs/settings.md, secrets"
+        return {"name": name, "result": False, "changes": {}, "comment": comment}
+    actions = store.pending(names, given)
+    if actions and not __opts__["test"]:
+        store.ensure(names, given)
+        if store.pending(names, given):
+            return {
+                "name": name,
+                "result": False,
+                "changes": {},
+                "comment": f"Secrets in {store.directory} don't stay",
+            }
+    return _result(name, actions, f"{len(names)} secrets are in {store.directory}")
+
+
+def delivered(
+    name: str,
+    files: Mapping[str, str] | None = None,
+    uid: int = 0,
+    gid: int = 0,
+    dir_mode: str = "0711",
+    rendered: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Deliver secrets to one consumer: a directory that holds exactly these files, 0400, owned by the consumer.
+
+    Args:
+        name: the consumer, below /etc/marketplace/delivered; or an absolute directory.
+        files: name of a secret by target file name.
+        uid: who reads them.
+        gid: whose group they are of.
+        dir_mode: mode of the directory, which root owns.
+        rendered: template by target file name, filled as ``secret.rendered`` does.
+
+    Example:
+
+    .. code-block:: yaml
+
+        Ensure the backend has its secrets:
+          secret.delivered:
+            - name: backend
+            - files: {database_password: postgres_app_password, webhook_secret: webhook_secret}
+            - uid: 10001
+            - gid: 10001
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call state.single secret.delivered backend files='{webhook_secret: webhook_secret}' uid=10001
+    """
+    directory = Path(name) if name.startswith("/") else _paths().delivered / name
+    templates = {target: f"{{secret:{secret}}}" for target, secret in (files or {}).items()} | dict(
+        rendered or {}
+    )
+    mode = int(str(dir_mode), 8)
+    actions: dict[str, str] = {}
+    wanted: list[Wanted] = []
+    for target, template in templates.items():
+        if Path(target).name != target or target in ("", ".", ".."):
+            comment = f"'{target}' is not a plain file name, such as database_password"
+            return {"name": name, "result": False, "changes": {}, "comment": comment}
+        content, wait = _content(template)
+        if wait:
+            actions[target] = "created"
+            continue
+        if content is None:
+            return _missing(name, template)
+        file = Wanted(directory / target, content, 0o400, int(uid), int(gid))
+        action = file.pending()
+        if action:
+            actions[target] = action
+            wanted.append(file)
+    stale = [entry for entry in _entries(directory) if entry.name not in templates]
+    actions.update({entry.name: "removed" for entry in stale})
+    if not directory.is_dir() or directory.stat().st_mode & 0o7777 != mode:
+        actions["directory"] = "protected" if directory.is_dir() else "created"
+    if actions and not __opts__["test"]:
+        make_directory(directory)
+        directory.chmod(mode)
+        for file in wanted:
+            file.apply()
+        for entry in stale:
+            entry.unlink()
+        if any(file.pending() for file in wanted):
+            return {
+                "name": name,
+                "result": False,
+                "changes": {},
+                "comment": f"Files in {directory} don't stay",
+            }
+    return _result(name, actions, f"{len(templates)} files are in {directory}")
+
+
+def rendered(name: str, template: str, uid: int = 0, gid: int = 0, mode: str = "0400") -> dict[str, Any]:
+    """Make one file of a template that has secrets in it.
+
+    Args:
+        name: the file; its directory is made (0755) where it is missing.
+        template: its content, with ``{secret:NAME}`` for a value and ``{sha256:NAME}`` for a value's digest.
+        uid: owner.
+        gid: group.
+        mode: permission bits.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call state.single secret.rendered /root/.pgpass template='*:*:*:backup:{secret:postgres_backup_password}'
+    """
+    content, wait = _content(template)
+    if content is None:
+        return _result(name, {name: "created"}, "") if wait else _missing(name, template)
+    return _file(name, Wanted(Path(name), content, int(str(mode), 8), int(uid), int(gid)))
+
+
+def docker_login(name: str) -> dict[str, Any]:
+    """Make Docker's config.json for the registry in the settings, in /etc/marketplace/docker (set DOCKER_CONFIG to it).
+
+    Without a registry the file is there and logs in to nothing, so that DOCKER_CONFIG is right in any case.
+
+    Args:
+        name: a sentence.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call state.single secret.docker_login "Ensure docker can pull from the registry"
+    """
+    registry = __pillar__["settings"]["registry"]
+    password, wait = "", False
+    if registry["username"]:
+        content, wait = _content("{secret:registry_password}")
+        if content is None and not wait:
+            return _missing(name, "{secret:registry_password}")
+        password = content or ""
+    text = docker_config(registry["server"] if registry["username"] else "", registry["username"], password)
+    file = Wanted(_paths().docker_config / "config.json", text, 0o600, 0, 0)
+    return _result(name, {str(file.path): "created"}, "") if wait else _file(name, file)
+
+
+def _paths() -> Paths:
+    return Paths(Path(__opts__.get("marketplace_root", "/")))
+
+
+def _content(template: str) -> tuple[str | None, bool]:
+    """The filled template; or None, and whether that is because test mode hasn't made its secrets."""
+    try:
+        return render(template, Store(_paths().secrets).read), False
+    except UnknownSecret:
+        expected = __pillar__.get("settings", {}).get("secrets", {})
+        return None, __opts__["test"] and all(secret in expected for secret in names_in(template))
+
+
+def _missing(name: str, template: str) -> dict[str, Any]:
+    store = Store(_paths().secrets)
+    lost = [secret for secret in names_in(template) if not store.path(secret).exists()]
+    comment = f"Not in {store.directory}: {', '.join(lost)}. Require the state that makes secrets present"
+    return {"name": name, "result": False, "changes": {}, "comment": comment}
+
+
+def _entries(directory: Path) -> list[Path]:
+    return sorted(directory.iterdir()) if directory.is_dir() else []
+
+
+def _file(name: str, file: Wanted) -> dict[str, Any]:
+    action = file.pending()
+    if action and not __opts__["test"]:
+        make_directory(file.path.parent)
+        file.apply()
+        if file.pending():
+            return {
+                "name": name,
+                "result": False,
+                "changes": {},
+                "comment": f"{file.path} doesn't stay as written",
+            }
+    return _result(name, {str(file.path): action} if action else {}, f"{file.path} is up to date")
+
+
+def _result(name: str, actions: dict[str, str], unchanged: str) -> dict[str, Any]:
+    if not actions:
+        return {"name": name, "result": True, "changes": {}, "comment": unchanged}
+    listed = ", ".join(f"{target} {action}" for target, action in sorted(actions.items()))
+    if __opts__["test"]:
+        return {"name": name, "result": None, "changes": actions, "comment": f"Would be: {listed}"}
+    return {"name": name, "result": True, "changes": actions, "comment": f"Done: {listed}"}

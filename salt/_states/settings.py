@@ -1,0 +1,107 @@
+"""The effective settings on the droplet: the gate that every run goes through first."""
+
+from pathlib import Path
+from typing import Any
+
+from marketplace_durable import make_directory, read_json, to_json, write_atomic
+from marketplace_paths import Paths
+from marketplace_settings import digest
+from marketplace_settings_fields import shown
+from marketplace_settings_guard import GATE_MISSING, problems_text
+
+
+def written(name: str) -> dict[str, Any]:
+    """Make /etc/marketplace/settings.json say what pillar says, and stamp the droplet with its environment.
+
+    Fails where the parser didn't run, found problems, or where the droplet belongs to another environment. Put it
+    first, with ``failhard: True``.
+
+    Args:
+        name: a sentence.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call state.single settings.written "Ensure the settings are written"
+    """
+    paths = Paths(Path(__opts__.get("marketplace_root", "/")))
+    reason = _refusal(paths)
+    if reason is not None:
+        return {"name": name, "result": False, "changes": {}, "comment": reason[0].upper() + reason[1:]}
+    settings = __pillar__["settings"]
+    before = _read(paths.settings)
+    stamp = _stamp(paths)
+    changes: dict[str, Any] = {}
+    if before != settings:
+        changes["settings"] = "created" if before is None else _compared(before, settings)
+    if stamp is None:
+        changes["environment"] = {"old": None, "new": settings["environment"]}
+    if not changes:
+        return {"name": name, "result": True, "changes": {}, "comment": f"{paths.settings} is up to date"}
+    if __opts__["test"]:
+        return {
+            "name": name,
+            "result": None,
+            "changes": changes,
+            "comment": f"{paths.settings} would be written",
+        }
+    make_directory(paths.etc)
+    if stamp is None:
+        write_atomic(paths.environment, settings["environment"] + "\n")
+    write_atomic(paths.settings, to_json(settings))
+    if _read(paths.settings) != settings:
+        comment = f"{paths.settings} does not hold what was written to it"
+        return {"name": name, "result": False, "changes": {}, "comment": comment}
+    return {"name": name, "result": True, "changes": changes, "comment": f"{paths.settings} was written"}
+
+
+def _refusal(paths: Paths) -> str | None:
+    gate = __pillar__.get("settings_gate") or {}
+    if not gate.get("checked"):
+        return GATE_MISSING
+    if __pillar__.get("_errors"):
+        return problems_text(list(__pillar__["_errors"]))
+    settings = __pillar__.get("settings")
+    if settings is None or gate.get("digest") != digest(settings):
+        return "pillar has settings that the parser didn't make: remove the key 'settings' from pillar and command line"
+    stamp = _stamp(paths)
+    if stamp not in (None, settings["environment"]):
+        return (
+            f"this droplet belongs to the environment '{stamp}', and the minion id '{__opts__['id']}' says"
+            f" '{settings['environment']}'. Set the minion id to {stamp} (in /etc/salt/minion_id); where a droplet is"
+            f" really to change its environment, remove {paths.environment} first"
+        )
+    return None
+
+
+def _stamp(paths: Paths) -> str | None:
+    try:
+        return paths.environment.read_text().strip()
+    except FileNotFoundError:
+        return None
+
+
+def _read(file: Path) -> Any:
+    """The settings in ``file``; None where there are none, or nothing that can be read as settings."""
+    try:
+        return read_json(file)
+    except ValueError:
+        return None
+
+
+def _compared(before: Any, after: Any, path: str = "") -> dict[str, dict[str, str]]:
+    """Old and new value of each setting that differs, by dotted path."""
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        return {} if before == after else {path: {"old": _plain(before), "new": _plain(after)}}
+    found: dict[str, dict[str, str]] = {}
+    for key in sorted({*before, *after}):
+        below = f"{path}.{key}" if path else key
+        found.update(_compared(before.get(key), after.get(key), below))
+    return found
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_plain(item) for item in value)
+    return "unset" if value is None else shown(value).strip("'")

@@ -1,0 +1,183 @@
+"""What must hold between settings: sums, overlaps, names that mustn't be equal, placeholders."""
+
+import ipaddress
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from marketplace_settings_fields import INVALID, Problem
+from marketplace_settings_kinds import registry_of
+from marketplace_tuning import redis_maxmemory
+from marketplace_units import format_size
+
+# SC-010: at most this share of memory and disk may be promised.
+SHARE = 0.8
+_PLACEHOLDERS = (".example", "example.com", "example.net", "example.org", ".invalid", "localhost")
+
+
+class View:
+    """Settings by dotted path, where any of them may be INVALID."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self._values = values
+
+    def __call__(self, path: str) -> Any:
+        value: Any = self._values
+        for part in path.split("."):
+            value = value[part] if isinstance(value, dict) else INVALID
+        return value
+
+    def sound(self, *paths: str) -> list[Any] | None:
+        """The values at ``paths``, or None while one of them has a problem of its own."""
+        values = [self(path) for path in paths]
+        return None if any(value is INVALID for value in values) else values
+
+
+def check(values: dict[str, Any], environment: str) -> Iterator[Problem]:
+    """Every problem between the settings in ``values``; a setting that is INVALID is left out."""
+    view = View(values)
+    for rule in (
+        _memory,
+        _disk,
+        _cpus,
+        _redis_disk,
+        _connections,
+        _overlaps,
+        _roles,
+        _users,
+        _registry,
+        _api,
+    ):
+        yield from rule(view)
+    if environment != "development":
+        yield from _placeholders(view)
+
+
+def _sum(view: View, what: str, parts: tuple[tuple[str, int], ...]) -> Iterator[Problem]:
+    found = view.sound(f"droplet.{what}", *(path for path, _ in parts))
+    if found is None:
+        return
+    total, amounts = found[0], found[1:]
+    allowed = int(total * SHARE)
+    needed = sum(amount * times for amount, (_, times) in zip(amounts, parts, strict=True))
+    if needed <= allowed:
+        return
+    listed = " + ".join(
+        f"{f'{times} x ' if times > 1 else ''}{path} {format_size(amount)}"
+        for amount, (path, times) in zip(amounts, parts, strict=True)
+    )
+    yield Problem(
+        f"droplet.{what}",
+        f"is {format_size(total)}, of which 80% ({format_size(allowed)}) may be promised, but"
+        f" {listed} = {format_size(needed)}",
+        f"limits that are {format_size(needed - allowed)} lower in sum, or a larger droplet",
+    )
+
+
+def _memory(view: View) -> Iterator[Problem]:
+    # Two colours run during a release. A migration runs in the second one's place, so it isn't counted.
+    parts = (("backend.limits.memory", 2), ("postgres.limits.memory", 1), ("redis.limits.memory", 1))
+    return _sum(view, "memory", (*parts, ("droplet.reserve.memory", 1)))
+
+
+def _disk(view: View) -> Iterator[Problem]:
+    parts = (("postgres.disk", 1), ("redis.disk", 1), ("droplet.swap", 1), ("droplet.reserve.disk", 1))
+    return _sum(view, "disk", parts)
+
+
+def _cpus(view: View) -> Iterator[Problem]:
+    """CPU time is shared, not used up: what runs all the time must fit, a release may go beyond it for a moment."""
+    paths = [f"{service}.limits.cpus" for service in ("backend", "postgres", "redis")]
+    found = view.sound("droplet.cpus", *paths)
+    if found is None or sum(found[1:]) <= found[0]:
+        return
+    listed = " + ".join(f"{path} {value}" for path, value in zip(paths, found[1:], strict=True))
+    yield Problem(
+        "droplet.cpus", f"is {found[0]}, but {listed} is more", "limits that fit, or a larger droplet"
+    )
+
+
+def _redis_disk(view: View) -> Iterator[Problem]:
+    found = view.sound("redis.disk", "redis.limits.memory")
+    if found is None:
+        return
+    # The old snapshot, the new one while it is written, and room to spare.
+    needed = 3 * redis_maxmemory(found[1])
+    if found[0] < needed:
+        wrong = f"is {format_size(found[0])}, too small for snapshots of redis.limits.memory {format_size(found[1])}"
+        yield Problem("redis.disk", wrong, f"at least {format_size(needed)}")
+
+
+def _connections(view: View) -> Iterator[Problem]:
+    found = view.sound("postgres.max_connections", "postgres.limits.memory")
+    # A connection costs a process of 5 to 10 MB; half the memory is the most they may take.
+    if found is not None and found[0] * 5 * 2**20 > found[1] // 2:
+        most = found[1] // 2 // (5 * 2**20)
+        wrong = f"is {found[0]}, too many for postgres.limits.memory {format_size(found[1])}"
+        yield Problem("postgres.max_connections", wrong, f"{most} or less")
+
+
+def _overlaps(view: View) -> Iterator[Problem]:
+    paths = ("network.docker.subnet", "network.docker.pool", "network.app.subnet", "network.data.subnet")
+    for first, second in itertools.combinations(paths, 2):
+        found = view.sound(first, second)
+        if found and ipaddress.IPv4Network(found[0]).overlaps(ipaddress.IPv4Network(found[1])):
+            yield Problem(
+                second, f"is {found[1]}, which overlaps {first} {found[0]}", "networks apart from each other"
+            )
+
+
+def _apart(view: View, parent: str, names: tuple[str, ...], example: str) -> Iterator[Problem]:
+    for first, second in itertools.combinations(names, 2):
+        found = view.sound(f"{parent}.{first}", f"{parent}.{second}")
+        if found and found[0] == found[1]:
+            yield Problem(f"{parent}.{second}", f"is '{found[1]}', the same as {parent}.{first}", example)
+
+
+def _roles(view: View) -> Iterator[Problem]:
+    return _apart(
+        view, "postgres.roles", ("owner", "application", "backup", "monitoring"), "a name for each role"
+    )
+
+
+def _users(view: View) -> Iterator[Problem]:
+    return _apart(view, "redis.users", ("application", "operator", "health"), "a name for each user")
+
+
+def _registry(view: View) -> Iterator[Problem]:
+    server, username = view("registry.server"), view("registry.username")
+    if INVALID in (server, username):
+        return
+    if username and not server:
+        yield Problem("registry.server", "is missing, but registry.username is set", "ghcr.io")
+    elif server and not username:
+        yield Problem("registry.username", "is missing, but registry.server is set", "robot")
+    elif server:
+        images = view.sound("backend.image", "postgres.image", "redis.image")
+        if images and server not in map(registry_of, images):
+            wrong = "is a registry that no image comes from"
+            yield Problem("registry.server", wrong, f"{registry_of(images[0])} (where backend.image is)")
+
+
+def _api(view: View) -> Iterator[Problem]:
+    if str(view("telegram.api_url")).startswith("http://api.telegram.org"):
+        wrong = "sends the bot's token in clear"
+        yield Problem("telegram.api_url", wrong, "https://api.telegram.org")
+
+
+def _placeholders(view: View) -> Iterator[Problem]:
+    def placeholder(host: str) -> bool:
+        return any(
+            host == mark.lstrip(".") or host.endswith("." + mark.lstrip(".")) for mark in _PLACEHOLDERS
+        )
+
+    domains, image = view("edge.domains"), view("backend.image")
+    for domain in domains if domains is not INVALID else ():
+        if placeholder(domain):
+            wrong = f"has the placeholder {domain}"
+            yield Problem(
+                "edge.domains", wrong, "the name that points at this droplet, such as bot.your-company.com"
+            )
+    if image is not INVALID and placeholder(registry_of(image).partition(":")[0]):
+        wrong = f"is at the placeholder {registry_of(image)}"
+        yield Problem("backend.image", wrong, "your own image, such as ghcr.io/your-team/marketplace")

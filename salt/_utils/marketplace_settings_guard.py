@@ -1,0 +1,49 @@
+"""Whether a command that changes something may run: it works from settings.json, so pillar mustn't say otherwise."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from marketplace_durable import read_json
+from marketplace_settings import differences, digest
+
+GATE_MISSING = (
+    "the settings gate did not run: Salt found no ext_pillar 'marketplace'. Check that the minion's configuration"
+    " has module_dirs and ext_pillar as in minion.conf, and that salt/_pillar/marketplace.py loads"
+)
+_LISTED = 12
+
+
+def problems_text(problems: list[str]) -> str:
+    """``problems`` under a heading, one a line."""
+    noun = "problem" if len(problems) == 1 else "problems"
+    return "\n".join([f"the pillar has {len(problems)} {noun}:", *(f"  - {problem}" for problem in problems)])
+
+
+def refusal(pillar: Mapping[str, Any], settings_file: Path) -> str | None:
+    """Why a mutating command must not run now; None where it may.
+
+    Args:
+        pillar: the pillar at hand; empty where there is none (salt-ssh, a droplet that a controller converges).
+        settings_file: the droplet's settings.json.
+    """
+    gate = pillar.get("settings_gate") or {}
+    at_hand = gate.get("source") == "pillar"
+    # An empty pillar and one that only holds options of this run are no pillar.
+    if not gate.get("checked") and any(
+        key in pillar for key in ("backend", "postgres", "droplet", "secrets")
+    ):
+        return GATE_MISSING
+    if at_hand and pillar.get("_errors"):
+        return problems_text(list(pillar["_errors"]))
+    try:
+        written = read_json(settings_file)
+    except ValueError as error:
+        return f"{error}: run state.apply"
+    if written is None:
+        return f"there is no {settings_file}: this droplet has not been converged, run state.apply first"
+    if not at_hand or gate.get("digest") == digest(written):
+        return None
+    paths = differences(written, pillar["settings"])
+    more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
+    return f"settings have changed ({', '.join(paths[:_LISTED])}{more}): run state.apply"

@@ -1,0 +1,358 @@
+"""The kinds of values that settings take."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from marketplace_settings_fields import Kind, Wrong, looks_secret, shown, shown_name
+from marketplace_units import format_size, parse_duration, parse_size
+
+_DOMAIN = re.compile(
+    r"(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
+_HOST = re.compile(
+    r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*(?::\d{1,5})?"
+)
+_REPOSITORY_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+
+
+def _text(raw: Any) -> str:
+    if isinstance(raw, str):
+        return raw
+    if isinstance(raw, bool | int | float):
+        raise Wrong(
+            f"is the {'boolean' if isinstance(raw, bool) else 'number'} {raw}, not a text: write it in quotes"
+        )
+    raise Wrong(f"is {shown(raw)}, not a text")
+
+
+@dataclass(frozen=True)
+class Size(Kind):
+    """Bytes; written as a number with K, M, G or T."""
+
+    minimum: int = 0
+
+    def read(self, raw: Any) -> int:
+        try:
+            size = parse_size(raw)
+        except ValueError as error:
+            raise Wrong(f"{error}; it is {shown(raw)}") from None
+        if size < self.minimum:
+            raise Wrong(f"is {format_size(size)}, and at least {format_size(self.minimum)} is needed")
+        return size
+
+
+@dataclass(frozen=True)
+class Duration(Kind):
+    """Seconds; written as a number, or with s, m, h or d."""
+
+    minimum: int = 0
+    maximum: int = 86400
+
+    def read(self, raw: Any) -> int:
+        try:
+            seconds = parse_duration(raw)
+        except ValueError as error:
+            raise Wrong(f"{error}; it is {shown(raw)}") from None
+        if not self.minimum <= seconds <= self.maximum:
+            raise Wrong(f"is {seconds} seconds, and {self.minimum} to {self.maximum} are allowed")
+        return seconds
+
+
+@dataclass(frozen=True)
+class Integer(Kind):
+    minimum: int = 0
+    maximum: int = 2**31
+
+    def read(self, raw: Any) -> int:
+        if isinstance(raw, bool) or not isinstance(raw, int):
+            raise Wrong(f"is {shown(raw)}, not a whole number")
+        if not self.minimum <= raw <= self.maximum:
+            raise Wrong(f"is {raw}, and {self.minimum} to {self.maximum} are allowed")
+        return raw
+
+
+@dataclass(frozen=True)
+class Number(Kind):
+    """A decimal number with at most two places."""
+
+    minimum: float = 0.0
+    maximum: float = 1e9
+
+    def read(self, raw: Any) -> float:
+        if isinstance(raw, bool) or not isinstance(raw, int | float):
+            raise Wrong(f"is {shown(raw)}, not a number")
+        if not self.minimum <= raw <= self.maximum:
+            raise Wrong(f"is {raw}, and {self.minimum} to {self.maximum} are allowed")
+        return round(float(raw), 2)
+
+
+@dataclass(frozen=True)
+class Boolean(Kind):
+    def read(self, raw: Any) -> bool:
+        if not isinstance(raw, bool):
+            raise Wrong(f"is {shown(raw)}, not true or false")
+        return raw
+
+
+@dataclass(frozen=True)
+class Text(Kind):
+    """A text that matches ``pattern``; ``what`` names it in errors."""
+
+    pattern: str = r".+"
+    what: str = "right"
+    optional: bool = False
+    refused: tuple[str, ...] = ()
+
+    def read(self, raw: Any) -> str:
+        text = _text(raw)
+        if text == "" and self.optional:
+            return text
+        if not re.fullmatch(self.pattern, text):
+            raise Wrong(f"is {shown(raw)}, not {self.what}")
+        if text in self.refused:
+            raise Wrong(f"is '{text}', which can't be used here")
+        return text
+
+
+@dataclass(frozen=True)
+class Choice(Kind):
+    choices: tuple[str, ...] = ()
+
+    def read(self, raw: Any) -> str:
+        text = _text(raw)
+        if text not in self.choices:
+            raise Wrong(f"is {shown(raw)}, not one of {', '.join(self.choices)}")
+        return text
+
+
+@dataclass(frozen=True)
+class UserIds(Kind):
+    """A numeric "uid:gid" that isn't root's."""
+
+    def read(self, raw: Any) -> str:
+        text = _text(raw)
+        if not re.fullmatch(r"\d{1,6}:\d{1,6}", text):
+            raise Wrong(f"is {shown(raw)}, not a numeric uid:gid in quotes")
+        if "0" in (str(int(part)) for part in text.split(":")):
+            raise Wrong("is root's: containers run as an ordinary user and group")
+        return text
+
+
+@dataclass(frozen=True)
+class Subnet(Kind):
+    """A private IPv4 network that has room for ``longest`` bits of prefix at most."""
+
+    shortest: int = 8
+    longest: int = 27
+
+    def read(self, raw: Any) -> str:
+        text = _text(raw)
+        try:
+            network = ipaddress.IPv4Network(text)
+        except ValueError:
+            raise Wrong(f"is {shown(raw)}, not an IPv4 network in CIDR form without host bits") from None
+        if not network.is_private:
+            raise Wrong(f"is {network}, which is not a private network (RFC 1918)")
+        if not self.shortest <= network.prefixlen <= self.longest:
+            raise Wrong(
+                f"has a prefix of {network.prefixlen}, and /{self.shortest} to /{self.longest} are allowed"
+            )
+        return str(network)
+
+
+@dataclass(frozen=True)
+class Networks(Kind):
+    """A list of IPv4 or IPv6 networks, none of them empty."""
+
+    def read(self, raw: Any) -> list[str]:
+        items = _list(raw)
+        networks: list[str] = []
+        for item in items:
+            try:
+                network = str(ipaddress.ip_network(_text(item)))
+            except ValueError:
+                raise Wrong(
+                    f"has {shown(item)}, which is not a network in CIDR form without host bits"
+                ) from None
+            if network in networks:
+                raise Wrong(f"has {network} twice")
+            networks.append(network)
+        return networks
+
+
+def _list(raw: Any) -> list[Any]:
+    if not isinstance(raw, list | tuple):
+        raise Wrong(f"is {shown(raw)}, not a list")
+    if not raw:
+        raise Wrong("is an empty list")
+    return list(raw)
+
+
+@dataclass(frozen=True)
+class ListOf(Kind):
+    """A list of at least one ``item``, each once."""
+
+    item: Kind = Kind("", "")  # noqa: RUF009 - a frozen placeholder, always given
+
+    def read(self, raw: Any) -> list[Any]:
+        values: list[Any] = []
+        for number, entry in enumerate(_list(raw), start=1):
+            try:
+                value = self.item.read(entry)
+            except Wrong as wrong:
+                raise Wrong(f"has a wrong entry: number {number} {wrong}") from None
+            if value in values:
+                raise Wrong(f"has entry number {number} twice")
+            values.append(value)
+        return values
+
+
+@dataclass(frozen=True)
+class Domain(Kind):
+    def read(self, raw: Any) -> str:
+        text = _text(raw)
+        if not _DOMAIN.fullmatch(text):
+            raise Wrong(
+                f"is {shown(raw)}, not a fully qualified domain name in lower case, without scheme or path"
+            )
+        return text
+
+
+@dataclass(frozen=True)
+class RegistryServer(Kind):
+    """Host and optional port of an image registry, or nothing."""
+
+    def read(self, raw: Any) -> str:
+        text = _text(raw)
+        if text and not _HOST.fullmatch(text):
+            raise Wrong(f"is {shown(raw)}, not a host with an optional port (no https://, no path)")
+        return text
+
+
+def registry_of(repository: str) -> str:
+    """The registry host of ``repository``; docker.io where it names none."""
+    first, _, rest = repository.partition("/")
+    return first if rest and ("." in first or ":" in first or first == "localhost") else "docker.io"
+
+
+@dataclass(frozen=True)
+class Repository(Kind):
+    """An image's repository, without tag and digest."""
+
+    registry_needed: bool = False
+
+    def read(self, raw: Any) -> str:
+        text = _text(raw)
+        if "@" in text:
+            raise Wrong("has a digest: give only the repository here")
+        host, _, rest = text.partition("/")
+        if ":" in (rest or host):
+            raise Wrong("has a tag: give only the repository here")
+        named = registry_of(text) == host
+        parts = (rest if named else text).split("/")
+        if (named and not _HOST.fullmatch(host)) or not all(map(_REPOSITORY_PART.fullmatch, parts)):
+            raise Wrong(f"is {shown(raw)}, not an image repository (lower case, no scheme)")
+        if self.registry_needed and not named:
+            raise Wrong(f"is {shown(raw)}, which names no registry")
+        return text
+
+
+@dataclass(frozen=True)
+class Url(Kind):
+    """An http or https URL without credentials, query, fragment and final slash."""
+
+    def read(self, raw: Any) -> str:
+        text = _text(raw)
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError:
+            raise Wrong("is not a URL") from None
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or re.search(r"\s", text):
+            raise Wrong("is not an http or https URL")
+        if parts.username is not None or parts.query or parts.fragment or looks_secret(parts.path):
+            raise Wrong(
+                "has credentials, a token, a query or a fragment in it, and only the address belongs here"
+            )
+        if text.endswith("/"):
+            raise Wrong("ends in a slash")
+        return text
+
+
+@dataclass(frozen=True)
+class Variables(Kind):
+    """Environment variables with plain values; those of the application contract are set by the engine."""
+
+    reserved: frozenset[str] = frozenset()
+
+    def read(self, raw: Any) -> dict[str, str]:
+        if not isinstance(raw, Mapping):
+            raise Wrong(f"is {shown(raw)}, not a mapping of variables")
+        variables: dict[str, str] = {}
+        for name, value in raw.items():
+            label = shown_name(name)
+            if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+                raise Wrong(f"has {label}, which is not a variable name in upper case")
+            if name in self.reserved:
+                raise Wrong(f"has {label}, which the release sets itself (docs/contract.md)")
+            if isinstance(value, bool | float) or not isinstance(value, str | int):
+                raise Wrong(f"has {label} with {shown(value)}: write its value in quotes")
+            text = str(value)
+            if any(character in text for character in "\n\r\0"):
+                raise Wrong(f"has {label} with a value of several lines")
+            if re.search(r"\d{5,}:[A-Za-z0-9_-]{30,}", text) or re.search(r"://[^/@\s]*:[^/@\s]+@", text):
+                raise Wrong(f"has {label} with a secret in it: secrets are delivered as files")
+            variables[name] = text
+        return variables
+
+
+@dataclass(frozen=True)
+class Parameters(Kind):
+    """Server parameters by name; ``reserved`` ones belong to the tree."""
+
+    reserved: frozenset[str] = frozenset()
+
+    def read(self, raw: Any) -> dict[str, str]:
+        if not isinstance(raw, Mapping):
+            raise Wrong(f"is {shown(raw)}, not a mapping of parameters")
+        parameters: dict[str, str] = {}
+        for name, value in raw.items():
+            label = shown_name(name)
+            if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]{1,62}", name):
+                raise Wrong(f"has {label}, which is not a parameter name")
+            if name in self.reserved:
+                raise Wrong(f"has {label}, which this tree sets itself")
+            if isinstance(value, bool):
+                value = "on" if value else "off"
+            if not isinstance(value, str | int | float) or not re.fullmatch(
+                r"[A-Za-z0-9 ,._/-]{1,80}", str(value)
+            ):
+                raise Wrong(f"has {label} with {shown(value)}, not a plain value")
+            parameters[name] = str(value)
+        return parameters
+
+
+def size(example: str, minimum: int) -> Size:
+    """Kind of a setting in bytes."""
+    return Size(example, f"size (K, M, G, T), at least {format_size(minimum)}", minimum)
+
+
+def duration(example: str, minimum: int, maximum: int) -> Duration:
+    """Kind of a setting in seconds."""
+    return Duration(example, f"duration (s, m, h), {minimum} s to {maximum} s", minimum, maximum)
+
+
+def port() -> Integer:
+    """Kind of a port that an ordinary user may open."""
+    return Integer("8080", "port, 1024 to 65535", 1024, 65535)
+
+
+def name_kind(example: str, *refused: str) -> Text:
+    """Kind of a role's, user's or database's name; ``refused`` ones are taken."""
+    pattern, what = r"(?!pg_)[a-z_][a-z0-9_]{0,62}", "a name of lower-case letters, digits and underscores"
+    return Text(example, "lower-case name", pattern, what, refused=refused)

@@ -1,0 +1,134 @@
+"""The settings of PostgreSQL and Redis; part of marketplace_settings_model."""
+
+# The declaring functions return dataclasses.field(), which is immutable and meant to be called here.
+# ruff: noqa: RUF009
+
+from dataclasses import dataclass
+
+from marketplace_settings_fields import derived, section, setting
+from marketplace_settings_kinds import (
+    Integer,
+    ListOf,
+    Number,
+    Parameters,
+    Repository,
+    Text,
+    UserIds,
+    duration,
+    name_kind,
+    port,
+    size,
+)
+from marketplace_settings_vocabulary import OWN_PARAMETERS
+from marketplace_units import MIB
+
+_DIGEST = Text(
+    '"sha256:" and 64 hexadecimal digits (make pins finds it)',
+    "sha256 digest of the image",
+    r"sha256:[0-9a-f]{64}",
+    "a sha256 digest (sha256: and 64 hexadecimal digits)",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostgresLimits:
+    memory: int = setting(size("1G", 128 * MIB), "memory; the server's tuning follows it", "1G")
+    cpus: float = setting(Number("0.75", "number", 0.05, 256), "CPUs", 0.75)
+    pids: int = setting(Integer("256", "whole number", 64, 32768), "processes and threads", 256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisLimits:
+    memory: int = setting(size("384M", 64 * MIB), "memory; maxmemory is 60% of it", "384M")
+    cpus: float = setting(Number("0.25", "number", 0.05, 256), "CPUs", 0.25)
+    pids: int = setting(Integer("64", "whole number", 16, 32768), "processes and threads", 64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roles:
+    owner: str = setting(
+        name_kind("marketplace_owner", "postgres"), "owns the schema, runs migrations", "marketplace_owner"
+    )
+    application: str = setting(name_kind("marketplace_app", "postgres"), "the backend's", "marketplace_app")
+    backup: str = setting(name_kind("marketplace_backup", "postgres"), "takes backups", "marketplace_backup")
+    monitoring: str = setting(
+        name_kind("marketplace_monitor", "postgres"), "reads statistics", "marketplace_monitor"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Postgres:
+    image: str = setting(Repository("postgres", "repository without tag"), "PostgreSQL's image", "postgres")
+    tag: str = setting(
+        Text(
+            '"17.11"',
+            "image tag of major version 17, in quotes",
+            r"17(?![0-9])[A-Za-z0-9_.-]{0,120}",
+            "a tag of PostgreSQL 17 (another major version needs its data converted)",
+        ),
+        "for people; the digest decides",
+    )
+    digest: str = setting(_DIGEST, "the image to the byte")
+    user: str = setting(UserIds('"999:999"', "numeric uid:gid"), "user and group it runs as", "999:999")
+    port: int = setting(port(), "port in its network", 5432)
+    database: str = setting(
+        name_kind("marketplace", "postgres", "template0", "template1"),
+        "the backend's database",
+        "marketplace",
+    )
+    limits: PostgresLimits = section(PostgresLimits, "what it may use")
+    disk: int = setting(size("20G", 256 * MIB), "size of its file system, allocated at once", "20G")
+    stop_grace: int = setting(duration("60", 10, 900), "how long it may take to stop", 60)
+    max_connections: int = setting(Integer("100", "whole number", 20, 2000), "connections at a time", 100)
+    roles: Roles = section(Roles, "names of its roles; choose before the first converge")
+    parameters: dict[str, str] = setting(
+        Parameters("{work_mem: 8MB}", "mapping of postgresql.conf parameters", OWN_PARAMETERS),
+        "parameters that win over the computed ones",
+        {},
+    )
+    reference: str = derived("image, tag and digest in one")
+    address: str = derived("its fixed address on the data network")
+    shm_size: int = derived("bytes of /dev/shm, for parallel queries")
+    tuning: dict[str, str] = derived("postgresql.conf parameters that follow limits, disk and CPUs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisUsers:
+    application: str = setting(name_kind("marketplace", "default"), "the backend's ACL user", "marketplace")
+    operator: str = setting(name_kind("operator", "default"), "the operator's ACL user", "operator")
+    health: str = setting(name_kind("health", "default"), "the edge's health check's ACL user", "health")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redis:
+    image: str = setting(Repository("redis", "repository without tag"), "Redis's image", "redis")
+    tag: str = setting(
+        Text(
+            '"8.10.1"',
+            "image tag of major version 8, in quotes",
+            r"8(?![0-9])[A-Za-z0-9_.-]{0,120}",
+            "a tag of Redis 8",
+        ),
+        "for people; the digest decides",
+    )
+    digest: str = setting(_DIGEST, "the image to the byte")
+    user: str = setting(UserIds('"999:999"', "numeric uid:gid"), "user and group it runs as", "999:999")
+    port: int = setting(port(), "port in its network", 6379)
+    limits: RedisLimits = section(RedisLimits, "what it may use")
+    disk: int = setting(size("2G", 64 * MIB), "size of its file system, allocated at once", "2G")
+    stop_grace: int = setting(duration("30", 5, 900), "how long it may take to stop and save", 30)
+    save: list[str] = setting(
+        ListOf(
+            '["3600 1", "300 100", "60 10000"]',
+            'list of "seconds changes"',
+            Text(
+                '"300 100"', "seconds and changes", r"[1-9]\d{0,6} [1-9]\d{0,8}", 'a "seconds changes" pair'
+            ),
+        ),
+        "when a snapshot is taken: after so many seconds with so many changes",
+        ["3600 1", "300 100", "60 10000"],
+    )
+    users: RedisUsers = section(RedisUsers, "names of its ACL users")
+    reference: str = derived("image, tag and digest in one")
+    address: str = derived("its fixed address on the data network")
+    maxmemory: int = derived("bytes of data it may hold: 60% of its memory, the rest is for snapshots")

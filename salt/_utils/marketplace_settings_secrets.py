@@ -1,0 +1,192 @@
+"""The pillar's ``secrets`` section: which secrets there are, which are given, and where their values come from.
+
+No message made here repeats anything that stands in the section, apart from known names.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from marketplace_settings_fields import Problem, looks_secret
+
+
+@dataclass(frozen=True)
+class Secret:
+    """One secret the deployment knows.
+
+    Args:
+        doc: what it opens.
+        given: whether pillar must give it; others are generated on the droplet unless given.
+        pattern: what a given value must match.
+        rule: the pattern in words.
+    """
+
+    doc: str
+    given: bool
+    pattern: str
+    rule: str
+
+
+_PASSWORD = (r"[A-Za-z0-9_.~-]{16,256}", "16 to 256 letters, digits and _ . ~ -")
+
+CATALOGUE: dict[str, Secret] = {
+    "telegram_token": Secret(
+        "the bot's token from @BotFather",
+        True,
+        r"\d+:[A-Za-z0-9_-]{30,}",
+        "digits, a colon, 30 or more characters",
+    ),
+    "registry_password": Secret(
+        "password of registry.username",
+        True,
+        r"[!-~]{1,4096}",
+        "one line of printable characters without spaces",
+    ),
+    "webhook_secret": Secret(
+        "proves to the bot that Telegram calls",
+        False,
+        r"[A-Za-z0-9_-]{16,256}",
+        "16 to 256 letters, digits, _ and -",
+    ),
+    "postgres_superuser_password": Secret("PostgreSQL's superuser", False, *_PASSWORD),
+    "postgres_owner_password": Secret("owner of the schema; migrations use it", False, *_PASSWORD),
+    "postgres_app_password": Secret("the backend's PostgreSQL role", False, *_PASSWORD),
+    "postgres_backup_password": Secret("the backup's PostgreSQL role", False, *_PASSWORD),
+    "postgres_monitoring_password": Secret("the monitoring's PostgreSQL role", False, *_PASSWORD),
+    "redis_app_password": Secret("the backend's Redis user", False, *_PASSWORD),
+    "redis_operator_password": Secret("the operator's Redis user", False, *_PASSWORD),
+}
+
+WAYS = ("value", "file", "environment")
+_EXAMPLE = "{value: ...}, {file: /absolute/path} or {environment: VARIABLE}"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """How values outside the pillar are read; tests replace both."""
+
+    file: Callable[[str], str] = lambda path: Path(path).read_text(encoding="utf-8")
+    environment: Callable[[str], str | None] = os.environ.get
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """``kinds`` (given or generated, by name) may be seen by anybody; ``values`` are kept out of every repr."""
+
+    kinds: dict[str, str]
+    values: dict[str, str] = field(repr=False)
+
+
+def values_below(raw: Any) -> Iterator[str]:
+    """Every text and number that stands anywhere in ``raw``, whatever its shape."""
+    if isinstance(raw, Mapping):
+        for key, value in raw.items():
+            if key not in CATALOGUE and key not in WAYS:
+                yield str(key)
+            yield from values_below(value)
+    elif isinstance(raw, list | tuple):
+        for item in raw:
+            yield from values_below(item)
+    elif raw is not None and not isinstance(raw, bool):
+        yield str(raw)
+
+
+def read_secrets(raw: Any, private_registry: bool, sources: Sources, problems: list[Problem]) -> Secrets:
+    """Read the ``secrets`` section.
+
+    Args:
+        raw: the section, None where there is none.
+        private_registry: whether registry.username is set, so that a password is needed.
+        sources: how files and environment variables are read.
+        problems: grows by one for each mistake.
+    """
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, Mapping):
+        problems.append(Problem("secrets", "is not a mapping", f"secrets: {{telegram_token: {_EXAMPLE}}}"))
+        raw = {}
+    values: dict[str, str] = {}
+    for name, way in raw.items():
+        if name not in CATALOGUE:
+            problems.append(_unknown(name))
+        elif name == "registry_password" and not private_registry:
+            wrong = "is given, but registry.username is not set"
+            problems.append(Problem(f"secrets.{name}", wrong, "registry: {server: ghcr.io, username: robot}"))
+        else:
+            try:
+                values[name] = _value(name, way, sources)
+            except _Refused as refused:
+                problems.append(Problem(f"secrets.{name}", refused.wrong, refused.example))
+    kinds: dict[str, str] = {}
+    for name, secret in CATALOGUE.items():
+        if name == "registry_password" and not private_registry:
+            continue
+        if secret.given and name not in raw:
+            wrong = f"is missing: {secret.doc}"
+            problems.append(
+                Problem(f"secrets.{name}", wrong, f"secrets: {{{name}: {_EXAMPLE}}} in pillar/local")
+            )
+        kinds[name] = "given" if secret.given or name in raw else "generated"
+    return Secrets(kinds, values)
+
+
+def _unknown(name: Any) -> Problem:
+    close = difflib.get_close_matches(str(name), CATALOGUE, n=1)
+    wrong = f"is not a known secret{f'; did you mean {close[0]}?' if close else ''}"
+    hint = f"secrets.{close[0]}" if close else f"one of {', '.join(CATALOGUE)}"
+    plain = close and re.fullmatch(r"[a-z_]{1,40}", str(name)) and not looks_secret(str(name))
+    return Problem(f"secrets.{name if plain else '(a name that is not shown)'}", wrong, hint)
+
+
+class _Refused(Exception):
+    """A secret can't be had; ``problem`` says why."""
+
+    def __init__(self, wrong: str, example: str = _EXAMPLE) -> None:
+        super().__init__(wrong)
+        self.wrong, self.example = wrong, example
+
+
+def _value(name: str, way: Any, sources: Sources) -> str:
+    """The value of secret ``name``, which pillar gives as ``way``."""
+    if not isinstance(way, Mapping) or len(way) != 1 or next(iter(way)) not in WAYS:
+        raise _Refused("needs exactly one of value, file and environment")
+    kind, where = next(iter(way.items()))
+    if not isinstance(where, str) or not where:
+        raise _Refused(f"has a {kind} that is no text, or empty")
+    # A file written by an editor ends in a newline, which is no part of the secret.
+    value = _READERS[kind](where, sources).strip("\r\n")
+    if not re.fullmatch(CATALOGUE[name].pattern, value):
+        raise _Refused(
+            f"has a value of {len(value)} characters that is not as it must be", CATALOGUE[name].rule
+        )
+    return value
+
+
+def _from_file(path: str, sources: Sources) -> str:
+    if not path.startswith("/"):
+        raise _Refused("has a file that is not an absolute path", "{file: /root/telegram_token}")
+    try:
+        return sources.file(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not UTF-8 text"
+        raise _Refused(
+            f"names a file that can't be read here: {reason}", "a file with only the secret in it"
+        ) from None
+
+
+def _from_environment(variable: str, sources: Sources) -> str:
+    value = sources.environment(variable)
+    if value is None:
+        raise _Refused("names an environment variable that is not set here", "export it before this command")
+    return value
+
+
+_READERS: dict[str, Callable[[str, Sources], str]] = {
+    "value": lambda value, _: value,
+    "file": _from_file,
+    "environment": _from_environment,
+}
