@@ -1,0 +1,58 @@
+# Thin targets, one idea each. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit render functional droplet lint format lock pins clean
+
+PYTHON := .venv/bin/python
+export PYTHONDONTWRITEBYTECODE := 1
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: .venv/complete ## a droplet on this machine: converged, serving a bot, one release shipped
+	$(PYTHON) -m tests.support.droplet demo
+
+test: unit render functional droplet ## everything that guards a change
+
+unit: .venv/complete ## pure logic, in seconds
+	$(PYTHON) -m pytest tests/unit
+
+render: .venv/complete ## every SLS for every environment
+	$(PYTHON) -m pytest tests/render
+
+functional: .venv/complete ## Salt's loaders over the real tree
+	$(PYTHON) -m pytest tests/functional
+
+droplet: .venv/complete ## end to end on local droplets
+	$(PYTHON) -m pytest tests/droplet
+
+lint: .venv/complete ## style, types, YAML, shell
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/yamllint --strict .
+	.venv/bin/shellcheck bootstrap.sh formulas/minion/files/install-salt .ci/run
+
+format: .venv/complete ## let ruff lay out the Python
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+# --no-emit-package timelib: it has no wheel, would need a compiler, and nothing here uses what Salt uses it for.
+LOCK := .venv/bin/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	--no-emit-find-links --no-emit-package timelib --upgrade
+lock: .venv/complete ## refresh the hash-locked lists of Python packages
+	$(LOCK) --python-version 3.13 formulas/minion/files/requirements.in -o formulas/minion/files/requirements.txt
+	$(LOCK) --universal --python-version 3.11 --group pyproject.toml:dev -o requirements/dev.txt
+
+pins: .venv/complete ## refresh image tags and digests from their registry, and show the difference
+	$(PYTHON) tools/pins.py
+
+clean: ## throw away the demo, and everything else that was made here
+	@if [ -e .venv/complete ]; then $(PYTHON) -m tests.support.droplet clean; fi
+	rm -rf .venv .salt-ssh .hypothesis .mypy_cache .ruff_cache .pytest_cache
+
+.venv/complete: requirements/dev.txt
+	python3 -m venv --clear .venv || { apt-get update -qq && apt-get install -qq -y python3-venv && python3 -m venv --clear .venv; }
+	awk '/^[a-z]/ { keep = /^setuptools==/ } keep' requirements/dev.txt > .venv/build.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r .venv/build.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --require-hashes -r requirements/dev.txt
+	@touch $@

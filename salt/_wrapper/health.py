@@ -1,0 +1,19 @@
+"""``health.*`` over salt-ssh: the same functions, called on the droplet."""
+
+__virtualname__ = "health"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def check(brief=False):
+    """The Health Status.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production health.check
+    """
+    return __salt__["droplet.call"]("health.check", brief=brief)
