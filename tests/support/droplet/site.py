@@ -1,0 +1,234 @@
+"""A site: a network with a registry, the Bot API stand-in and droplets. Sites side by side don't know of each other."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import ipaddress
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import docker
+from docker.errors import APIError, NotFound
+from docker.types import IPAMConfig, IPAMPool
+
+from . import host, image
+from .certificates import Authority
+from .errors import DropletError
+from .machine import Droplet, Machine
+from .paths import LABEL, REPOSITORY, locked, site_dir
+from .registry import Login, Pushed, Registry
+
+SUBNETS = ipaddress.ip_network("172.29.0.0/16")
+SUBNETS6 = ipaddress.ip_network("fd6d:6b74::/48")
+DOMAIN = "bot.test"
+NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+BACKEND = REPOSITORY / "examples" / "marketplace"
+BOTAPI = REPOSITORY / "tests" / "support" / "botapi"
+BOTAPI_PORT = 8081
+
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """The pinned images that a droplet's pillar names."""
+
+    postgres: Pushed
+    redis: Pushed
+    backend: Pushed
+
+
+class Site:
+    """A named network and what stands on it. Every part is made when it is first asked for and found again later."""
+
+    def __init__(self, name: str, client: docker.DockerClient | None = None, say: Say = print) -> None:
+        if not NAME.fullmatch(name):
+            raise DropletError(f"'{name}' is no name for a site: lower-case letters, digits and dashes, for example 'anna'")
+        self.name = name
+        self.say = say
+        self.client = client or host.ensure(say)
+        self.prefix = f"marketplace-{name}"
+
+    # The network
+
+    @property
+    def network(self) -> str:
+        """The network's name; it exists after this call."""
+        with locked("network"):
+            try:
+                self.client.networks.get(self.prefix)
+            except NotFound:
+                self._make_network()
+        return self.prefix
+
+    def _make_network(self) -> None:
+        taken = [ipaddress.ip_network(subnet) for subnet in _subnets(self.client)]
+        pairs = zip(SUBNETS.subnets(new_prefix=24), SUBNETS6.subnets(new_prefix=64), strict=False)  # type: ignore[union-attr]
+        for four, six in pairs:
+            if any(net.overlaps(four) if net.version == 4 else net.overlaps(six) for net in taken):
+                continue
+            pools = [IPAMPool(subnet=str(four)), IPAMPool(subnet=str(six))]
+            with contextlib.suppress(APIError):  # A route that Docker doesn't show may be in the way: the next one.
+                self.client.networks.create(
+                    self.prefix, driver="bridge", enable_ipv6=True, labels={LABEL: self.name},
+                    ipam=IPAMConfig(pool_configs=pools),
+                )  # fmt: skip
+                return
+        raise DropletError(f"no free subnet left in {SUBNETS}: throw away sites with 'make clean'")
+
+    @property
+    def subnets(self) -> list[str]:
+        """The network's subnets, IPv4 first."""
+        found = self.client.networks.get(self.network).attrs["IPAM"]["Config"]
+        return [str(part["Subnet"]) for part in found]
+
+    # The certificate authority that the site's own servers use
+
+    @property
+    def authority(self) -> Authority:
+        """The authority that the site's droplets trust."""
+        return Authority.at(site_dir(self.name), f"Local droplet {self.name}")
+
+    # Machines
+
+    def _container(self, role: str) -> Any | None:
+        try:
+            return self.client.containers.get(f"{self.prefix}-{role}")
+        except NotFound:
+            return None
+
+    def registry(self, role: str = "registry", login: Login | None = None) -> Registry:
+        """The registry ``<role>.test``, running.
+
+        Args:
+            role: also its name; give another one for a second registry.
+            login: makes a new one private.
+        """
+        name = f"{self.prefix}-{role}"
+        container = self._container(role)
+        if container is not None:
+            container.start()
+            registry = Registry(self.client, container, f"{role}.test", login)
+            registry.wait()
+            return registry
+        return Registry.start(
+            self.client, name=name, image=image.build(self.client, "registry", self.say), network=self.network,
+            site=self.name, authority=self.authority, host=f"{role}.test", login=login,
+        )  # fmt: skip
+
+    def images(self) -> Images:
+        """PostgreSQL, Redis and version 1.0.0 of the backend in the site's registry."""
+        registry = self.registry()
+        postgres = image.build(self.client, "postgres", self.say)
+        redis = image.build(self.client, "redis", self.say)
+        return Images(
+            postgres=registry.push(postgres, "postgres", image.version(self.client, postgres, "postgres")),
+            redis=registry.push(redis, "redis", image.version(self.client, redis, "redis-server")),
+            backend=self.backend("1.0.0"),
+        )
+
+    def backend(self, version: str, **arguments: str) -> Pushed:
+        """Build a version of the example backend and push it to the site's registry.
+
+        Args:
+            version: its tag and label.
+            arguments: more build arguments.
+        """
+        tag = image.build_app(self.client, "backend", BACKEND, self.say, VERSION=version, **arguments)
+        return self.registry().push(tag, "marketplace", version)
+
+    def botapi(self) -> Machine:
+        """The Bot API stand-in, running, as http://botapi.test:8081 on the network."""
+        return self.machine("botapi", image.build_app(self.client, "botapi", BOTAPI, self.say), ["botapi.test"], [])
+
+    def neighbour(self) -> Machine:
+        """Another host on the droplets' network: Debian with python3, to look at a droplet from outside."""
+        return self.machine("neighbour", image.build(self.client, "python", self.say), [], ["sleep", "infinity"])
+
+    def controller(self) -> Machine:
+        """A laptop to converge droplets from by salt-ssh: python3 with venv, no Docker, no tree yet."""
+        return self.machine("controller", image.build(self.client, "python", self.say), [], ["sleep", "infinity"])
+
+    def machine(self, role: str, tag: str, aliases: list[str], command: list[str]) -> Machine:
+        """A plain container of the site, running; made from image ``tag`` when there is none."""
+        container = self._container(role)
+        if container is None:
+            api = self.client.api
+            made = api.create_container(
+                tag, command or None, name=f"{self.prefix}-{role}", hostname=role, labels={LABEL: self.name},
+                host_config=api.create_host_config(
+                    network_mode=self.network, init=True, restart_policy={"Name": "unless-stopped"},
+                    cap_add=["NET_ADMIN", "NET_RAW"] if role == "neighbour" else [],
+                ),
+                networking_config=api.create_networking_config(
+                    {self.network: api.create_endpoint_config(aliases=[role, *aliases])}
+                ),
+            )  # fmt: skip
+            container = self.client.containers.get(made["Id"])
+        container.start()
+        return Machine(self.client, container)
+
+    # Droplets
+
+    def droplet(self, role: str = "droplet", aliases: tuple[str, ...] = (DOMAIN,)) -> Droplet:
+        """A droplet, booted; a fresh one when there is none of that role."""
+        found = self.find_droplet(role)
+        if found is not None:
+            if not found.running:
+                found.boot()
+            return found
+        made = Droplet.create(
+            self.client, self.droplet_name(role), image.build(self.client, "droplet", self.say), self.network,
+            site=self.name, hostname=role, aliases=aliases,
+        )  # fmt: skip
+        made.boot()
+        self.trust(made)
+        return made
+
+    def droplet_name(self, role: str) -> str:
+        """The container's name. The demo's droplet is called what people look for."""
+        return "marketplace-droplet" if (self.name, role) == ("demo", "droplet") else f"{self.prefix}-{role}"
+
+    def find_droplet(self, role: str = "droplet") -> Droplet | None:
+        """The droplet of that role, in whatever state, or None."""
+        try:
+            return Droplet(self.client, self.client.containers.get(self.droplet_name(role)))
+        except NotFound:
+            return None
+
+    def trust(self, machine: Machine) -> None:
+        """Make a machine trust the site's authority, as one does with a company's own."""
+        machine.put("/usr/local/share/ca-certificates/local-droplet.crt", self.authority.certificate)
+        machine.run(["update-ca-certificates"])
+
+    # The end
+
+    def destroy(self) -> None:
+        """Remove everything that the site made; harmless when there is nothing."""
+        mine = {"filters": {"label": f"{LABEL}={self.name}"}}
+        for container in self.client.containers.list(all=True, ignore_removed=True, **mine):
+            Droplet(self.client, container).destroy()
+        for volume in self.client.volumes.list(**mine):
+            volume.remove(force=True)
+        for network in self.client.networks.list(**mine):
+            network.remove()
+        shutil.rmtree(site_dir(self.name), ignore_errors=True)
+
+
+def names(client: docker.DockerClient) -> list[str]:
+    """The names of all sites that have something on the engine."""
+    query = {"filters": {"label": LABEL}}
+    found = {part.attrs.get("Labels", {}).get(LABEL) for part in client.networks.list(**query)}
+    found |= {part.attrs["Labels"].get(LABEL) for part in client.volumes.list(**query)}
+    found |= {part.labels.get(LABEL) for part in client.containers.list(all=True, ignore_removed=True, **query)}
+    return sorted(name for name in found if name)
+
+
+def _subnets(client: docker.DockerClient) -> Iterator[str]:
+    for network in client.networks.list():
+        for part in (network.attrs.get("IPAM") or {}).get("Config") or []:
+            if part.get("Subnet"):
+                yield part["Subnet"]
