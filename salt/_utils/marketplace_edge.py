@@ -1,17 +1,11 @@
 """The edge: which colour is live (a file decides), and HAProxy's admin socket that is told."""
 
 import csv
-import http.client
 import io
-import json
 import socket
-import ssl
 from pathlib import Path
-from typing import Any
 
 from marketplace_durable import make_directory, write_atomic
-
-VERIFY_PORT = 8443
 
 
 class EdgeError(Exception):
@@ -92,31 +86,3 @@ class Edge:
             raise EdgeError(
                 f"HAProxy does not answer on {self.admin_socket} ({error}); see: systemctl status haproxy"
             ) from error
-
-
-def get_json(host: str, port: int, path: str, timeout: float, tls: bool = False) -> tuple[int, Any]:
-    """GET a JSON document: ``(status, document)``; the document is None where the body is no JSON.
-
-    Raises:
-        OSError, http.client.HTTPException: nobody answers, or not in HTTP.
-    """
-    if tls:
-        # The loopback listener serves the public name's certificate, which cannot match 127.0.0.1.
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            host, port, timeout=timeout, context=context
-        )
-    else:
-        connection = http.client.HTTPConnection(host, port, timeout=timeout)
-    try:
-        connection.request("GET", path, headers={"Connection": "close"})
-        response = connection.getresponse()
-        body = response.read(1 << 20)
-    finally:
-        connection.close()
-    try:
-        return response.status, json.loads(body)
-    except ValueError:
-        return response.status, None

@@ -3,7 +3,6 @@
 Everything before ``switch`` leaves the live colour alone; everything behind it goes back to the old colour on failure.
 """
 
-import http.client
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import yaml
 from marketplace_contract import Contract, ContractError, parse_contract
 from marketplace_docker import DockerError
 from marketplace_durable import make_directory, to_json, write_atomic
-from marketplace_edge import VERIFY_PORT, EdgeError, get_json
+from marketplace_probe import VERIFY_PORT, NoAnswer
 from marketplace_records import ReleaseRecord
 from marketplace_release_compose import one_off, project, render, worker
 from marketplace_world import World
@@ -195,9 +194,11 @@ def switch_back(world: World, run: Run) -> None:
 def verify(world: World, run: Run) -> str:
     """Ask for the version through the edge: it must be the new release that answers."""
     try:
-        status, document = get_json("127.0.0.1", VERIFY_PORT, run.declared.version_path, timeout=10, tls=True)
-    except (OSError, http.client.HTTPException) as error:
-        raise StepFailed(f"the edge does not answer on 127.0.0.1:{VERIFY_PORT}: {error}") from error
+        status, document = world.probe.get(
+            "127.0.0.1", VERIFY_PORT, run.declared.version_path, timeout=10, tls=True
+        )
+    except NoAnswer as error:
+        raise StepFailed(f"the edge: {error}") from error
     answered = document.get("release") if isinstance(document, dict) else None
     if status != 200 or answered != run.release:
         raise StepFailed(
@@ -248,20 +249,20 @@ STEP_NAMES = tuple(step.name for step in STEPS)
 
 def is_ready(world: World, run: Run, colour: str) -> bool:
     """Whether a colour's backend answers its readiness path with 200."""
-    return _ready_answer(run, colour)[0] == 200
+    return _ready_answer(world, run, colour)[0] == 200
 
 
-def _ready_answer(run: Run, colour: str) -> tuple[int, Any]:
+def _ready_answer(world: World, run: Run, colour: str) -> tuple[int, Any]:
     backend = run.settings["backend"]
     path = run.contract.ready_path if run.contract else "/health/ready"
     try:
-        return get_json(backend["addresses"][colour]["app"], backend["port"], path, timeout=5)
-    except (OSError, http.client.HTTPException) as error:
+        return world.probe.get(backend["addresses"][colour]["app"], backend["port"], path)
+    except NoAnswer as error:
         return 0, str(error)
 
 
 def _readiness(world: World, run: Run) -> str:
-    status, document = _ready_answer(run, run.colour)
+    status, document = _ready_answer(world, run, run.colour)
     return f"HTTP {status}: {document}" if status else f"no answer: {document}"
 
 
@@ -288,6 +289,3 @@ def _revisions(output: str) -> list[str]:
 
 def _mebibytes(run: Run) -> int:
     return int(run.settings["backend"]["limits"]["memory"]) >> 20
-
-
-FAILURES = (StepFailed, DockerError, EdgeError, OSError)

@@ -12,6 +12,7 @@ from marketplace_durable import make_directory, read_json, to_json, write_atomic
 from marketplace_edge import Edge
 from marketplace_ledger import Ledger
 from marketplace_paths import Paths
+from marketplace_probe import Probe
 from marketplace_spool import Spool
 
 
@@ -63,6 +64,7 @@ class World:
     ledger: Ledger
     journal: Journal
     spool: Spool
+    probe: Probe
     clock: Clock
 
     @classmethod
@@ -75,5 +77,6 @@ class World:
             ledger=Ledger(paths.ledger),
             journal=Journal(paths.journal),
             spool=Spool(paths.spool),
+            probe=Probe(),
             clock=Clock(),
         )

@@ -1,0 +1,281 @@
+"""Ledger, spool, lock, durable writes and the smaller pure parts of the engine."""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from marketplace_contract import ContractError, parse_contract
+from marketplace_docker import ContainerState
+from marketplace_durable import make_directory, read_json, write_atomic
+from marketplace_health import judge, overall
+from marketplace_ledger import Ledger, LedgerError
+from marketplace_lock import LockHeld, lock_holder, release_lock
+from marketplace_records import ReleaseRecord, other_colour, release_id
+from marketplace_release_compose import one_off, render
+from marketplace_spool import Spool
+from marketplace_telegram import Webhook
+from marketplace_tree import revision
+
+from tests.support.world import LABELS, settings
+
+
+def record(release: str, outcome: str = "live") -> ReleaseRecord:
+    return ReleaseRecord(
+        release=release,
+        version="1",
+        image="i@sha256:0",
+        previous=None,
+        outcome=outcome,
+        reason="",
+        colour="blue",
+        schema={"before": None, "after": ["1"]},
+        by="alice",
+        tree="abc",
+        started="2026-01-01T00:00:00+00:00",
+        seconds=1.0,
+        settings_digest="sha256:1",
+    )
+
+
+def test_release_ids_sort_by_time_and_never_collide() -> None:
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    first = release_id(now)
+    second = release_id(now, [first])
+    assert first == "20260102T030405Z"
+    assert first < second < release_id(now.replace(second=6))
+
+
+def test_ledger_returns_what_was_appended_newest_first(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    assert ledger.live() is None
+    for number in range(3):
+        ledger.append(record(f"2026010{number}T000000Z", "failed" if number == 2 else "live"))
+    assert [item.release[:8] for item in ledger.newest(2)] == ["20260102", "20260101"]
+    live = ledger.live()
+    assert live is not None
+    assert live.release.startswith("20260101")
+    assert ledger.broken() == []
+
+
+@pytest.mark.parametrize("damage", ["altered", "removed"])
+def test_ledger_tells_broken_history(tmp_path: Path, damage: str) -> None:
+    ledger = Ledger(tmp_path)
+    for number in range(3):
+        ledger.append(record(f"2026010{number}T000000Z"))
+    file = tmp_path / "20260101T000000Z.json"
+    if damage == "altered":
+        file.write_text(file.read_text().replace("alice", "mallory"))
+    else:
+        file.unlink()
+    assert ledger.broken() == ["20260102T000000Z"]
+
+
+def test_ledger_names_the_damaged_file(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    (tmp_path / "20260101T000000Z.json").write_text("{")
+    with pytest.raises(LedgerError, match=r"20260101T000000Z\.json"):
+        ledger.live()
+    with pytest.raises(LedgerError, match="no record of release 'x'"):
+        ledger.record("x")
+
+
+def test_spool_keeps_events_until_acknowledged(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    event = spool.emit("release.live", "info", "release 1: live", {"release": "r"})
+    assert [pending.summary for pending in Spool(tmp_path / "spool").pending()] == ["release 1: live"]
+    assert spool.acknowledge(event.id)
+    assert not spool.acknowledge(event.id)
+    assert spool.pending() == []
+    with pytest.raises(ValueError, match="severity 'loud'"):
+        spool.emit("x", "loud", "x")
+
+
+def test_lock_names_its_living_owner_and_forgets_a_dead_one(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    child = os.fork()
+    if child == 0:
+        with release_lock(path, "alice", "release of 1"):
+            os._exit(0)  # dies with the lock in its hands
+    os.waitpid(child, 0)
+    assert lock_holder(path) is None
+    with release_lock(path, "bob", "release of 2"):
+        holder = lock_holder(path)
+        assert holder is not None
+        assert (holder["by"], holder["doing"], holder["pid"]) == ("bob", "release of 2", os.getpid())
+        with pytest.raises(LockHeld, match=r"release of 2 by bob \(pid \d+\)"), release_lock(path, "c", "d"):
+            pass
+    assert lock_holder(path) is None
+
+
+def test_looking_at_the_lock_never_refuses_a_release(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch()
+    child = os.fork()
+    if child == 0:
+        for _ in range(20000):
+            lock_holder(path)
+        os._exit(0)
+    for _ in range(50):
+        with release_lock(path, "alice", "release"):
+            pass
+    os.waitpid(child, 0)
+
+
+def test_atomic_write_replaces_whole_files_and_leaves_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomic(path, "one", mode=0o600)
+    write_atomic(path, b"two", mode=0o640)
+    assert path.read_text() == "two"
+    assert path.stat().st_mode & 0o777 == 0o640
+    with pytest.raises(TypeError):
+        write_atomic(path, 3)  # type: ignore[arg-type]
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
+    make_directory(tmp_path / "a/b")
+    assert (tmp_path / "a/b").is_dir()
+
+
+def test_broken_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("[")
+    with pytest.raises(ValueError, match=r"x\.json is not valid JSON"):
+        read_json(tmp_path / "x.json")
+    assert read_json(tmp_path / "missing.json") is None
+
+
+def test_contract_names_all_that_is_wrong_at_once() -> None:
+    labels = {
+        "marketplace.contract": "2",
+        "marketplace.port": "80",
+        "marketplace.migrate": "alembic upgrade head",
+    }
+    with pytest.raises(ContractError) as caught:
+        parse_contract("image", labels, 8080, has_healthcheck=False)
+    text = str(caught.value)
+    for words in (
+        "contract is '2'",
+        "port is '80'",
+        "no HEALTHCHECK",
+        "health.ready is missing",
+        "expected a JSON list",
+        "migrate.heads is missing",
+    ):
+        assert words in text
+    assert parse_contract("image", LABELS, 8080, has_healthcheck=True).migrate == (
+        "alembic",
+        "upgrade",
+        "head",
+    )
+
+
+def test_rendered_backend_is_confined_and_publishes_nothing() -> None:
+    contract = parse_contract("image", LABELS, 8080, has_healthcheck=True)
+    document = render(settings(), contract, "r1", "1.0", "image@sha256:0", "green", "/etc/x/backend")
+    backend = document["services"]["backend"]
+    assert "ports" not in backend
+    assert backend["read_only"] is True
+    assert backend["cap_drop"] == ["ALL"]
+    assert backend["networks"]["app"] == {"ipv4_address": "10.213.10.22"}
+    assert backend["mem_limit"] == 256 << 20
+    assert backend["environment"]["DATABASE_USER"] == "marketplace_app"
+    assert backend["environment"]["LOG_LEVEL"] == "info"
+    assert all(isinstance(value, str) for value in backend["environment"].values())
+    assert backend["volumes"][0]["bind"] == {"create_host_path": False}
+    assert "worker" not in document["services"]
+
+
+def test_one_off_runs_as_owner_on_the_data_network_only() -> None:
+    words = one_off(
+        settings(), "r1", "1.0", "image@sha256:0", "green", ("alembic", "upgrade", "head"), "/etc/x/migration"
+    )
+    assert words[-3:] == ["image@sha256:0", "upgrade", "head"]
+    assert "--entrypoint=alembic" in words
+    assert "--env=DATABASE_USER=marketplace_owner" in words
+    assert [word for word in words if word.startswith("--network")] == ["--network=data"]
+
+
+def state(name: str, **changes: object) -> ContainerState:
+    known: dict[str, object] = {
+        "name": name,
+        "status": "running",
+        "health": "healthy",
+        "exit_code": 0,
+        "restarts": 0,
+        "oom_killed": False,
+        "started": "2026-01-01T00:00:00.123456789Z",
+        "image": "image",
+        "labels": {},
+    }
+    return ContainerState(**(known | changes))  # type: ignore[arg-type]
+
+
+UP = {"status": "UP", "lastchg": "60"}
+DOWN = {"status": "DOWN", "lastchg": "12"}
+ALL_UP = {(f"check_{name}", "BACKEND"): UP for name in ("blue", "postgres", "redis")}
+CONTAINERS = {name: state(name) for name in ("backend-blue", "postgres", "redis")}
+
+
+@pytest.mark.parametrize(
+    ("containers", "statistics", "expected", "service", "words"),
+    [
+        ({}, {}, "healthy", "backend", "answers"),
+        ({}, {("check_redis", "BACKEND"): DOWN}, "degraded", "redis", "for 12 s"),
+        ({}, {("check_blue", "BACKEND"): DOWN}, "unhealthy", "backend", "for 12 s"),
+        ({"postgres": state("postgres", status="exited", exit_code=137, oom_killed=True)}, {}, "degraded", "postgres",
+         "exited (exit code 137, killed for using more than its memory limit)"),
+        ({"redis": state("redis", health="unhealthy")}, {}, "degraded", "redis", "own health check"),
+        ({"backend-blue": None}, {}, "unhealthy", "backend", "does not exist"),
+        ({}, None, "unhealthy", "edge", "systemctl status haproxy"),
+    ],
+)  # fmt: skip
+def test_health_is_judged_in_words(
+    containers: dict[str, ContainerState],
+    statistics: dict[tuple[str, str], dict[str, str]] | None,
+    expected: str,
+    service: str,
+    words: str,
+) -> None:
+    present = {name: found for name, found in (CONTAINERS | containers).items() if found}
+    services = judge("blue", present, None if statistics is None else ALL_UP | statistics)
+    assert overall(services) == expected
+    assert words in services[service].detail
+
+
+def test_health_before_any_release() -> None:
+    services = judge(None, CONTAINERS, ALL_UP)
+    assert overall(services) == "unhealthy"
+    assert "deploy.release" in services["backend"].detail
+
+
+def test_webhook_differences_never_show_the_secret() -> None:
+    wanted = Webhook("https://b/x", "s3cret-s3cret", ("message",), 40, "")
+    info = {
+        "url": "https://b/x",
+        "allowed_updates": ["message"],
+        "max_connections": 40,
+        "has_custom_certificate": False,
+    }
+    assert wanted.differences(info, wanted.fingerprint()) == {}
+    changes = wanted.differences(info | {"url": "", "max_connections": 1}, None)
+    assert set(changes) == {"url", "max_connections", "secret_token"}
+    assert "s3cret" not in json.dumps(changes)
+    other = Webhook("https://b/x", "another-secret", ("message",), 40, "")
+    assert set(other.differences(info, wanted.fingerprint())) == {"secret_token"}
+
+
+def test_revision_of_checkouts_and_copies(tmp_path: Path) -> None:
+    assert revision(tmp_path) == "unknown"
+    git = tmp_path / ".git"
+    git.mkdir()
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    (git / "packed-refs").write_text("# pack-refs\naaaa refs/heads/main\n")
+    assert revision(tmp_path) == "aaaa"
+    (git / "refs/heads").mkdir(parents=True)
+    (git / "refs/heads/main").write_text("bbbb\n")
+    assert revision(tmp_path) == "bbbb"
+    (tmp_path / "REVISION").write_text("cccc\n")
+    assert revision(tmp_path) == "cccc"
+
+
+def test_colours_take_turns() -> None:
+    assert [other_colour("blue"), other_colour("green")] == ["green", "blue"]
