@@ -9,6 +9,7 @@ from typing import Any
 
 from marketplace_formula_inputs import formula_inputs
 from marketplace_settings import digest, examine, to_dict
+from marketplace_tree import revision
 
 # Directories of a pillar root that are no environment.
 _SHARED = ("base", "local")
@@ -34,11 +35,14 @@ def ext_pillar(minion_id: str, pillar: Mapping[str, Any], *_args: Any, **_kwargs
             "_errors": [str(problem) for problem in outcome.problems],
         }
     settings = to_dict(outcome.settings)
+    inputs = formula_inputs(settings)
+    # The tree that compiles this pillar is the one that a droplet converged over ssh gets a copy of.
+    inputs["minion"]["revision"] = revision(roots[0].resolve().parent)
     return {
         "settings": settings,
         "settings_gate": {"checked": True, "source": "pillar", "digest": digest(settings)},
         "secrets_given": outcome.secrets,
-        **formula_inputs(settings),
+        **inputs,
     }
 
 

@@ -31,6 +31,7 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
     bridge_prefix = docker["subnet"].rsplit("/", 1)[1]
     mounts = {name: f"/srv/data/{name}" for name in ("postgres", "redis")}
     return {
+        "minion": {"configuration": "marketplace"},
         "time": {"timezone": settings["droplet"]["timezone"]},
         "swap": {"size": settings["droplet"]["swap"]},
         "docker": {
