@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from marketplace_settings_fields import INVALID, Problem
-from marketplace_settings_kinds import registry_of
+from marketplace_settings_kinds_net import registry_of
 from marketplace_tuning import redis_maxmemory
-from marketplace_units import format_size
+from marketplace_units import MIB, format_size
 
 # SC-010: at most this share of memory and disk may be promised.
 SHARE = 0.8
+_CONNECTION = 2 * MIB
 _PLACEHOLDERS = (".example", "example.com", "example.net", "example.org", ".invalid", "localhost")
 
 
@@ -110,9 +111,9 @@ def _redis_disk(view: View) -> Iterator[Problem]:
 
 def _connections(view: View) -> Iterator[Problem]:
     found = view.sound("postgres.max_connections", "postgres.limits.memory")
-    # A connection costs a process of 5 to 10 MB; half the memory is the most they may take.
-    if found is not None and found[0] * 5 * 2**20 > found[1] // 2:
-        most = found[1] // 2 // (5 * 2**20)
+    # A connection is a process with 2 MiB or more of its own; half the memory is the most that all may take.
+    if found is not None and found[0] * _CONNECTION > found[1] // 2:
+        most = found[1] // 2 // _CONNECTION
         wrong = f"is {found[0]}, too many for postgres.limits.memory {format_size(found[1])}"
         yield Problem("postgres.max_connections", wrong, f"{most} or less")
 

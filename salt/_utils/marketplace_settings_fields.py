@@ -12,7 +12,7 @@ from typing import Any
 
 _TOKEN_RUN = re.compile(r"[A-Za-z0-9+/=_~-]{16,}")
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,40}")
-_BOT_TOKEN = re.compile(r"\d{3,}:[A-Za-z0-9_-]{8,}")
+_BOT_TOKEN = re.compile(r"[0-9]{3,}:[A-Za-z0-9_-]{8,}")
 
 
 class Invalid:

@@ -1,26 +1,18 @@
 """The kinds of values that settings take."""
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from marketplace_settings_fields import Kind, Wrong, looks_secret, shown, shown_name
+from marketplace_settings_fields import Kind, Wrong, shown, shown_name
 from marketplace_units import format_size, parse_duration, parse_size
 
-_DOMAIN = re.compile(
-    r"(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
-)
-_HOST = re.compile(
-    r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*(?::\d{1,5})?"
-)
-_REPOSITORY_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
-def _text(raw: Any) -> str:
+def read_text(raw: Any) -> str:
+    """``raw`` where it is a text; a number or boolean in its place was written without quotes."""
     if isinstance(raw, str):
         return raw
     if isinstance(raw, bool | int | float):
@@ -109,7 +101,7 @@ class Text(Kind):
     refused: tuple[str, ...] = ()
 
     def read(self, raw: Any) -> str:
-        text = _text(raw)
+        text = read_text(raw)
         if text == "" and self.optional:
             return text
         if not re.fullmatch(self.pattern, text):
@@ -124,7 +116,7 @@ class Choice(Kind):
     choices: tuple[str, ...] = ()
 
     def read(self, raw: Any) -> str:
-        text = _text(raw)
+        text = read_text(raw)
         if text not in self.choices:
             raise Wrong(f"is {shown(raw)}, not one of {', '.join(self.choices)}")
         return text
@@ -135,57 +127,16 @@ class UserIds(Kind):
     """A numeric "uid:gid" that isn't root's."""
 
     def read(self, raw: Any) -> str:
-        text = _text(raw)
-        if not re.fullmatch(r"\d{1,6}:\d{1,6}", text):
+        text = read_text(raw)
+        if not re.fullmatch(r"[0-9]{1,6}:[0-9]{1,6}", text):
             raise Wrong(f"is {shown(raw)}, not a numeric uid:gid in quotes")
         if "0" in (str(int(part)) for part in text.split(":")):
             raise Wrong("is root's: containers run as an ordinary user and group")
         return text
 
 
-@dataclass(frozen=True)
-class Subnet(Kind):
-    """A private IPv4 network that has room for ``longest`` bits of prefix at most."""
-
-    shortest: int = 8
-    longest: int = 27
-
-    def read(self, raw: Any) -> str:
-        text = _text(raw)
-        try:
-            network = ipaddress.IPv4Network(text)
-        except ValueError:
-            raise Wrong(f"is {shown(raw)}, not an IPv4 network in CIDR form without host bits") from None
-        if not network.is_private:
-            raise Wrong(f"is {network}, which is not a private network (RFC 1918)")
-        if not self.shortest <= network.prefixlen <= self.longest:
-            raise Wrong(
-                f"has a prefix of {network.prefixlen}, and /{self.shortest} to /{self.longest} are allowed"
-            )
-        return str(network)
-
-
-@dataclass(frozen=True)
-class Networks(Kind):
-    """A list of IPv4 or IPv6 networks, none of them empty."""
-
-    def read(self, raw: Any) -> list[str]:
-        items = _list(raw)
-        networks: list[str] = []
-        for item in items:
-            try:
-                network = str(ipaddress.ip_network(_text(item)))
-            except ValueError:
-                raise Wrong(
-                    f"has {shown(item)}, which is not a network in CIDR form without host bits"
-                ) from None
-            if network in networks:
-                raise Wrong(f"has {network} twice")
-            networks.append(network)
-        return networks
-
-
-def _list(raw: Any) -> list[Any]:
+def read_list(raw: Any) -> list[Any]:
+    """``raw`` where it is a list with something in it."""
     if not isinstance(raw, list | tuple):
         raise Wrong(f"is {shown(raw)}, not a list")
     if not raw:
@@ -201,7 +152,7 @@ class ListOf(Kind):
 
     def read(self, raw: Any) -> list[Any]:
         values: list[Any] = []
-        for number, entry in enumerate(_list(raw), start=1):
+        for number, entry in enumerate(read_list(raw), start=1):
             try:
                 value = self.item.read(entry)
             except Wrong as wrong:
@@ -210,78 +161,6 @@ class ListOf(Kind):
                 raise Wrong(f"has entry number {number} twice")
             values.append(value)
         return values
-
-
-@dataclass(frozen=True)
-class Domain(Kind):
-    def read(self, raw: Any) -> str:
-        text = _text(raw)
-        if not _DOMAIN.fullmatch(text):
-            raise Wrong(
-                f"is {shown(raw)}, not a fully qualified domain name in lower case, without scheme or path"
-            )
-        return text
-
-
-@dataclass(frozen=True)
-class RegistryServer(Kind):
-    """Host and optional port of an image registry, or nothing."""
-
-    def read(self, raw: Any) -> str:
-        text = _text(raw)
-        if text and not _HOST.fullmatch(text):
-            raise Wrong(f"is {shown(raw)}, not a host with an optional port (no https://, no path)")
-        return text
-
-
-def registry_of(repository: str) -> str:
-    """The registry host of ``repository``; docker.io where it names none."""
-    first, _, rest = repository.partition("/")
-    return first if rest and ("." in first or ":" in first or first == "localhost") else "docker.io"
-
-
-@dataclass(frozen=True)
-class Repository(Kind):
-    """An image's repository, without tag and digest."""
-
-    registry_needed: bool = False
-
-    def read(self, raw: Any) -> str:
-        text = _text(raw)
-        if "@" in text:
-            raise Wrong("has a digest: give only the repository here")
-        host, _, rest = text.partition("/")
-        if ":" in (rest or host):
-            raise Wrong("has a tag: give only the repository here")
-        named = registry_of(text) == host
-        parts = (rest if named else text).split("/")
-        if (named and not _HOST.fullmatch(host)) or not all(map(_REPOSITORY_PART.fullmatch, parts)):
-            raise Wrong(f"is {shown(raw)}, not an image repository (lower case, no scheme)")
-        if self.registry_needed and not named:
-            raise Wrong(f"is {shown(raw)}, which names no registry")
-        return text
-
-
-@dataclass(frozen=True)
-class Url(Kind):
-    """An http or https URL without credentials, query, fragment and final slash."""
-
-    def read(self, raw: Any) -> str:
-        text = _text(raw)
-        try:
-            parts = urlsplit(text)
-            port = parts.port
-        except ValueError:
-            raise Wrong("is not a URL") from None
-        if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or re.search(r"\s", text):
-            raise Wrong("is not an http or https URL")
-        if parts.username is not None or parts.query or parts.fragment or looks_secret(parts.path):
-            raise Wrong(
-                "has credentials, a token, a query or a fragment in it, and only the address belongs here"
-            )
-        if text.endswith("/"):
-            raise Wrong("ends in a slash")
-        return text
 
 
 @dataclass(frozen=True)
@@ -305,7 +184,7 @@ class Variables(Kind):
             text = str(value)
             if any(character in text for character in "\n\r\0"):
                 raise Wrong(f"has {label} with a value of several lines")
-            if re.search(r"\d{5,}:[A-Za-z0-9_-]{30,}", text) or re.search(r"://[^/@\s]*:[^/@\s]+@", text):
+            if re.search(r"[0-9]{5,}:[A-Za-z0-9_-]{30,}", text) or re.search(r"://[^/@\s]*:[^/@\s]+@", text):
                 raise Wrong(f"has {label} with a secret in it: secrets are delivered as files")
             variables[name] = text
         return variables

@@ -9,22 +9,17 @@ from marketplace_settings_fields import derived, section, setting
 from marketplace_settings_kinds import (
     Boolean,
     Choice,
-    Domain,
     Integer,
     ListOf,
-    Networks,
     Number,
-    RegistryServer,
-    Repository,
-    Subnet,
     Text,
-    Url,
     UserIds,
     Variables,
     duration,
     port,
     size,
 )
+from marketplace_settings_kinds_net import Domain, Networks, RegistryServer, Repository, Subnet, Url
 from marketplace_settings_model_data import Postgres, Redis
 from marketplace_settings_vocabulary import CONTRACT_VARIABLES, UPDATE_KINDS
 from marketplace_units import MIB
@@ -102,7 +97,7 @@ class Registry:
         RegistryServer("registry.example.com", "host and optional port"), "private registry to log in to", ""
     )
     username: str = setting(
-        Text("robot", "text without spaces and colons", r"[^\s:]{1,128}", "a user name", optional=True),
+        Text("robot", "text without spaces and colons", r"[!-9;-~]{1,128}", "a user name", optional=True),
         "user at the private registry; its password is the secret registry_password",
         "",
     )

@@ -11,7 +11,6 @@ from marketplace_settings_kinds import (
     ListOf,
     Number,
     Parameters,
-    Repository,
     Text,
     UserIds,
     duration,
@@ -19,6 +18,7 @@ from marketplace_settings_kinds import (
     port,
     size,
 )
+from marketplace_settings_kinds_net import Repository
 from marketplace_settings_vocabulary import OWN_PARAMETERS
 from marketplace_units import MIB
 
@@ -122,7 +122,10 @@ class Redis:
             '["3600 1", "300 100", "60 10000"]',
             'list of "seconds changes"',
             Text(
-                '"300 100"', "seconds and changes", r"[1-9]\d{0,6} [1-9]\d{0,8}", 'a "seconds changes" pair'
+                '"300 100"',
+                "seconds and changes",
+                r"[1-9][0-9]{0,6} [1-9][0-9]{0,8}",
+                'a "seconds changes" pair',
             ),
         ),
         "when a snapshot is taken: after so many seconds with so many changes",

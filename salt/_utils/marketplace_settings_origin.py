@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marketplace_settings_fields import MISSING, walk
+from marketplace_settings_fields import walk
 from marketplace_settings_model import Settings
 
 _SETTABLE = dict(walk(Settings))
+_NOTHING = object()
 
 
 def origins(
@@ -39,9 +40,9 @@ def _origin(path: str, layers: Mapping[str, Mapping[str, Any]]) -> str:
     section = path.split(".")[0]
     if path not in _SETTABLE and section != "secrets":
         return "derived"
-    for name, pillar in reversed(list(layers.items())):
-        if _at(pillar, path) is not MISSING:
-            return name
+    for layer in reversed(list(layers)):
+        if _at(layers[layer], path) is not _NOTHING:
+            return layer
     return "derived" if section == "secrets" else "default"
 
 
@@ -49,6 +50,6 @@ def _at(pillar: Mapping[str, Any], path: str) -> Any:
     value: Any = pillar
     for part in path.split("."):
         if not isinstance(value, Mapping) or part not in value:
-            return MISSING
+            return _NOTHING
         value = value[part]
     return value

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from marketplace_settings_fields import Problem, looks_secret
+from marketplace_settings_fields import Problem
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ CATALOGUE: dict[str, Secret] = {
     "telegram_token": Secret(
         "the bot's token from @BotFather",
         True,
-        r"\d+:[A-Za-z0-9_-]{30,}",
+        r"[0-9]+:[A-Za-z0-9_-]{30,}",
         "digits, a colon, 30 or more characters",
     ),
     "registry_password": Secret(
@@ -85,7 +85,7 @@ def values_below(raw: Any) -> Iterator[str]:
     """Every text and number that stands anywhere in ``raw``, whatever its shape."""
     if isinstance(raw, Mapping):
         for key, value in raw.items():
-            if key not in CATALOGUE and key not in WAYS:
+            if key not in WAYS and not _plain(key):
                 yield str(key)
             yield from values_below(value)
     elif isinstance(raw, list | tuple):
@@ -134,12 +134,19 @@ def read_secrets(raw: Any, private_registry: bool, sources: Sources, problems: l
     return Secrets(kinds, values)
 
 
+def _plain(name: Any) -> bool:
+    """Whether ``name`` is a secret's name, or so near to one that it is no secret itself."""
+    return bool(
+        re.fullmatch("[a-z_]{1,40}", str(name)) and difflib.get_close_matches(str(name), CATALOGUE, n=1)
+    )
+
+
 def _unknown(name: Any) -> Problem:
-    close = difflib.get_close_matches(str(name), CATALOGUE, n=1)
-    wrong = f"is not a known secret{f'; did you mean {close[0]}?' if close else ''}"
-    hint = f"secrets.{close[0]}" if close else f"one of {', '.join(CATALOGUE)}"
-    plain = close and re.fullmatch(r"[a-z_]{1,40}", str(name)) and not looks_secret(str(name))
-    return Problem(f"secrets.{name if plain else '(a name that is not shown)'}", wrong, hint)
+    if not _plain(name):
+        known = f"one of {', '.join(CATALOGUE)}"
+        return Problem("secrets.(a name that is not shown)", "is not a known secret", known)
+    close = difflib.get_close_matches(str(name), CATALOGUE, n=1)[0]
+    return Problem(f"secrets.{name}", f"is not a known secret; did you mean {close}?", f"secrets.{close}")
 
 
 class _Refused(Exception):

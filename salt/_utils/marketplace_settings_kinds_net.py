@@ -1,0 +1,132 @@
+"""The kinds of values that name places: networks, hosts, images, URLs."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from marketplace_settings_fields import Kind, Wrong, looks_secret, shown
+from marketplace_settings_kinds import read_list, read_text
+
+_DOMAIN = re.compile(
+    r"(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
+_HOST = re.compile(
+    r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*(?::[0-9]{1,5})?"
+)
+_REPOSITORY_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class Subnet(Kind):
+    """A private IPv4 network that has room for ``longest`` bits of prefix at most."""
+
+    shortest: int = 8
+    longest: int = 27
+
+    def read(self, raw: Any) -> str:
+        text = read_text(raw)
+        try:
+            network = ipaddress.IPv4Network(text)
+        except ValueError:
+            raise Wrong(f"is {shown(raw)}, not an IPv4 network in CIDR form without host bits") from None
+        if not network.is_private:
+            raise Wrong(f"is {network}, which is not a private network (RFC 1918)")
+        if not self.shortest <= network.prefixlen <= self.longest:
+            raise Wrong(
+                f"has a prefix of {network.prefixlen}, and /{self.shortest} to /{self.longest} are allowed"
+            )
+        return str(network)
+
+
+@dataclass(frozen=True)
+class Networks(Kind):
+    """A list of IPv4 or IPv6 networks, none of them empty."""
+
+    def read(self, raw: Any) -> list[str]:
+        items = read_list(raw)
+        networks: list[str] = []
+        for item in items:
+            try:
+                network = str(ipaddress.ip_network(read_text(item)))
+            except ValueError:
+                raise Wrong(
+                    f"has {shown(item)}, which is not a network in CIDR form without host bits"
+                ) from None
+            if network in networks:
+                raise Wrong(f"has {network} twice")
+            networks.append(network)
+        return networks
+
+
+@dataclass(frozen=True)
+class Domain(Kind):
+    def read(self, raw: Any) -> str:
+        text = read_text(raw)
+        if not _DOMAIN.fullmatch(text):
+            raise Wrong(
+                f"is {shown(raw)}, not a fully qualified domain name in lower case, without scheme or path"
+            )
+        return text
+
+
+@dataclass(frozen=True)
+class RegistryServer(Kind):
+    """Host and optional port of an image registry, or nothing."""
+
+    def read(self, raw: Any) -> str:
+        text = read_text(raw)
+        if text and not _HOST.fullmatch(text):
+            raise Wrong(f"is {shown(raw)}, not a host with an optional port (no https://, no path)")
+        return text
+
+
+def registry_of(repository: str) -> str:
+    """The registry host of ``repository``; docker.io where it names none."""
+    first, _, rest = repository.partition("/")
+    return first if rest and ("." in first or ":" in first or first == "localhost") else "docker.io"
+
+
+@dataclass(frozen=True)
+class Repository(Kind):
+    """An image's repository, without tag and digest."""
+
+    registry_needed: bool = False
+
+    def read(self, raw: Any) -> str:
+        text = read_text(raw)
+        if "@" in text:
+            raise Wrong("has a digest: give only the repository here")
+        host, _, rest = text.partition("/")
+        if ":" in (rest or host):
+            raise Wrong("has a tag: give only the repository here")
+        named = registry_of(text) == host
+        parts = (rest if named else text).split("/")
+        if (named and not _HOST.fullmatch(host)) or not all(map(_REPOSITORY_PART.fullmatch, parts)):
+            raise Wrong(f"is {shown(raw)}, not an image repository (lower case, no scheme)")
+        if self.registry_needed and not named:
+            raise Wrong(f"is {shown(raw)}, which names no registry")
+        return text
+
+
+@dataclass(frozen=True)
+class Url(Kind):
+    """An http or https URL without credentials, query, fragment and final slash."""
+
+    def read(self, raw: Any) -> str:
+        text = read_text(raw)
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError:
+            raise Wrong("is not a URL") from None
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or re.search(r"\s", text):
+            raise Wrong("is not an http or https URL")
+        if parts.username is not None or parts.query or parts.fragment or looks_secret(parts.path):
+            raise Wrong(
+                "has credentials, a token, a query or a fragment in it, and only the address belongs here"
+            )
+        if text.endswith("/"):
+            raise Wrong("ends in a slash")
+        return text
