@@ -5,7 +5,7 @@ from typing import Any
 
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
 from marketplace_paths import Paths
-from marketplace_settings import digest
+from marketplace_settings import differences, digest, said
 from marketplace_settings_fields import shown
 from marketplace_settings_guard import GATE_MISSING, problems_text
 
@@ -90,15 +90,16 @@ def _read(file: Path) -> Any:
         return None
 
 
-def _compared(before: Any, after: Any, path: str = "") -> dict[str, dict[str, str]]:
-    """Old and new value of each setting that differs, by dotted path."""
-    if not (isinstance(before, dict) and isinstance(after, dict)):
-        return {} if before == after else {path: {"old": _plain(before), "new": _plain(after)}}
-    found: dict[str, dict[str, str]] = {}
-    for key in sorted({*before, *after}):
-        below = f"{path}.{key}" if path else key
-        found.update(_compared(before.get(key), after.get(key), below))
-    return found
+def _compared(before: Any, after: Any) -> dict[str, dict[str, str]]:
+    """Old and new value of each setting that pillar changed, by dotted path."""
+    paths = said(differences(before, after))
+    return {path: {"old": _plain(_at(before, path)), "new": _plain(_at(after, path))} for path in paths}
+
+
+def _at(settings: Any, path: str) -> Any:
+    for part in path.split(".") if path else ():
+        settings = settings.get(part) if isinstance(settings, dict) else None
+    return settings
 
 
 def _plain(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from marketplace_settings_checks import check
 from marketplace_settings_derive import complete
-from marketplace_settings_fields import INVALID, MISSING, Problem, read_section, settable, shown
+from marketplace_settings_fields import INVALID, MISSING, Problem, read_section, shown, walk
 from marketplace_settings_model import Settings
 from marketplace_settings_secrets import Secrets, Sources, read_secrets, values_below
 
@@ -159,6 +159,8 @@ def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
     return [] if ours == theirs else [path]
 
 
-def known_sections() -> list[str]:
-    """Names of the pillar's top-level keys."""
-    return [*(item.name for item in settable(Settings)), "secrets", *RUN_OPTIONS]
+def said(paths: list[str]) -> list[str]:
+    """Those of ``paths`` that pillar says, without what only follows from them; all where none is of that kind."""
+    spoken = tuple(path for path, _ in walk(Settings))
+    kept = [path for path in paths if any(path == own or path.startswith(f"{own}.") for own in spoken)]
+    return kept or paths

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_durable import read_json
-from marketplace_settings import differences, digest
+from marketplace_settings import differences, digest, said
 
 GATE_MISSING = (
     "the settings gate did not run: Salt found no ext_pillar 'marketplace'. Check that the minion's configuration"
     " has module_dirs and ext_pillar as in minion.conf, and that salt/_pillar/marketplace.py loads"
 )
-_LISTED = 12
+_LISTED = 8
 
 
 def problems_text(problems: list[str]) -> str:
@@ -44,6 +44,6 @@ def refusal(pillar: Mapping[str, Any], settings_file: Path) -> str | None:
         return f"there is no {settings_file}: this droplet has not been converged, run state.apply first"
     if not at_hand or gate.get("digest") == digest(written):
         return None
-    paths = differences(written, pillar["settings"])
+    paths = said(differences(written, pillar["settings"]))
     more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
     return f"settings have changed ({', '.join(paths[:_LISTED])}{more}): run state.apply"

@@ -1,0 +1,88 @@
+import pytest
+from marketplace_durable import to_json
+from marketplace_settings import digest, parse, to_dict
+from marketplace_settings_guard import refusal
+
+from tests.support.pillars import ENVIRONMENTS, pillar
+
+
+@pytest.fixture
+def settings():
+    parsed, _ = parse(pillar(), "production", ENVIRONMENTS)
+    return to_dict(parsed)
+
+
+@pytest.fixture
+def file(tmp_path, settings):
+    path = tmp_path / "settings.json"
+    path.write_text(to_json(settings))
+    return path
+
+
+def gated(settings):
+    gate = {"checked": True, "source": "pillar", "digest": digest(settings)}
+    return {**pillar(), "settings": settings, "settings_gate": gate}
+
+
+def test_the_same_settings_are_fine(settings, file):
+    assert refusal(gated(settings), file) is None
+
+
+def test_without_a_pillar_the_droplets_own_settings_serve(file):
+    assert refusal({}, file) is None
+    none = {"settings_gate": {"checked": True, "source": "none"}, "_errors": ["this host has no pillar"]}
+    assert refusal(none, file) is None
+
+
+def test_changed_settings_are_named(settings, file):
+    changed = {
+        **settings,
+        "redis": {**settings["redis"], "port": 6380},
+        "firewall": {"ssh_sources": ["::/0"]},
+    }
+    assert (
+        refusal(gated(changed), file)
+        == "settings have changed (firewall.ssh_sources, redis.port): run state.apply"
+    )
+
+
+def test_what_only_follows_is_left_out(settings, file):
+    parsed, _ = parse(pillar({"network": {"app": {"subnet": "10.1.0.0/24"}}}), "production", ENVIRONMENTS)
+    assert (
+        refusal(gated(to_dict(parsed)), file) == "settings have changed (network.app.subnet): run state.apply"
+    )
+
+
+def test_many_changes_are_counted(settings, file):
+    ports = {f"{service}.port": 7000 for service in ("backend", "postgres", "redis")}
+    waits = {f"{service}.stop_grace": 20 for service in ("backend", "postgres", "redis")}
+    more = {"backend.keep_releases": 9, "droplet": {"swap": 0}, "edge.webhook_path": "/hook"}
+    parsed, _ = parse(pillar({**ports, **waits, **more}), "production", ENVIRONMENTS)
+    assert " and 1 more): run state.apply" in refusal(gated(to_dict(parsed)), file)
+
+
+def test_problems_are_listed(file):
+    wrong = {
+        **pillar(),
+        "settings_gate": {"checked": True, "source": "pillar"},
+        "_errors": ["a is wrong", "b too"],
+    }
+    assert refusal(wrong, file) == "the pillar has 2 problems:\n  - a is wrong\n  - b too"
+
+
+def test_a_pillar_that_nobody_checked_is_refused(file):
+    assert "settings gate did not run" in refusal(pillar(), file)
+
+
+def test_run_options_alone_are_no_pillar(file):
+    assert refusal({"allow_restart": True}, file) is None
+
+
+def test_a_droplet_that_was_never_converged(tmp_path, settings):
+    text = refusal(gated(settings), tmp_path / "settings.json")
+    assert text.endswith("this droplet has not been converged, run state.apply first")
+
+
+def test_broken_settings_are_named(file, settings):
+    file.write_text("{")
+    assert "is not valid JSON" in refusal(gated(settings), file)
