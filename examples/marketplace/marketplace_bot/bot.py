@@ -20,7 +20,10 @@ async def unknown(message: Message) -> SendMessage:
 
 def make_bot(config: Config) -> Bot:
     """A client of the Bot API at `telegram_api_url`. Connects when first used."""
-    return Bot(config.telegram_token, session=AiohttpSession(api=TelegramAPIServer.from_base(config.telegram_api_url)))
+    return Bot(
+        config.telegram_token,
+        session=AiohttpSession(api=TelegramAPIServer.from_base(config.telegram_api_url)),
+    )
 
 
 def make_dispatcher(dialogues: Dialogues, identity: Identity) -> Dispatcher:

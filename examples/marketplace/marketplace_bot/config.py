@@ -150,11 +150,15 @@ def load(environ: Mapping[str, str]) -> Config:
         pool_size=read.number("DATABASE_POOL_SIZE", 8, 1, 50),
     )
     if config.telegram_token and not re.fullmatch(r"\d+:[A-Za-z0-9_-]{30,}", config.telegram_token):
-        read.problems.append("TELEGRAM_TOKEN_FILE does not hold a bot token (digits, a colon, 30 or more letters)")
+        read.problems.append(
+            "TELEGRAM_TOKEN_FILE does not hold a bot token (digits, a colon, 30 or more letters)"
+        )
     if not config.webhook_path.startswith("/"):
         read.problems.append(f"WEBHOOK_PATH must begin with a slash, not {config.webhook_path!r}")
     if config.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        read.problems.append(f"LOG_LEVEL must be debug, info, warning or error, not {config.log_level.lower()!r}")
+        read.problems.append(
+            f"LOG_LEVEL must be debug, info, warning or error, not {config.log_level.lower()!r}"
+        )
     if read.problems:
         raise ConfigError(read.problems)
     return config

@@ -56,5 +56,8 @@ def direct(database: config.Database) -> AsyncEngine:
     return create_async_engine(
         url(database),
         poolclass=NullPool,
-        connect_args={"timeout": CONNECT_SECONDS, "server_settings": {"application_name": "marketplace-migration"}},
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "server_settings": {"application_name": "marketplace-migration"},
+        },
     )

@@ -53,7 +53,8 @@ class Changes:
     def to_rows(self) -> list[dict[str, Any]]:
         """What to store beside the effect; empty when the update changed no dialogue."""
         return [
-            {"key": key, "state": self.steps[key].state, "data": self.steps[key].data} for key in sorted(self.written)
+            {"key": key, "state": self.steps[key].state, "data": self.steps[key].data}
+            for key in sorted(self.written)
         ]
 
 
@@ -90,7 +91,7 @@ class Dialogues(BaseStorage):
         steps = _current.get().steps
         if name not in steps:
             state, data = await self._redis.hmget(name, ["state", "data"])
-            steps[name] = _Step(state or None, json.loads(data) if data else {})
+            steps[name] = _Step(str(state) if state else None, json.loads(data) if data else {})
         return name, steps[name]
 
     async def get_state(self, key: StorageKey) -> str | None:

@@ -1,4 +1,4 @@
-"""One JSON object a line on stdout: journald and `deploy.logs` select by its fields, so a stack trace must not spread."""
+"""One JSON object a line on stdout: logs are selected by its fields, so even a stack trace stays on one line."""
 
 import json
 import logging
@@ -29,7 +29,9 @@ class JsonFormatter(logging.Formatter):
     def __init__(self, identity: Identity | None = None, secrets: tuple[str, ...] = ()) -> None:
         super().__init__()
         self._constant = (
-            {"release": identity.release, "version": identity.version, "colour": identity.colour} if identity else {}
+            {"release": identity.release, "version": identity.version, "colour": identity.colour}
+            if identity
+            else {}
         )
         self._secrets = tuple(secret for secret in secrets if secret)
 

@@ -61,7 +61,10 @@ def upgrade(settings: config.Database) -> int:
             time.sleep(LOCK_PAUSE_SECONDS)
     after = asyncio.run(current_revisions(settings))
     if after != heads:
-        print(f"the migration was not kept: the schema is at {sorted(after)}, not {sorted(heads)}", file=sys.stderr)
+        print(
+            f"the migration was not kept: the schema is at {sorted(after)}, not {sorted(heads)}",
+            file=sys.stderr,
+        )
         return 1
     print(f"schema {', '.join(sorted(before)) or 'empty'} -> {', '.join(sorted(after))}")
     return 0

@@ -132,7 +132,9 @@ class Outbox:
                 log.error("message given up", exc_info=True, extra={"fields": fields})
                 return None
             wait = delay(attempts)
-            log.warning("message not sent", extra={"fields": {**fields, "error": str(error), "seconds": wait}})
+            log.warning(
+                "message not sent", extra={"fields": {**fields, "error": str(error), "seconds": wait}}
+            )
             return wait
         log.info("message sent", extra={"fields": fields})
         return None

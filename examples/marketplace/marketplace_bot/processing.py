@@ -13,7 +13,7 @@ a crash; nobody ever buys twice.
 
 import logging
 import time
-from typing import Any
+from typing import Any, cast
 
 from aiogram import Bot, Dispatcher
 from aiogram.methods import TelegramMethod
@@ -29,18 +29,22 @@ from .replies import as_call
 
 log = logging.getLogger(__name__)
 
+Reply = dict[str, Any] | None
+
 
 class Processor:
     """Handles updates one transaction each."""
 
-    def __init__(self, engine: AsyncEngine, dispatcher: Dispatcher, bot: Bot, dialogues: Dialogues, outbox: Outbox):
+    def __init__(
+        self, engine: AsyncEngine, dispatcher: Dispatcher, bot: Bot, dialogues: Dialogues, outbox: Outbox
+    ):
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
         self._dispatcher = dispatcher
         self._bot = bot
         self._dialogues = dialogues
         self._outbox = outbox
 
-    async def process(self, raw: dict[str, Any]) -> dict[str, Any] | None:
+    async def process(self, raw: dict[str, Any]) -> Reply:
         """Make the update's effect, unless it is made already, and return the Bot API call to answer with.
 
         Raises whatever the handler, PostgreSQL or Redis raised; then nothing is committed, or it is committed and the
@@ -58,10 +62,12 @@ class Processor:
             if first is None:
                 row = (
                     await session.execute(
-                        select(HandledUpdate.reply, HandledUpdate.dialogue).where(HandledUpdate.update_id == update_id)
+                        select(HandledUpdate.reply, HandledUpdate.dialogue).where(
+                            HandledUpdate.update_id == update_id
+                        )
                     )
                 ).one()
-                reply, steps = row.reply, row.dialogue or []
+                reply, steps = cast(Reply, row.reply), row.dialogue or []
             else:
                 reply, steps = await self._effect(session, raw)
         await self._dialogues.apply(update_id, steps)
@@ -70,9 +76,7 @@ class Processor:
         log.info("update handled", extra={"fields": fields})
         return reply
 
-    async def _effect(
-        self, session: AsyncSession, raw: dict[str, Any]
-    ) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    async def _effect(self, session: AsyncSession, raw: dict[str, Any]) -> tuple[Reply, list[dict[str, Any]]]:
         parsed = Update.model_validate(raw, context={"bot": self._bot})
         with self._dialogues.collect() as changes:
             result = await self._dispatcher.feed_update(self._bot, parsed, session=session)

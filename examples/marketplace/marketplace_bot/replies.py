@@ -19,7 +19,9 @@ def as_call(method: TelegramMethod[Any], bot: Bot) -> dict[str, Any]:
         if prepared is not None:
             call[name] = prepared
     if files:
-        raise ValueError(f"{method.__api_method__} carries a file; send files with a Bot API call of their own")
+        raise ValueError(
+            f"{method.__api_method__} carries a file; send files with a Bot API call of their own"
+        )
     return call
 
 

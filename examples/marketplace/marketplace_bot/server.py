@@ -4,9 +4,9 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
@@ -23,14 +23,12 @@ from .webhook import Webhook
 log = logging.getLogger(__name__)
 
 REDIS_SECONDS = 2.0
-# Longer than any proxy keeps an idle connection: who closes first must be the proxy, or it may just be sending a request.
+# Longer than any proxy keeps an idle connection: if we closed first, a request might just be on its way.
 KEEP_ALIVE_SECONDS = 3600
 # A request may be on its way on a connection that is open already: so long nothing must come before we close it.
 QUIET_SECONDS = 0.5
 # Kept back from the stop grace for closing pools and connections.
 CLOSING_SECONDS = 2.0
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class InFlight:
@@ -41,7 +39,7 @@ class InFlight:
         self._count = 0
         self._last = time.monotonic()
 
-    def middleware(self) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    def middleware(self) -> Middleware:
         @web.middleware
         async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
             self._count += 1

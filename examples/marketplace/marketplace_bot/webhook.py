@@ -15,7 +15,7 @@ from .logs import about_update
 
 log = logging.getLogger(__name__)
 
-SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
+SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - the name, not a secret
 # Telegram gives up after 60 s, the edge and our own stop earlier: answer before any of them.
 ANSWER_SECONDS = 20
 # Telegram obeys Retry-After. Without it, its own steps grow to 60-120 s, and the bot stays silent long after an outage.
@@ -70,6 +70,6 @@ class Webhook:
 
 
 def _passing(error: DBAPIError) -> bool:
-    """Whether PostgreSQL's error goes away by itself: connection (08), rollback (40), resources (53), locks (55), stop (57)."""
+    """Whether PostgreSQL's error passes by itself: connection, rollback, resources, locks, a stopping server."""
     state = str(getattr(error.orig, "sqlstate", "") or "")
     return state[:2] in ("08", "40", "53", "55", "57")

@@ -1,4 +1,4 @@
-"""How migrations run: one at a time, never waiting long for a table, all in one transaction, and looked at afterwards."""
+"""How migrations run: one at a time, never waiting long for a table, in one transaction, verified afterwards."""
 
 import asyncio
 import importlib
@@ -6,10 +6,9 @@ import os
 
 from alembic import context
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
-
 from marketplace_bot import config, database
 from marketplace_bot.models import Base
+from sqlalchemy import Connection, text
 
 # Any fixed number will do; it stands for "the schema of this application".
 MIGRATION_LOCK = 7_306_110
@@ -44,9 +43,15 @@ async def run() -> None:
             reached = await connection.run_sync(migrate)
         async with engine.connect() as fresh:
             exists = await fresh.scalar(text("SELECT to_regclass('alembic_version')"))
-            kept = set((await fresh.scalars(text("SELECT version_num FROM alembic_version"))).all()) if exists else set()
+            kept = (
+                set((await fresh.scalars(text("SELECT version_num FROM alembic_version"))).all())
+                if exists
+                else set()
+            )
         if kept != reached:
-            raise RuntimeError(f"migrations were not kept: reached {sorted(reached)}, committed {sorted(kept)}")
+            raise RuntimeError(
+                f"migrations were not kept: reached {sorted(reached)}, committed {sorted(kept)}"
+            )
     finally:
         await engine.dispose()
 

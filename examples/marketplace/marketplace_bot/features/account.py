@@ -17,7 +17,9 @@ HELP = "/sell an item, /browse what is for sale, /buy NUMBER, /mine for your own
 
 
 @router.message(CommandStart())
-async def start(message: Message, session: AsyncSession, state: FSMContext, identity: Identity) -> SendMessage | None:
+async def start(
+    message: Message, session: AsyncSession, state: FSMContext, identity: Identity
+) -> SendMessage | None:
     if message.from_user is None:
         return None
     user = message.from_user
@@ -29,7 +31,9 @@ async def start(message: Message, session: AsyncSession, state: FSMContext, iden
         .returning(User.id)
     )
     greeting = "Welcome" if new else "Welcome back"
-    return message.answer(f"{greeting}, {user.first_name}! This is the marketplace, version {identity.build}.\n{HELP}")
+    return message.answer(
+        f"{greeting}, {user.first_name}! This is the marketplace, version {identity.build}.\n{HELP}"
+    )
 
 
 @router.message(Command("about"))

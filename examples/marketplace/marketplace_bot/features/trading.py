@@ -80,7 +80,10 @@ async def asked_price(message: Message, session: AsyncSession, state: FSMContext
     if cents is None:
         return message.answer("That is no price. Send a number above zero, for example 12.50")
     listing = Listing(
-        seller_id=message.from_user.id, title=str(await state.get_value("title")), price_cents=cents, buyer_id=None
+        seller_id=message.from_user.id,
+        title=str(await state.get_value("title")),
+        price_cents=cents,
+        buyer_id=None,
     )
     session.add(listing)
     await session.flush()
@@ -91,11 +94,15 @@ async def asked_price(message: Message, session: AsyncSession, state: FSMContext
 @router.message(Command("browse"))
 async def browse(message: Message, session: AsyncSession) -> SendMessage:
     found = (
-        await session.scalars(select(Listing).where(Listing.buyer_id.is_(None)).order_by(Listing.id.desc()).limit(PAGE))
+        await session.scalars(
+            select(Listing).where(Listing.buyer_id.is_(None)).order_by(Listing.id.desc()).limit(PAGE)
+        )
     ).all()
     if not found:
         return message.answer("Nothing is for sale. /sell something!")
-    buttons = [[InlineKeyboardButton(text=f"Buy #{item.id}", callback_data=f"buy:{item.id}")] for item in found]
+    buttons = [
+        [InlineKeyboardButton(text=f"Buy #{item.id}", callback_data=f"buy:{item.id}")] for item in found
+    ]
     return message.answer(
         "\n".join(f"#{item.id} {item.title}: {price(item.price_cents)}" for item in found),
         reply_markup=InlineKeyboardMarkup(inline_keyboard=buttons),
@@ -122,7 +129,9 @@ async def purchase(session: AsyncSession, bot: Bot, buyer_id: int, listing_id: i
 
 
 @router.message(Command("buy"))
-async def buy(message: Message, command: CommandObject, session: AsyncSession, bot: Bot) -> SendMessage | None:
+async def buy(
+    message: Message, command: CommandObject, session: AsyncSession, bot: Bot
+) -> SendMessage | None:
     if message.from_user is None:
         return None
     wanted = re.fullmatch(r"#?(\d{1,18})", (command.args or "").strip(), re.ASCII)
@@ -164,4 +173,8 @@ async def mine(message: Message, session: AsyncSession) -> SendMessage | None:
 def _standing(item: Listing, me: int) -> str:
     if item.buyer_id == me:
         return f"bought for {price(item.price_cents)}"
-    return f"for sale at {price(item.price_cents)}" if item.buyer_id is None else f"sold for {price(item.price_cents)}"
+    return (
+        f"for sale at {price(item.price_cents)}"
+        if item.buyer_id is None
+        else f"sold for {price(item.price_cents)}"
+    )

@@ -35,7 +35,9 @@ def upgrade() -> None:
     op.create_table(
         "handled_updates",
         sa.Column("update_id", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("handled_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False, index=True),
+        sa.Column(
+            "handled_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False, index=True
+        ),
         sa.Column("reply", postgresql.JSONB),
         sa.Column("dialogue", postgresql.JSONB),
     )
@@ -44,7 +46,9 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
         sa.Column("call", postgresql.JSONB, nullable=False),
         _now("created_at"),
-        sa.Column("due_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False, index=True),
+        sa.Column(
+            "due_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False, index=True
+        ),
         sa.Column("attempts", sa.Integer, server_default="0", nullable=False),
     )
 
