@@ -37,7 +37,7 @@ def local(site: Site, images: Images) -> dict[str, Any]:
             "image": images.redis.repository,
             "tag": images.redis.tag,
             "digest": images.redis.digest,
-            "disk": "256M",
+            "disk": "1G",
         },
         "droplet": {"swap": 0},
         "telegram": {"api_url": f"http://botapi.test:{BOTAPI_PORT}", "networks": [site.subnets[0]]},
