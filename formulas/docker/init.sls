@@ -10,9 +10,8 @@ Ensure the engine waits for its mounts:
       - "RequiresMountsFor=/var/lib/docker {{ docker.mounts | join(' ') }}"
 
 Ensure the engine is installed:
-  pkg.installed:
+  apt_package.installed:
     - pkgs: {{ docker.packages | json }}
-    - install_recommends: False
 
 Ensure the engine is configured:
   file.serialize:
@@ -22,7 +21,7 @@ Ensure the engine is configured:
     - makedirs: True
     - check_cmd: /usr/sbin/dockerd --validate --config-file
     - require:
-      - pkg: Ensure the engine is installed
+      - apt_package: Ensure the engine is installed
 
 Ensure the engine is running:
   service.running:

@@ -1,9 +1,8 @@
 {% from "firewall/map.jinja" import firewall with context %}
 
 Ensure the packet filter is installed:
-  pkg.installed:
+  apt_package.installed:
     - pkgs: [nftables]
-    - install_recommends: False
 
 Ensure the firewall's rules are written:
   file.managed:
@@ -15,7 +14,7 @@ Ensure the firewall's rules are written:
     - context:
         firewall: {{ firewall | json }}
     - require:
-      - pkg: Ensure the packet filter is installed
+      - apt_package: Ensure the packet filter is installed
 
 # Debian's own unit flushes every table when it stops, the engine's too: it must never run.
 Ensure the packet filter's own unit is out of the way:

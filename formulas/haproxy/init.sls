@@ -1,9 +1,8 @@
 {% from "haproxy/map.jinja" import haproxy with context %}
 
 Ensure the proxy is installed:
-  pkg.installed:
+  apt_package.installed:
     - pkgs: [haproxy]
-    - install_recommends: False
 
 Ensure certificates have a private directory:
   file.directory:
@@ -11,14 +10,14 @@ Ensure certificates have a private directory:
     - mode: "0700"
     - makedirs: True
     - require:
-      - pkg: Ensure the proxy is installed
+      - apt_package: Ensure the proxy is installed
 
 # The proxy runs in a chroot: the journal's socket has to be in it.
 Ensure the proxy's chroot has a place for logging:
   file.directory:
     - name: /var/lib/haproxy/dev
     - require:
-      - pkg: Ensure the proxy is installed
+      - apt_package: Ensure the proxy is installed
 
 Ensure the proxy's unit is tuned:
   file.managed:

@@ -1,9 +1,8 @@
 {% from "time/map.jinja" import time with context %}
 
 Ensure the time packages are installed:
-  pkg.installed:
+  apt_package.installed:
     - pkgs: [chrony, tzdata]
-    - install_recommends: False
 
 # Files, not timedatectl: it needs a running D-Bus, which a minimal system may not have yet.
 Ensure the time zone is set:
@@ -12,7 +11,7 @@ Ensure the time zone is set:
     - target: /usr/share/zoneinfo/{{ time.timezone }}
     - force: True
     - require:
-      - pkg: Ensure the time packages are installed
+      - apt_package: Ensure the time packages are installed
 
 Ensure the time zone is named:
   file.managed:
@@ -24,4 +23,4 @@ Ensure the clock is kept in step:
     - name: chrony
     - enable: True
     - require:
-      - pkg: Ensure the time packages are installed
+      - apt_package: Ensure the time packages are installed

@@ -1,9 +1,8 @@
 {% from "volumes/map.jinja" import volumes with context %}
 
 Ensure the file system tools are installed:
-  pkg.installed:
+  apt_package.installed:
     - pkgs: [e2fsprogs, mount]
-    - install_recommends: False
 
 {% for path, volume in volumes.mounts | dictsort %}
 Ensure the volume {{ path }} is mounted:
@@ -15,5 +14,5 @@ Ensure the volume {{ path }} is mounted:
     - user: {{ volume.user }}
     - group: {{ volume.group }}
     - require:
-      - pkg: Ensure the file system tools are installed
+      - apt_package: Ensure the file system tools are installed
 {% endfor %}

@@ -1,0 +1,51 @@
+"""Debian packages, installed without recommendations.
+
+Salt's own ``pkg.installed`` fetches the package lists even under test=True, and does not wait for another apt: on a
+fresh droplet the first boot's upgrades are often still running.
+"""
+
+from typing import Any
+
+_LOCK_SECONDS = 300
+_APT = ("apt-get", "--quiet", "--quiet", "--yes", f"--option=DPkg::Lock::Timeout={_LOCK_SECONDS}")
+_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+_REFRESHED = "apt_package.refreshed"
+
+
+def installed(name: str, pkgs: list[str]) -> dict[str, Any]:
+    """Ensure packages are installed; the lists are fetched once a run, and only when something is missing.
+
+    Args:
+        name: a sentence.
+        pkgs: names of packages.
+    """
+    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": "All packages are installed"}
+    missing = _missing(pkgs)
+    if not missing:
+        return ret
+    changes = {package: {"old": None, "new": "installed"} for package in missing}
+    if __opts__["test"]:
+        return ret | {"result": None, "changes": changes, "comment": f"Would be installed: {', '.join(missing)}"}
+    commands = [[*_APT, "install", "--no-install-recommends", *missing]]
+    if not __context__.get(_REFRESHED):
+        commands.insert(0, [*_APT, "update"])
+    for command in commands:
+        result = __salt__["cmd.run_all"](command, python_shell=False, env=_ENVIRONMENT, timeout=1800)
+        if result["retcode"]:
+            said = (result["stderr"] or result["stdout"]).strip().splitlines()
+            why = "\n".join(said[-8:])
+            hint = "Check the network and /etc/apt/sources.list*, then apply again."
+            return ret | {"result": False, "comment": f"apt could not install {', '.join(missing)}. {hint}\n{why}"}
+        __context__[_REFRESHED] = True
+    remaining = _missing(pkgs)
+    if remaining:
+        return ret | {"result": False, "changes": changes, "comment": f"Still not installed: {', '.join(remaining)}"}
+    return ret | {"changes": changes, "comment": f"Installed: {', '.join(missing)}"}
+
+
+def _missing(pkgs: list[str]) -> list[str]:
+    """Those of ``pkgs`` that dpkg does not have installed, in order."""
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n", *pkgs]
+    result = __salt__["cmd.run_all"](query, python_shell=False, ignore_retcode=True)
+    present = {line.split()[1] for line in result["stdout"].splitlines() if line.startswith("installed ")}
+    return [package for package in pkgs if package not in present]

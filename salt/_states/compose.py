@@ -1,0 +1,153 @@
+"""Compose projects whose containers are kept running, and never restarted unless that is allowed."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+from marketplace_compose import Container, Plan, Service, parse_hashes, plan, services, unwell
+from marketplace_paths import Paths
+from marketplace_pending import record
+from salt.utils.path import which
+
+_PULL_SECONDS = 900
+
+
+class _Failure(Exception):
+    pass
+
+
+def running(
+    name: str,
+    file: str,
+    read_at_start: dict[str, list[str]] | None = None,
+    allow_restart: bool = False,
+    timeout: int = 180,
+) -> dict[str, Any]:
+    """Ensure the project's containers exist, run and are healthy.
+
+    Missing containers are created and stopped ones started. A running container whose definition changed is made
+    again only with ``allow_restart``; else it goes on as it is, the comment says why a restart is pending, and
+    deploy.status shows it.
+
+    Args:
+        name: the project.
+        file: its compose file; every service has a container_name.
+        read_at_start: service -> files that it reads only when it starts.
+        allow_restart: whether running containers may be restarted or made again.
+        timeout: seconds to wait for health.
+    """
+    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"Project {name} is running"}
+    if __opts__["test"] and not (which("docker") and Path(file).exists()):
+        return ret | {
+            "result": None,
+            "changes": {"project": {"old": None, "new": name}},
+            "comment": f"Project {name} would be created",
+        }
+    try:
+        wanted = _wanted(name, file)
+        todo = _plan(name, wanted, read_at_start or {})
+        changes = _changes(todo, allow_restart)
+        if __opts__["test"]:
+            verdict = {"result": None, "comment": f"Project {name} would be brought up"} if changes else {}
+            return _with_pending(ret | verdict | {"changes": changes}, {} if allow_restart else todo.pending)
+        if changes:
+            _bring_up(name, file, wanted, todo, allow_restart)
+        _wait(name, wanted, timeout)
+        todo = _plan(name, wanted, read_at_start or {})
+        record(Paths().pending, f"pending restart in {name}", todo.pending)
+    except (_Failure, ValueError, OSError) as error:
+        return ret | {"result": False, "comment": str(error)}
+    remaining = _changes(todo, allow_restart)
+    if remaining:
+        return ret | {"result": False, "changes": changes, "comment": f"Project {name} is still not up: {remaining}"}
+    return _with_pending(ret | {"changes": changes}, todo.pending)
+
+
+def _with_pending(ret: dict[str, Any], pending: dict[str, str]) -> dict[str, Any]:
+    if not pending:
+        return ret
+    why = "; ".join(f"{service} ({reason})" for service, reason in sorted(pending.items()))
+    hint = "Allow it with: salt-call state.apply pillar='{\"allow_restart\": true}'"
+    return ret | {"comment": f"{ret['comment']}. Pending restart: {why}. {hint}"}
+
+
+def _wanted(name: str, file: str) -> list[Service]:
+    hashes = parse_hashes(_run("docker", "compose", "-p", name, "-f", file, "config", "--hash", "*"))
+    return services(yaml.safe_load(Path(file).read_text()), hashes)
+
+
+def _containers(name: str) -> list[Container]:
+    label = f"label=com.docker.compose.project={name}"
+    identifiers = _run("docker", "ps", "--all", "--quiet", "--no-trunc", "--filter", label).split()
+    if not identifiers:
+        return []
+    return [Container.parse(entry) for entry in json.loads(_run("docker", "inspect", *identifiers))]
+
+
+def _plan(name: str, wanted: list[Service], read_at_start: dict[str, list[str]]) -> Plan:
+    changed = {
+        service: {path: Path(path).stat().st_mtime for path in files if Path(path).exists()}
+        for service, files in read_at_start.items()
+    }
+    return plan(wanted, _containers(name), changed)
+
+
+def _changes(todo: Plan, allow_restart: bool) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    for container in todo.leftovers:
+        changes[container] = {"old": "left over", "new": None}
+    for service in todo.missing:
+        changes[service] = {"old": None, "new": "running"}
+    for service in todo.stopped:
+        changes[service] = {"old": "stopped", "new": "running"}
+    if allow_restart:
+        for service, why in todo.pending.items():
+            changes[service] = {"old": why, "new": "restarted"}
+    return changes
+
+
+def _bring_up(name: str, file: str, wanted: list[Service], todo: Plan, allow_restart: bool) -> None:
+    compose = ("docker", "compose", "-p", name, "-f", file)
+    making = {*todo.missing, *(todo.outdated if allow_restart else ())}
+    for service in wanted:
+        if service.name in making:
+            _pull(service.image)
+    for container in todo.leftovers:
+        # They hold no data of their own, but may still be flushing: stop first, with the grace they have.
+        _run("docker", "stop", container)
+        _run("docker", "rm", container)
+    if todo.missing or todo.stopped:
+        _run(*compose, "up", "--detach", "--no-recreate")
+    if allow_restart and todo.outdated:
+        _run(*compose, "up", "--detach", *todo.outdated)
+    unread = [service for service in todo.unread if service not in todo.outdated]
+    if allow_restart and unread:
+        _run(*compose, "restart", *unread)
+
+
+def _pull(image: str) -> None:
+    present = __salt__["cmd.run_all"](
+        ["docker", "image", "inspect", "--format", "ok", image], python_shell=False, ignore_retcode=True
+    )
+    if present["retcode"]:
+        _run("docker", "pull", "--quiet", image, timeout=_PULL_SECONDS)
+
+
+def _wait(name: str, wanted: list[Service], timeout: int) -> None:
+    end = time.monotonic() + timeout
+    while problems := unwell(wanted, _containers(name)):
+        if time.monotonic() > end:
+            container, problem = next(iter(problems.items()))
+            log = __salt__["cmd.run_all"](["docker", "logs", "--tail", "5", container], python_shell=False)
+            last = f"{log['stdout']}\n{log['stderr']}".strip()
+            raise _Failure(f"{container} {problem} after {timeout} s. The last it said:\n{last}")
+        time.sleep(0.5)
+
+
+def _run(*command: str, timeout: int = 300) -> str:
+    result = __salt__["cmd.run_all"](list(command), python_shell=False, timeout=timeout)
+    if result["retcode"]:
+        raise _Failure(f"{' '.join(command)} failed: {result['stderr'] or result['stdout']}")
+    return str(result["stdout"])

@@ -1,0 +1,185 @@
+"""PostgreSQL in a container: its configuration in effect, its roles, database and grants.
+
+Every state asks once, compares here, and writes only what differs, through psql's standard input in the container.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from marketplace_paths import Paths
+from marketplace_pending import record
+from marketplace_postgres import Access, Role, difference, parse, question, statements
+from marketplace_secrets import Store, UnknownSecret
+from salt.utils.path import which
+
+_CONFIGURATION = """SELECT json_build_object(
+  'loaded', extract(epoch FROM pg_conf_load_time()),
+  'errors', (SELECT coalesce(json_agg(concat(sourcefile, ' line ', sourceline, ': ', name, ' ', error)), '[]')
+             FROM pg_file_settings WHERE error IS NOT NULL AND error <> 'setting could not be applied'),
+  'access', (SELECT coalesce(json_agg(concat(file_name, ' line ', line_number, ': ', error)), '[]')
+             FROM pg_hba_file_rules WHERE error IS NOT NULL),
+  'pending', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart));
+"""
+
+
+class _Failure(Exception):
+    pass
+
+
+class _Down(_Failure):
+    pass
+
+
+def configured(name: str, files: list[str], allow_restart: bool = False) -> dict[str, Any]:
+    """Ensure the server in container ``name`` uses its configuration files.
+
+    A file that is newer than what the server loaded is loaded again, after the server itself found no error in it.
+    Settings that need a restart get one only with ``allow_restart``; else they are shown as pending.
+
+    Args:
+        name: the container.
+        files: the configuration files, as the host sees them.
+        allow_restart: whether the server may be restarted.
+    """
+    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": "PostgreSQL uses its configuration"}
+    try:
+        changes, facts = _configuration_changes(name, files, allow_restart)
+        if __opts__["test"]:
+            return ret | ({"result": None, "changes": changes} if changes else {})
+        problems = [*facts["errors"], *facts["access"]]
+        if problems:
+            return ret | {"result": False, "comment": f"PostgreSQL refuses its configuration: {'; '.join(problems)}"}
+        if "loaded" in changes:
+            _psql(name, "postgres", "SELECT pg_reload_conf();")
+            facts = _await_reload(name, facts["loaded"])
+        if facts["pending"] and allow_restart:
+            changes["restart"] = {"old": ", ".join(facts["pending"]), "new": "in effect"}
+            _restart(name)
+            facts = json.loads(_psql(name, "postgres", _CONFIGURATION))
+        record(Paths().pending, f"pending restart of {name}", dict.fromkeys(facts["pending"], "setting changed"))
+    except _Down as error:
+        if __opts__["test"]:
+            return ret | {"result": None, "comment": f"PostgreSQL does not run yet: {error}"}
+        return ret | {"result": False, "comment": str(error)}
+    except (_Failure, ValueError, OSError) as error:
+        return ret | {"result": False, "comment": str(error)}
+    if facts["pending"]:
+        return ret | {"changes": changes, "comment": f"Pending restart of {name}: {', '.join(facts['pending'])}"}
+    return ret | {"changes": changes}
+
+
+def _configuration_changes(
+    container: str, files: list[str], allow_restart: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    facts: dict[str, Any] = json.loads(_psql(container, "postgres", _CONFIGURATION))
+    changes: dict[str, Any] = {}
+    if max(Path(file).stat().st_mtime for file in files) > facts["loaded"]:
+        changes["loaded"] = {"old": "older than its files", "new": "as in its files"}
+    if allow_restart and facts["pending"]:
+        changes["restart"] = {"old": ", ".join(facts["pending"]), "new": "in effect"}
+    return changes, facts
+
+
+def _await_reload(container: str, before: float) -> dict[str, Any]:
+    """The facts after the reload; it is a signal, so the server takes a moment."""
+    end = time.monotonic() + 10
+    while True:
+        facts: dict[str, Any] = json.loads(_psql(container, "postgres", _CONFIGURATION))
+        if facts["loaded"] > before:
+            return facts
+        if time.monotonic() > end:
+            raise _Failure(f"PostgreSQL did not load its configuration; docker logs {container} shows why")
+        time.sleep(0.1)
+
+
+def _restart(container: str) -> None:
+    result = __salt__["cmd.run_all"](["docker", "restart", container], python_shell=False, timeout=300)
+    if result["retcode"]:
+        raise _Failure(f"docker restart {container} failed: {result['stderr']}")
+    end = time.monotonic() + 120
+    while True:
+        try:
+            _psql(container, "postgres", "SELECT 1;")
+            return
+        except _Down as error:
+            if time.monotonic() > end:
+                raise _Failure(f"PostgreSQL is not back after its restart: {error}") from error
+            time.sleep(0.5)
+
+
+def access_granted(
+    name: str, container: str, owner: str, application: str, roles: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Ensure the database, its roles and who may do what.
+
+    The owner owns the database and everything in it; the application reads and writes what the owner makes; PUBLIC
+    may do nothing. Passwords are compared with the server's verifiers here and never leave the secret store.
+
+    Args:
+        name: the database.
+        container: the server's container.
+        owner: the role that migrates.
+        application: the role that serves.
+        roles: role -> {secret: name in the secret store (none: the role cannot log in), superuser, replication,
+            member_of, connects}.
+    """
+    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": "Roles and grants are right"}
+    try:
+        access = _access(name, owner, application, roles)
+        found = parse(_psql(container, "postgres", question(access)))
+        changes = difference(access, found)
+        if not changes:
+            return ret
+        if __opts__["test"]:
+            return ret | {"result": None, "changes": changes, "comment": "Roles and grants would be set right"}
+        _psql(container, "postgres", statements(access, found))
+        remaining = difference(access, parse(_psql(container, "postgres", question(access))))
+    except (_Down, UnknownSecret) as error:
+        if __opts__["test"]:
+            changes = {name: {"old": None, "new": "created"}}
+            return ret | {"result": None, "changes": changes, "comment": "Roles and grants would be made"}
+        return ret | {"result": False, "comment": str(error)}
+    except (_Failure, ValueError) as error:
+        return ret | {"result": False, "comment": str(error)}
+    if remaining:
+        return ret | {"result": False, "changes": changes, "comment": f"Still not right: {remaining}"}
+    return ret | {"changes": changes, "comment": "Roles and grants were set right"}
+
+
+def _access(database: str, owner: str, application: str, roles: dict[str, dict[str, Any]]) -> Access:
+    store = Store(Paths().secrets)
+    return Access(
+        database=database,
+        owner=owner,
+        application=application,
+        roles=tuple(
+            Role(
+                name=name,
+                password=store.read(facts["secret"]) if facts.get("secret") else None,
+                superuser=facts.get("superuser", False),
+                replication=facts.get("replication", False),
+                member_of=tuple(facts.get("member_of", ())),
+                connects=facts.get("connects", True),
+            )
+            for name, facts in roles.items()
+        ),
+    )
+
+
+def _psql(container: str, database: str, script: str) -> str:
+    """Run a script as the superuser over the container's own socket; nothing of it is logged here."""
+    if not which("docker"):
+        raise _Down("Docker is not installed")
+    command = ["docker", "exec", "--interactive", container, "psql", "--no-psqlrc", "--quiet", "--tuples-only"]
+    command += ["--no-align", "--set=ON_ERROR_STOP=1", "--username=postgres", f"--dbname={database}", "--file=-"]
+    result = __salt__["cmd.run_all"](
+        command, python_shell=False, stdin=script, output_loglevel="quiet", ignore_retcode=True
+    )
+    if result["retcode"] == 0:
+        return str(result["stdout"])
+    # 2: psql could not connect; 1 and above 124: docker could not run it.
+    if result["retcode"] in (1, 2, 125, 126, 127, 137):
+        raise _Down(f"PostgreSQL in container {container} cannot be asked: {result['stderr'].strip()}")
+    raise _Failure(f"PostgreSQL refused: {result['stderr'].strip()}")

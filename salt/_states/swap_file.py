@@ -1,0 +1,86 @@
+"""A swap file of a fixed size, in use now and from every boot."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from marketplace_durable import write_atomic
+from marketplace_systemd import escape_path, swap_unit
+
+_UNITS = Path("/etc/systemd/system")
+
+
+def active(name: str, size: int) -> dict[str, Any]:
+    """Ensure the swap file ``name`` of ``size`` bytes is in use; another size replaces it.
+
+    Args:
+        name: the file.
+        size: bytes.
+    """
+    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"{name} is in use"}
+    changes = _changes(name, size)
+    if not changes:
+        return ret
+    if __opts__["test"]:
+        return ret | {"result": None, "changes": changes, "comment": f"{name} would be put to use"}
+    try:
+        _replace(name, size, changes)
+    except OSError as error:
+        return ret | {"result": False, "comment": str(error)}
+    remaining = _changes(name, size)
+    if remaining:
+        return ret | {"result": False, "changes": changes, "comment": f"{name} is still not in use: {remaining}"}
+    return ret | {"changes": changes, "comment": f"{name} was put to use"}
+
+
+def _changes(name: str, size: int) -> dict[str, Any]:
+    file = Path(name)
+    unit = _UNITS / f"{escape_path(name)}.swap"
+    held = file.stat().st_size if file.exists() else None
+    changes: dict[str, Any] = {}
+    if held != size:
+        changes["size"] = {"old": held, "new": size}
+    if not unit.exists() or unit.read_text() != swap_unit(name):
+        changes["unit"] = {"old": None, "new": unit.name}
+    if not (_UNITS / "swap.target.wants" / unit.name).is_symlink():
+        changes["enabled"] = {"old": False, "new": True}
+    if not _in_use(name):
+        changes["in use"] = {"old": False, "new": True}
+    return changes
+
+
+def _in_use(name: str) -> bool:
+    return any(line.split(" ")[0] == name for line in Path("/proc/swaps").read_text().splitlines())
+
+
+def _replace(name: str, size: int, changes: dict[str, Any]) -> None:
+    unit = f"{escape_path(name)}.swap"
+    if "size" in changes:
+        if _in_use(name):
+            _run("swapoff", name)
+        _make(name, size)
+    if "unit" in changes:
+        write_atomic(_UNITS / unit, swap_unit(name))
+    _run("systemctl", "daemon-reload")
+    _run("systemctl", "--quiet", "enable", unit)
+    if not _in_use(name):
+        _run("systemctl", "restart", unit)
+
+
+def _make(name: str, size: int) -> None:
+    """Under another name first, so that a run killed half way leaves no file of the right size that is no swap."""
+    unfinished = f"{name}.unfinished"
+    Path(unfinished).unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    finally:
+        os.close(descriptor)
+    _run("mkswap", "--quiet", unfinished)
+    Path(unfinished).rename(name)
+
+
+def _run(*command: str) -> None:
+    result = __salt__["cmd.run_all"](list(command), python_shell=False)
+    if result["retcode"]:
+        raise OSError(f"{' '.join(command)} failed: {result['stderr'] or result['stdout']}")

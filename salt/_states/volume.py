@@ -1,0 +1,181 @@
+"""File systems of a fixed, fully allocated size, each in an image file mounted by systemd."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from marketplace_durable import make_directory, write_atomic
+from marketplace_systemd import escape_path, mount_unit
+from marketplace_volume import SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Image, Plan, Refusal, filesystem_size, plan
+
+_UNITS = Path("/etc/systemd/system")
+
+
+class _Failure(Exception):
+    pass
+
+
+def mounted(
+    name: str,
+    image: str,
+    size: int,
+    directory: str,
+    user: int = 0,
+    group: int = 0,
+    mode: str = "0700",
+    options: str = "loop,noatime,nodev,nosuid,noexec",
+) -> dict[str, Any]:
+    """Ensure a fixed-size file system is mounted.
+
+    The image is created once; whatever holds anything is never formatted. A larger size grows it online, a smaller
+    one is only reported. Holes are allocated again, so that the space stays promised.
+
+    Args:
+        name: the mount point.
+        image: the image file.
+        size: bytes.
+        directory: a directory at the top of the file system, made with ``user``, ``group`` and ``mode``.
+        user: numeric owner of the directory.
+        group: numeric group of the directory.
+        mode: permission bits of the directory, octal.
+        options: mount options.
+    """
+    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"{name} is mounted"}
+    target = Path(name) / directory
+    try:
+        todo = plan(image, _image(image), size)
+        changes = _changes(name, image, size, todo, options) | _directory_changes(target, user, group, mode)
+        if todo.note:
+            ret["comment"] = f"{name} {todo.note}"
+        if not changes:
+            return ret
+        if __opts__["test"]:
+            return ret | {"result": None, "changes": changes, "comment": f"{name} would be mounted as asked"}
+        _prepare(name, image, size, todo, options, changes)
+        _prepare_directory(target, user, group, mode)
+        todo = plan(image, _image(image), size)
+        remaining = _changes(name, image, size, todo, options) | _directory_changes(target, user, group, mode)
+    except (Refusal, _Failure, OSError) as error:
+        return ret | {"result": False, "comment": str(error)}
+    if remaining:
+        return ret | {"result": False, "changes": changes, "comment": f"{name} is still not as asked: {remaining}"}
+    return ret | {"changes": changes, "comment": ret["comment"]}
+
+
+def _image(path: str) -> Image | None:
+    try:
+        facts = Path(path).stat()
+        with Path(path).open("rb") as file:
+            file.seek(SUPERBLOCK_OFFSET)
+            superblock = file.read(SUPERBLOCK_SIZE)
+    except FileNotFoundError:
+        return None
+    return Image(size=facts.st_size, allocated=facts.st_blocks * 512, filesystem=filesystem_size(superblock))
+
+
+def _loop_device(name: str, image: str) -> str | None:
+    """The loop device mounted at ``name``, None when nothing is; anything but our image there is an error."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split(" ")
+        if fields[4] != name:
+            continue
+        device = line.split(" - ", 1)[1].split(" ")[1]
+        backing = Path(f"/sys/block/{Path(device).name}/loop/backing_file")
+        if not backing.exists() or not Path(image).samefile(backing.read_text().strip()):
+            raise _Failure(f"{device} is mounted at {name}, expected {image}. Unmount it and apply again.")
+        return device
+    return None
+
+
+def _changes(name: str, image: str, size: int, todo: Plan, options: str) -> dict[str, Any]:
+    unit = f"{escape_path(name)}.mount"
+    changes: dict[str, Any] = {}
+    if todo.create:
+        changes["image"] = {"old": None, "new": f"{image}, {size} bytes"}
+    if todo.allocate:
+        changes["image"] = {"old": "not fully allocated", "new": f"{size} bytes"}
+    if todo.resize:
+        changes["filesystem"] = {"old": "smaller than its image", "new": "grown"}
+    file = _UNITS / unit
+    if not file.exists() or file.read_text() != mount_unit(name, image, options):
+        changes["unit"] = {"old": None if not file.exists() else "different", "new": unit}
+    if not (_UNITS / "multi-user.target.wants" / unit).is_symlink():
+        changes["enabled"] = {"old": False, "new": True}
+    if _loop_device(name, image) is None:
+        changes["mounted"] = {"old": False, "new": True}
+    return changes
+
+
+def _directory_changes(target: Path, user: int, group: int, mode: str) -> dict[str, Any]:
+    wanted = f"{user}:{group} {mode}"
+    try:
+        facts = target.stat()
+    except FileNotFoundError:
+        return {"directory": {"old": None, "new": wanted}}
+    found = f"{facts.st_uid}:{facts.st_gid} {stat.S_IMODE(facts.st_mode):04o}"
+    return {} if found == wanted else {"directory": {"old": found, "new": wanted}}
+
+
+def _run(*command: str) -> None:
+    result = __salt__["cmd.run_all"](list(command), python_shell=False)
+    if result["retcode"]:
+        raise _Failure(f"{' '.join(command)} failed: {result['stderr'] or result['stdout']}")
+
+
+def _prepare(name: str, image: str, size: int, todo: Plan, options: str, changes: dict[str, Any]) -> None:
+    if todo.create:
+        _create(image, size)
+    elif todo.allocate:
+        _allocate(image, size)
+    if "unit" in changes:
+        write_atomic(_UNITS / f"{escape_path(name)}.mount", mount_unit(name, image, options))
+        _run("systemctl", "daemon-reload")
+    if "enabled" in changes:
+        _run("systemctl", "--quiet", "enable", f"{escape_path(name)}.mount")
+    if "mounted" in changes:
+        make_directory(Path(name))
+        _run("systemctl", "start", f"{escape_path(name)}.mount")
+    if todo.resize:
+        device = _loop_device(name, image) or ""
+        _run("losetup", "--set-capacity", device)
+        _run("resize2fs", device)
+
+
+def _create(image: str, size: int) -> None:
+    """Make the image under another name first: a run that is killed half way leaves nothing that looks finished."""
+    make_directory(Path(image).parent, 0o700)
+    unfinished = Path(f"{image}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    try:
+        _allocate(str(unfinished), size)
+        # nodiscard: discarding would give the allocated blocks back.
+        _run("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard", str(unfinished))
+        unfinished.rename(image)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _allocate(image: str, size: int) -> None:
+    path = Path(image)
+    held = path.stat().st_blocks * 512 if path.exists() else 0
+    room = os.statvfs(path.parent)
+    free = room.f_bavail * room.f_frsize
+    if size - held > free:
+        raise _Failure(
+            f"{image} needs {size - held} more bytes but only {free} are free in {path.parent}. "
+            "Make room, or ask for a smaller disk in pillar."
+        )
+    descriptor = os.open(image, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, max(size, os.fstat(descriptor).st_size))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _prepare_directory(target: Path, user: int, group: int, mode: str) -> None:
+    target.mkdir(exist_ok=True)
+    os.chown(target, user, group)
+    target.chmod(int(mode, 8))

@@ -1,0 +1,72 @@
+"""What openssl says about a certificate, and whether a local one is still good."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+# Names the certificates that this tree signs itself; any other issuer is a real authority and left alone.
+LOCAL_ISSUER = "Local certificate of this host"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Issuer's common name, the DNS names it is for, and when it ends."""
+
+    issuer: str
+    domains: tuple[str, ...]
+    ends: datetime
+
+    @classmethod
+    def parse(cls, text: str) -> "Certificate":
+        """Read ``openssl x509 -noout -issuer -enddate -ext subjectAltName -nameopt multiline``.
+
+        Raises:
+            ValueError: the end is missing.
+        """
+        issuer, ends, domains = "", None, []
+        for line in (raw.strip() for raw in text.splitlines()):
+            if line.startswith("commonName"):
+                issuer = line.split("=", 1)[1].strip()
+            elif line.startswith("notAfter="):
+                ends = datetime.strptime(line.split("=", 1)[1], "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC)
+            elif line.startswith("DNS:"):
+                domains = [part.strip().removeprefix("DNS:") for part in line.split(",")]
+        if ends is None:
+            raise ValueError("openssl did not say when the certificate ends")
+        return cls(issuer, tuple(domains), ends)
+
+    @property
+    def local(self) -> bool:
+        return self.issuer == LOCAL_ISSUER
+
+
+def reason_to_renew(
+    certificate: Certificate | None, domains: list[str], now: datetime, before: timedelta
+) -> str | None:
+    """Why a local certificate has to be made (again), or None.
+
+    Args:
+        certificate: what stands; None when there is none that can be read.
+        domains: names it has to be for.
+        now: the time.
+        before: how long before its end it is renewed.
+    """
+    if certificate is None:
+        return "missing"
+    if not certificate.local:
+        return None
+    if list(certificate.domains) != domains:
+        return f"is for {', '.join(certificate.domains) or 'nobody'}"
+    if certificate.ends - now < before:
+        return f"ends on {certificate.ends:%Y-%m-%d}"
+    return None
+
+
+def request(domains: list[str], days: int, key: str, certificate: str) -> list[str]:
+    """The openssl command that makes a key and a self-signed certificate for ``domains``."""
+    names = ",".join(f"DNS:{domain}" for domain in domains)
+    return [
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc"),
+        *("-sha256", "-days", str(days), "-subj", f"/CN={LOCAL_ISSUER}"),
+        *("-addext", f"subjectAltName={names}", "-addext", "basicConstraints=critical,CA:TRUE"),
+        *("-keyout", key, "-out", certificate),
+    ]

@@ -1,0 +1,157 @@
+"""Pure decisions about a compose project: what is missing, stopped, left over, or runs with an older definition."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of the project, from ``docker inspect``.
+
+    ``health`` is docker's word (``healthy``, ``starting``, ``unhealthy``), or ``none`` without a health check;
+    ``started`` is seconds since the epoch, 0.0 when it never ran.
+    """
+
+    name: str
+    service: str
+    config_hash: str
+    image: str
+    running: bool
+    health: str
+    started: float
+    restarts: int
+
+    @classmethod
+    def parse(cls, inspected: Mapping[str, Any]) -> "Container":
+        labels = inspected["Config"].get("Labels") or {}
+        state = inspected["State"]
+        return cls(
+            name=str(inspected["Name"]).lstrip("/"),
+            service=labels.get("com.docker.compose.service", ""),
+            config_hash=labels.get("com.docker.compose.config-hash", ""),
+            image=str(inspected["Config"]["Image"]),
+            running=bool(state["Running"]) and not state.get("Restarting", False),
+            health=(state.get("Health") or {}).get("Status", "none"),
+            started=parse_time(str(state.get("StartedAt", ""))),
+            restarts=int(inspected.get("RestartCount", 0)),
+        )
+
+    @property
+    def well(self) -> bool:
+        return self.running and self.health in ("healthy", "none")
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of the compose file, with the hash that compose gives to its definition."""
+
+    name: str
+    container: str
+    image: str
+    config_hash: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do; each a tuple of names.
+
+    Attributes:
+        leftovers: containers that a killed compose left under a temporary name.
+        missing: services without a container.
+        stopped: services whose container does not run.
+        outdated: service -> why it would have to be made again.
+        unread: service -> the files that it reads only at its start and that changed since.
+    """
+
+    leftovers: tuple[str, ...]
+    missing: tuple[str, ...]
+    stopped: tuple[str, ...]
+    outdated: Mapping[str, str]
+    unread: Mapping[str, str]
+
+    @property
+    def pending(self) -> dict[str, str]:
+        """Service -> why it needs a restart."""
+        return dict(self.unread) | dict(self.outdated)
+
+
+def parse_time(text: str) -> float:
+    """Docker's RFC 3339 time with nanoseconds in seconds since the epoch; its zero time (year 1) is 0.0."""
+    if not text or text.startswith("0001"):
+        return 0.0
+    seconds, _, rest = text.partition(".")
+    fraction = rest.rstrip("Z")[:6] if rest else ""
+    moment = datetime.fromisoformat(f"{seconds.rstrip('Z')}+00:00").timestamp()
+    return moment + (float(f"0.{fraction}") if fraction else 0.0)
+
+
+def parse_hashes(text: str) -> dict[str, str]:
+    """Service -> hash, from ``docker compose config --hash '*'``."""
+    return dict(line.split() for line in text.splitlines() if len(line.split()) == 2)
+
+
+def services(document: Mapping[str, Any], hashes: Mapping[str, str]) -> list[Service]:
+    """The services of a compose file's content.
+
+    Raises:
+        ValueError: a service has no ``container_name`` or no ``image``.
+    """
+    found = []
+    for name, definition in document["services"].items():
+        if not definition.get("container_name") or not definition.get("image"):
+            raise ValueError(f"service {name} needs a container_name and an image")
+        found.append(Service(name, definition["container_name"], definition["image"], hashes.get(name, "")))
+    return found
+
+
+def plan(
+    wanted: list[Service], found: list[Container], read_at_start: Mapping[str, Mapping[str, float]]
+) -> Plan:
+    """Compare the compose file with the project's containers.
+
+    Args:
+        wanted: the services of the file.
+        found: every container of the project, running or not.
+        read_at_start: service -> {file: when it was changed, seconds since the epoch}.
+    """
+    names = {service.container for service in wanted}
+    by_name = {container.name: container for container in found if container.name in names}
+    outdated: dict[str, str] = {}
+    unread: dict[str, str] = {}
+    for service in wanted:
+        container = by_name.get(service.container)
+        if container is None or not container.running:
+            continue
+        if container.image != service.image:
+            outdated[service.name] = f"image {container.image} -> {service.image}"
+        elif container.config_hash != service.config_hash:
+            outdated[service.name] = "definition changed"
+        changed = [
+            path for path, at in read_at_start.get(service.name, {}).items() if at > container.started
+        ]
+        if changed:
+            unread[service.name] = f"{', '.join(sorted(changed))} changed"
+    return Plan(
+        leftovers=tuple(sorted(c.name for c in found if c.name not in names)),
+        missing=tuple(s.name for s in wanted if s.container not in by_name),
+        stopped=tuple(s.name for s in wanted if s.container in by_name and not by_name[s.container].running),
+        outdated=outdated,
+        unread=unread,
+    )
+
+
+def unwell(wanted: list[Service], found: list[Container]) -> dict[str, str]:
+    """Container -> what is wrong, for every wanted container that is not running and healthy."""
+    by_name = {container.name: container for container in found}
+    problems = {}
+    for service in wanted:
+        container = by_name.get(service.container)
+        if container is None:
+            problems[service.container] = "does not exist"
+        elif not container.running:
+            problems[service.container] = f"does not run (restarted {container.restarts} times)"
+        elif not container.well:
+            problems[service.container] = f"is {container.health}"
+    return problems

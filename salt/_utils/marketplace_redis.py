@@ -1,0 +1,113 @@
+"""The little of Redis's protocol that states need, so that no password ever stands on a command line."""
+
+import socket
+from typing import Any
+
+Reply = str | int | None | list[Any]
+
+
+class RedisError(Exception):
+    """The server cannot be asked, or refused; the message holds no password."""
+
+
+class Connection:
+    """One authenticated connection; use it as a context manager.
+
+    Args:
+        address: host and port.
+        user: ACL user.
+        password: its password.
+        timeout: seconds for every step.
+
+    Raises:
+        RedisError: nobody answers, or the login is refused.
+    """
+
+    def __init__(self, address: tuple[str, int], user: str, password: str, timeout: float = 5.0) -> None:
+        self._where = f"{address[0]}:{address[1]}"
+        try:
+            self._socket = socket.create_connection(address, timeout)
+        except OSError as error:
+            raise RedisError(f"Redis does not answer on {self._where}: {error}") from error
+        self._file = self._socket.makefile("rb")
+        try:
+            self.command("AUTH", user, password)
+        except RedisError as error:
+            self.close()
+            raise RedisError(f"Redis on {self._where} refuses user {user}: {error}") from error
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it; more than once does no harm."""
+        self._file.close()
+        self._socket.close()
+
+    def command(self, *words: str) -> Reply:
+        """Send one command and return its reply.
+
+        Raises:
+            RedisError: the server's error, or a connection that broke.
+        """
+        try:
+            self._socket.sendall(encode(words))
+            return self._reply()
+        except (OSError, ValueError) as error:
+            raise RedisError(f"connection to Redis on {self._where} broke: {error}") from error
+
+    def _reply(self) -> Reply:
+        line = self._file.readline()
+        if not line.endswith(b"\r\n"):
+            raise ValueError("closed by the server")
+        kind, rest = line[:1], line[1:-2].decode()
+        if kind == b"-":
+            raise RedisError(rest)
+        if kind == b"+":
+            return rest
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            length = int(rest)
+            return None if length < 0 else self._file.read(length + 2)[:-2].decode()
+        if kind == b"*":
+            return [self._reply() for _ in range(int(rest))]
+        raise ValueError(f"unknown reply {kind!r}")
+
+
+def encode(words: tuple[str, ...]) -> bytes:
+    """A command as the protocol's array of bulk strings."""
+    parts = [f"*{len(words)}\r\n".encode()]
+    for word in words:
+        data = word.encode()
+        parts.append(f"${len(data)}\r\n".encode() + data + b"\r\n")
+    return b"".join(parts)
+
+
+def users(lines: list[str]) -> dict[str, frozenset[str]]:
+    """User -> its rules as a set, from the lines of an ACL file or of ``ACL LIST``.
+
+    Only what both spell alike is kept: ``sanitize-payload`` and friends, which the server adds, are left out, as are
+    the resets that say what is the default anyway.
+    """
+    noise = {"sanitize-payload", "resetchannels", "resetkeys", "nocommands", "-@all", "reset"}
+    found = {}
+    for line in lines:
+        words = line.split()
+        if len(words) >= 2 and words[0] == "user":
+            found[words[1]] = frozenset(word for word in words[2:] if word not in noise)
+    return found
+
+
+def difference(loaded: list[str], wanted: list[str]) -> dict[str, dict[str, str]]:
+    """Users that loading ``wanted`` would change; names only, since rules hold password digests."""
+    before, after = users(loaded), users(wanted)
+    changes = {}
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            old = "as loaded" if name in before else "missing"
+            changes[name] = {"old": old, "new": "as in the file" if name in after else "removed"}
+    return changes

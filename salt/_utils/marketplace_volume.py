@@ -1,0 +1,79 @@
+"""Pure decisions about a fixed-size file system in an image file: what to do, and what never to do."""
+
+import struct
+from dataclasses import dataclass
+
+SUPERBLOCK_OFFSET = 1024
+SUPERBLOCK_SIZE = 1024
+_MAGIC = 0xEF53
+
+
+@dataclass(frozen=True)
+class Image:
+    """What stands on disk: sizes in bytes; ``filesystem`` is the ext file system's size, None when there is none."""
+
+    size: int
+    allocated: int
+    filesystem: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What ``volume.mounted`` has to do.
+
+    Attributes:
+        create: make the image and its file system.
+        allocate: reserve the image's blocks up to ``size`` (grow, or fill holes).
+        resize: grow the file system to the image.
+        note: what the operator should know although nothing is done about it.
+    """
+
+    create: bool = False
+    allocate: bool = False
+    resize: bool = False
+    note: str = ""
+
+
+class Refusal(Exception):
+    """The image must not be touched; the message says why and what to do."""
+
+
+def filesystem_size(superblock: bytes) -> int | None:
+    """Size in bytes of the ext file system with this superblock (the image's bytes 1024 to 2047), or None."""
+    if len(superblock) < 0x154 or struct.unpack_from("<H", superblock, 0x38)[0] != _MAGIC:
+        return None
+    blocks = struct.unpack_from("<I", superblock, 0x04)[0]
+    block_size = 1024 << struct.unpack_from("<I", superblock, 0x18)[0]
+    if struct.unpack_from("<I", superblock, 0x60)[0] & 0x80:  # 64bit: the block count has a high half
+        blocks |= struct.unpack_from("<I", superblock, 0x150)[0] << 32
+    return int(blocks * block_size)
+
+
+def plan(path: str, image: Image | None, size: int) -> Plan:
+    """Decide how to get from what stands to a fully allocated file system of ``size`` bytes.
+
+    Args:
+        path: the image file, for messages.
+        image: what stands, None when there is no such file.
+        size: bytes asked for.
+
+    Raises:
+        Refusal: the file holds something that is not an ext file system.
+    """
+    if image is None:
+        return Plan(create=True)
+    if image.filesystem is None:
+        raise Refusal(
+            f"{path} exists but holds no ext4 file system, so it will not be touched. "
+            f"Look at it (file {path}); when it is of no use, move it away and apply again."
+        )
+    wanted = max(size, image.size)
+    note = ""
+    if size < image.size:
+        note = f"stays at {image.size} bytes: a volume is never shrunk (asked for {size})"
+    # A file system may end a few blocks before its image does; a whole group more is worth growing.
+    return Plan(
+        allocate=image.allocated < wanted or image.size < wanted,
+        resize=wanted - image.filesystem >= 1 << 20,
+        note=note,
+    )

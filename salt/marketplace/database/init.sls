@@ -1,0 +1,35 @@
+{% set postgres = pillar.settings.postgres %}
+
+include:
+  - marketplace.gate
+  - marketplace.data
+
+Ensure PostgreSQL uses its configuration:
+  postgres_server.configured:
+    - name: postgres
+    - files:
+      - /etc/marketplace/postgres/postgresql.conf
+      - /etc/marketplace/postgres/pg_hba.conf
+    - allow_restart: {{ pillar.get("allow_restart", False) }}
+    - require:
+      - compose: Ensure the data services are running
+
+Ensure the database has its roles and grants:
+  postgres_server.access_granted:
+    - name: {{ postgres.database }}
+    - container: postgres
+    - owner: {{ postgres.roles.owner }}
+    - application: {{ postgres.roles.application }}
+    - roles:
+        postgres: {secret: postgres_superuser_password, superuser: true}
+        {{ postgres.roles.owner }}: {secret: postgres_owner_password}
+        {{ postgres.roles.application }}: {secret: postgres_app_password}
+        {{ postgres.roles.backup }}:
+          secret: postgres_backup_password
+          replication: true
+          member_of: [pg_checkpoint, pg_read_all_data, pg_read_all_settings, pg_read_all_stats]
+        {{ postgres.roles.monitoring }}: {secret: postgres_monitoring_password, member_of: [pg_monitor]}
+        # Whom the edge asks for; nobody can log in as it.
+        health: {connects: false}
+    - require:
+      - postgres_server: Ensure PostgreSQL uses its configuration

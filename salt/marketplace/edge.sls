@@ -1,0 +1,4 @@
+include:
+  - marketplace.gate
+  - marketplace.edge_files
+  - haproxy.running

@@ -1,0 +1,28 @@
+{% set domains = pillar.settings.edge.domains %}
+
+# What the proxy's configuration refers to, and so has to be there before it is checked.
+include:
+  - marketplace.gate
+  - haproxy
+
+Ensure the edge has a certificate:
+  local_certificate.present:
+    - name: /etc/haproxy/certs/{{ domains[0] }}.pem
+    - public: /etc/marketplace/tls/{{ domains[0] }}.crt
+    - domains: {{ domains | json }}
+    - require:
+      - sls: haproxy
+    - require_in:
+      - file: Ensure the proxy is configured
+    - watch_in:
+      - haproxy: Ensure the proxy uses its configuration
+
+# From here on it is the release engine's: never written again.
+Ensure there is a live map:
+  file.managed:
+    - name: /var/lib/marketplace/live.map
+    - contents: live none
+    - makedirs: True
+    - replace: False
+    - require_in:
+      - file: Ensure the proxy is configured

@@ -1,0 +1,15 @@
+include:
+  - marketplace.gate
+  - docker
+
+{% for network in [pillar.settings.network.app, pillar.settings.network.data] %}
+Ensure the network {{ network.name }} is present:
+  docker_network.present:
+    - name: {{ network.name }}
+    - bridge: {{ network.bridge }}
+    - subnet: {{ network.subnet }}
+    - gateway: {{ network.gateway }}
+    - internal: {{ network.name == "data" }}
+    - require:
+      - sls: docker
+{% endfor %}

@@ -1,0 +1,56 @@
+include:
+  - marketplace.gate
+
+Ensure every secret is in the store:
+  secret.present: []
+
+Ensure PostgreSQL has its secrets:
+  secret.delivered:
+    - name: postgres
+    - files: {superuser_password: postgres_superuser_password}
+    - uid: {{ pillar.settings.postgres.user.split(":")[0] }}
+    - gid: {{ pillar.settings.postgres.user.split(":")[1] }}
+    - require:
+      - secret: Ensure every secret is in the store
+
+# Administration is the operator's: the application can neither configure the server nor empty it by a slip.
+Ensure Redis has its users:
+  secret.delivered:
+    - name: redis
+    - rendered:
+        users.acl: |
+          user default off
+          user {{ pillar.settings.redis.users.application }} on #{sha256:redis_app_password} ~* &* +@all -@admin -@dangerous
+          user {{ pillar.settings.redis.users.operator }} on #{sha256:redis_operator_password} ~* &* +@all
+          user {{ pillar.settings.redis.users.health }} on nopass -@all +ping
+    - uid: {{ pillar.settings.redis.user.split(":")[0] }}
+    - gid: {{ pillar.settings.redis.user.split(":")[1] }}
+    - require:
+      - secret: Ensure every secret is in the store
+
+Ensure the backend has its secrets:
+  secret.delivered:
+    - name: backend
+    - files:
+        telegram_token: telegram_token
+        webhook_secret: webhook_secret
+        database_password: postgres_app_password
+        redis_password: redis_app_password
+    - uid: {{ pillar.settings.backend.user.split(":")[0] }}
+    - gid: {{ pillar.settings.backend.user.split(":")[1] }}
+    - require:
+      - secret: Ensure every secret is in the store
+
+Ensure migrations have the owner's password:
+  secret.delivered:
+    - name: migration
+    - files: {database_password: postgres_owner_password}
+    - uid: {{ pillar.settings.backend.user.split(":")[0] }}
+    - gid: {{ pillar.settings.backend.user.split(":")[1] }}
+    - require:
+      - secret: Ensure every secret is in the store
+
+Ensure Docker can pull from the registry:
+  secret.docker_login:
+    - require:
+      - secret: Ensure every secret is in the store

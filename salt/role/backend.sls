@@ -1,0 +1,3 @@
+include:
+  - marketplace.backend
+  - marketplace.webhook

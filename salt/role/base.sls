@@ -1,0 +1,10 @@
+include:
+  - marketplace.gate
+  - minion
+  - packages
+  - time
+  - logs
+  - swap
+  - firewall
+  - volumes
+  - docker

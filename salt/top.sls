@@ -1,0 +1,7 @@
+base:
+  '*':
+    - role.base
+    - role.database
+    - role.cache
+    - role.edge
+    - role.backend
