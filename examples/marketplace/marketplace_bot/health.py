@@ -82,9 +82,21 @@ class Health:
             async with asyncio.timeout(CHECK_SECONDS):
                 await self._checks[name]()
         except TimeoutError:
-            return f"no answer in {CHECK_SECONDS:g} s"
+            result = f"no answer in {CHECK_SECONDS:g} s"
         except Exception as error:
-            log.warning("not ready", exc_info=True, extra={"fields": {"check": name}})
-            # The page is for people and monitors: the kind of error is enough, details may name hosts and users.
-            return type(getattr(error, "orig", None) or error).__name__
-        return "ok"
+            result = _reason(error)
+            if result != self._results.get(name):
+                log.warning("not ready", exc_info=True, extra={"fields": {"check": name}})
+        else:
+            result = "ok"
+        if result != self._results.get(name, result):
+            log.info("check changed", extra={"fields": {"check": name, "result": result}})
+        return result
+
+
+def _reason(error: Exception) -> str:
+    """What failed, on one line: the driver's own error rather than SQLAlchemy's wrapping of it."""
+    cause = getattr(error, "orig", None) or error
+    cause = cause.__cause__ or cause
+    first = str(cause).partition("\n")[0]
+    return f"{type(cause).__name__}: {first}"[:200]

@@ -62,6 +62,7 @@ class Outbox:
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         forget_at = loop.time() + FORGET_EVERY_SECONDS
+        waiting = False
         while not self._stopping:
             self._wake.clear()
             try:
@@ -70,10 +71,12 @@ class Outbox:
                 if loop.time() >= forget_at:
                     forget_at = loop.time() + FORGET_EVERY_SECONDS
                     await self.forget()
+                waiting = False
             except Exception:
-                # PostgreSQL is away or restarting: readiness says so, the messages are safe in it.
-                log.warning("outbox is waiting for the database", exc_info=True)
-                await asyncio.sleep(POLL_SECONDS)
+                # PostgreSQL is away or restarting: readiness says so, the messages are safe in it. Once is enough.
+                if not waiting:
+                    log.warning("outbox is waiting for the database", exc_info=True)
+                waiting = True
             try:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._wake.wait()

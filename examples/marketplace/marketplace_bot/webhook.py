@@ -64,7 +64,7 @@ class Webhook:
 
     @staticmethod
     def _later(error: Exception) -> web.Response:
-        log.warning("update put off", exc_info=error)
+        log.warning("update put off", extra={"fields": {"error": f"{type(error).__name__}: {error}"[:500]}})
         headers = {"Retry-After": str(RETRY_SECONDS)}
         return web.json_response({"error": "try again"}, status=503, headers=headers)
 

@@ -1,0 +1,71 @@
+"""The example backend's environment: every problem at once, and no secret in any of them."""
+
+from pathlib import Path
+
+import pytest
+from marketplace_bot.config import ConfigError, load, load_database
+
+TOKEN = "123456:" + "A" * 35
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    values = {
+        "telegram_token": TOKEN,
+        "webhook_secret": "hook-secret",
+        "database_password": "db-secret",
+        "redis_password": "cache-secret",
+    }
+    for name, value in values.items():
+        (tmp_path / name).write_text(value + "\n")
+    return {
+        "DATABASE_HOST": "10.213.20.10",
+        "DATABASE_NAME": "marketplace",
+        "DATABASE_USER": "marketplace_app",
+        "REDIS_HOST": "10.213.20.11",
+        **{f"{name.upper()}_FILE": str(tmp_path / name) for name in values},
+    }
+
+
+def test_reads_everything(environment: dict[str, str]) -> None:
+    config = load({**environment, "PORT": "9000", "VERSION": "1.2.3", "COLOUR": "blue", "STOP_GRACE_SECONDS": "12"})
+    assert (config.port, config.stop_grace, config.identity.colour) == (9000, 12, "blue")
+    assert config.database.password == "db-secret"
+    assert config.telegram_token == TOKEN
+    assert config.telegram_api_url == "https://api.telegram.org"
+
+
+def test_shows_no_secret_when_printed(environment: dict[str, str]) -> None:
+    shown = repr(load(environment))
+    assert not [secret for secret in load(environment).secrets if secret in shown]
+
+
+def test_names_every_problem_at_once(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "telegram_token").write_text("no-token")
+    (tmp_path / "webhook_secret").write_text("")
+    del environment["DATABASE_HOST"]
+    environment |= {"PORT": "99999", "WEBHOOK_PATH": "hook", "LOG_LEVEL": "loud", "REDIS_PASSWORD_FILE": "/nowhere"}
+    with pytest.raises(ConfigError) as caught:
+        load(environment)
+    for name in (
+        "DATABASE_HOST",
+        "PORT",
+        "WEBHOOK_PATH",
+        "LOG_LEVEL",
+        "REDIS_PASSWORD_FILE",
+        "TELEGRAM_TOKEN_FILE",
+        "WEBHOOK_SECRET_FILE",
+    ):
+        assert sum(problem.startswith(name) for problem in caught.value.problems) == 1, name
+    assert "no-token" not in str(caught.value)
+
+
+def test_an_empty_environment_is_a_list_of_problems_not_a_crash() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load({})
+    assert len(caught.value.problems) == 8
+
+
+def test_migrations_need_only_the_database(environment: dict[str, str]) -> None:
+    only = {name: value for name, value in environment.items() if name.startswith("DATABASE_")}
+    assert load_database(only).user == "marketplace_app"
