@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import subprocess
 from pathlib import Path
 
@@ -21,6 +22,11 @@ class Authority:
     def certificate(self) -> bytes:
         """The authority's own certificate, PEM."""
         return (self.directory / "ca.pem").read_bytes()
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name of this very authority."""
+        return hashlib.sha256(self.certificate).hexdigest()[:16]
 
     @classmethod
     def at(cls, directory: Path, name: str) -> Authority:

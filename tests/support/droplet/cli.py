@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from . import clean, demo, host, image, pillar
 from .errors import DropletError
 from .progress import Progress
-from .site import BOTAPI, Site, names
+from .site import Site, names
 
 SHELL = ["docker", "exec", "--interactive"]
 
@@ -61,6 +61,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--role", default="droplet")
     command.set_defaults(run=_shell)
 
+    command = commands.add_parser("say", help="write to the demo's bot as a user, and show its answer")
+    command.add_argument("text", help="for example '/browse'")
+    command.add_argument("--site", default="demo")
+    command.set_defaults(run=_say)
+
     command = commands.add_parser("list", help="the sites that are there")
     command.set_defaults(run=lambda options, progress: print("\n".join(names(host.connect())) or "none"))
     return parser
@@ -70,8 +75,7 @@ def _scratch(options: argparse.Namespace, progress: Progress) -> None:
     site = Site(options.site, host.ensure(progress.note), progress.note)
     with progress.step("Boot Bot API stand-in and registry, push images"):
         images = site.images()
-        if BOTAPI.exists():
-            site.botapi()
+        site.botapi()
     with progress.step("Boot the droplet"):
         droplet = site.droplet(options.role)
     with progress.step("Copy the checkout to /srv/deploy"):
@@ -88,6 +92,13 @@ def _image(options: argparse.Namespace, progress: Progress) -> None:
     for name in image.PARENTS:
         with progress.step(f"Image {name}"):
             image.build(client, name, progress.note)
+
+
+def _say(options: argparse.Namespace, progress: Progress) -> None:
+    site = Site(options.site, host.connect(), progress.note)
+    if site.find_droplet() is None:
+        raise DropletError(f"there is no droplet of site '{options.site}'; 'make demo' makes one")
+    print(demo.ask(site, options.text))
 
 
 def _shell(options: argparse.Namespace, progress: Progress) -> int:

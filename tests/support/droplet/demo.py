@@ -1,9 +1,114 @@
-"""The demonstration."""
+"""``make demo``: from nothing to a bot that answers, and a second release, on a droplet that stays."""
 
 from __future__ import annotations
 
+import json
+import sys
+import time
+from typing import Any
+
+from . import host, pillar
+from .errors import DropletError
+from .machine import Droplet
+from .paths import state_dir
 from .progress import Progress
+from .site import DOMAIN, Images, Site
+
+SITE = "demo"
+FIRST, SECOND = "1.0.0", "1.1.0"
+ANSWER_TIMEOUT = 30
+CHAT = 1001
 
 
 def run(progress: Progress) -> None:
-    raise NotImplementedError
+    """Make, converge and show the demonstration's droplet. On a running one everything is found done and only shown.
+
+    Raises:
+        DropletError: a step failed; the message says where its whole output is.
+    """
+    with progress.step("Docker engine and tools"):
+        client = host.ensure(progress.note)
+    site = Site(SITE, client, progress.note)
+    with progress.step("Images, from Debian packages, into a registry of their own"):
+        images = site.images()
+    with progress.step("Bot API stand-in"):
+        site.botapi()
+    with progress.step("Boot the droplet: Debian 13, 4 GB, 2 CPUs"):
+        droplet = site.droplet()
+    with progress.step("Put the checkout at /srv/deploy, with a pillar/local for this place"):
+        droplet.put_tree()
+        pillar.write(droplet, pillar.local(site, images))
+    with progress.step("./bootstrap.sh development"):
+        _logged(droplet, ["/srv/deploy/bootstrap.sh", "development"], "bootstrap.log", progress)
+    talk = [_exchange(site, progress, text) for text in ("/start", "/browse")]
+    with progress.step(f"Version {SECOND} of the bot is built and pushed"):
+        site.backend(SECOND)
+    with progress.step(f"salt-call deploy.release {SECOND}"):
+        release = _logged(droplet, ["salt-call", "--out=json", "deploy.release", SECOND], "release.log", progress)
+    talk.append(_exchange(site, progress, "/mine"))
+    _summary(site, droplet, images, json.loads(release)["local"], talk, progress)
+
+
+def ask(site: Site, text: str) -> str:
+    """What the bot answers to a user's message, through Telegram's stand-in and the real HTTPS webhook.
+
+    Raises:
+        DropletError: no answer in half a minute.
+    """
+    try:
+        return site.telegram().ask(text, chat_id=CHAT, wait=ANSWER_TIMEOUT)
+    except (RuntimeError, OSError) as error:
+        raise DropletError(
+            f"the bot does not answer {text!r}: {error}\nlook at: docker exec marketplace-droplet salt-call deploy.status"
+        ) from error
+
+
+def _exchange(site: Site, progress: Progress, text: str) -> tuple[str, str]:
+    with progress.step(f"A user writes {text} to the bot"):
+        return text, ask(site, text)
+
+
+def _logged(droplet: Droplet, argv: list[str], name: str, progress: Progress) -> str:
+    """Run a command with all it says kept in a log on this machine. Returns its standard output."""
+    log = state_dir() / name
+    with log.open("w") as file:
+
+        def line(text: str) -> None:
+            file.write(text + "\n")
+            progress.detail(text)
+
+        result = droplet.run(argv, check=False, line=line)
+    if not result.ok:
+        tail = "\n".join(log.read_text().splitlines()[-40:])
+        raise DropletError(f"{' '.join(argv)} failed with status {result.returncode}; all of it: {log}\n{tail}")
+    return result.stdout
+
+
+def _summary(
+    site: Site, droplet: Droplet, images: Images, release: dict[str, Any], talk: list[tuple[str, str]], progress: Progress
+) -> None:
+    address = droplet.address()
+    health = droplet.run(
+        ["curl", "--silent", "--insecure", "--resolve", f"{DOMAIN}:443:127.0.0.1", f"https://{DOMAIN}/healthz"], check=False
+    ).stdout.strip()
+    lines = ["", "The conversation, through the Bot API's stand-in and the webhook at the TLS edge:"]
+    for text, answer in talk:
+        first, *rest = answer.splitlines() or [""]
+        lines += [f"    you  {text}", f"    bot  {first}", *(f"         {more}" for more in rest)]
+    rows = {
+        "Webhook": f"https://{DOMAIN}/telegram/webhook, {DOMAIN} being {address}",
+        "Health": f"curl -k --resolve {DOMAIN}:443:{address} https://{DOMAIN}/healthz",
+        "": health,
+        "Release": f"{release.get('version')} is {release.get('outcome')} ({release.get('colour')}), "
+        f"released in {release.get('seconds')} s",
+        "Images": f"PostgreSQL {images.postgres.tag}, Redis {images.redis.tag}, pinned by digest",
+        "Status": f"docker exec {droplet.name} salt-call deploy.status",
+        "Talk": f"{sys.executable} -m tests.support.droplet say /browse",
+        "Shell": f"docker exec -it {droplet.name} bash",
+        "Again": "make demo",
+        "Throw away": "make clean",
+    }
+    width = max(len(name) for name in rows) + 2
+    lines += ["", *(f"  {name:<{width}}{value}" for name, value in rows.items())]
+    lines += ["", f"  All of it took {time.monotonic() - progress.started:.0f} s.", ""]
+    print("\n".join(lines))

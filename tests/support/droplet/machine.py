@@ -174,6 +174,20 @@ class Machine:
                   "-exec", "rm", "-rf", "{}", "+"], check=False)  # fmt: skip
         self._unpack(buffer.getvalue())
 
+    def wait_healthy(self, timeout: float = 60) -> None:
+        """Wait until the container's own health check is content.
+
+        Raises:
+            DropletError: it isn't in time; with the container's last lines.
+        """
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            self.container.reload()
+            if self.container.attrs["State"].get("Health", {}).get("Status") == "healthy":
+                return
+            time.sleep(0.1)
+        raise DropletError(f"{self.name} is not healthy:\n{self.container.logs(tail=20).decode()}")
+
     def kill(self) -> None:
         """Pull the plug."""
         self.container.kill()
@@ -301,8 +315,9 @@ class Droplet(Machine):
         except NotFound:
             return
         for line in Path("/proc/swaps").read_text().splitlines()[1:]:
-            # Of a file on another container's mount the kernel shows the path within that mount.
-            file = Path(root) / line.split()[0].lstrip("/")
+            # The kernel shows the path inside the droplet, and that of every other droplet's swap as well:
+            # the file in our own volume is ours, and swapoff refuses it when it isn't the one in use.
+            file = Path(root) / line.split()[0].removeprefix("/var/")
             if file.is_file():
                 subprocess.run(["swapoff", str(file)], check=False, capture_output=True)
 

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import yaml
 
 from .machine import Machine
-from .paths import site_dir
 from .site import BOTAPI_PORT, Images, Site
 
 FILE = "/srv/deploy/pillar/local/init.sls"
-
-
-def token(site: Site) -> str:
-    """The site's bot token: random, and the same at every call."""
-    file = site_dir(site.name) / "telegram-token"
-    if not file.exists():
-        file.touch(0o600)
-        file.write_text(f"7000000001:{secrets.token_urlsafe(27)}")
-    return file.read_text()
 
 
 def local(site: Site, images: Images) -> dict[str, Any]:
@@ -41,7 +30,7 @@ def local(site: Site, images: Images) -> dict[str, Any]:
         },
         "droplet": {"swap": 0},
         "telegram": {"api_url": f"http://botapi.test:{BOTAPI_PORT}", "networks": [site.subnets[0]]},
-        "secrets": {"telegram_token": {"value": token(site)}},
+        "secrets": {"telegram_token": {"value": site.token}},
     }
 
 

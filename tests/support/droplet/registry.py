@@ -16,6 +16,8 @@ from .errors import DropletError
 from .paths import LABEL
 
 START_TIMEOUT = 30
+AUTHORITY = f"{LABEL}.authority"
+"""Label: fingerprint of the authority that signed the registry's certificate."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +86,8 @@ class Registry:
                 "REGISTRY_AUTH_HTPASSWD_PATH": "/auth/htpasswd",
             }
         made = api.create_container(
-            image, name=name, hostname=host, environment=environment, labels={LABEL: site}, ports=[443],
+            image, name=name, hostname=host, environment=environment,
+            labels={LABEL: site, AUTHORITY: authority.fingerprint}, ports=[443],
             host_config=api.create_host_config(
                 binds=[f"{name}-data:/var/lib/registry:rw"],
                 # Docker takes any certificate on 127.0.0.0/8, so the host's engine needs no setting to push here.

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import ipaddress
 import re
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,12 +15,14 @@ import docker
 from docker.errors import APIError, NotFound
 from docker.types import IPAMConfig, IPAMPool
 
+from tests.support.botapi.client import BotApi
+
 from . import host, image
 from .certificates import Authority
 from .errors import DropletError
 from .machine import Droplet, Machine
 from .paths import LABEL, REPOSITORY, locked, site_dir
-from .registry import Login, Pushed, Registry
+from .registry import AUTHORITY, Login, Pushed, Registry
 
 SUBNETS = ipaddress.ip_network("172.29.0.0/16")
 SUBNETS6 = ipaddress.ip_network("fd6d:6b74::/48")
@@ -28,6 +31,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 BACKEND = REPOSITORY / "examples" / "marketplace"
 BOTAPI = REPOSITORY / "tests" / "support" / "botapi"
 BOTAPI_PORT = 8081
+TRUSTED = "/usr/local/share/ca-certificates/local-droplet.crt"
 
 Say = Callable[[str], None]
 
@@ -109,6 +113,9 @@ class Site:
         """
         name = f"{self.prefix}-{role}"
         container = self._container(role)
+        if container is not None and container.labels.get(AUTHORITY) != self.authority.fingerprint:
+            container.remove(force=True)  # Its certificate is another authority's: the state directory was lost.
+            container = None
         if container is not None:
             container.start()
             registry = Registry(self.client, container, f"{role}.test", login)
@@ -141,8 +148,24 @@ class Site:
         return self.registry().push(tag, "marketplace", version)
 
     def botapi(self) -> Machine:
-        """The Bot API stand-in, running, as http://botapi.test:8081 on the network."""
-        return self.machine("botapi", image.build_app(self.client, "botapi", BOTAPI, self.say), ["botapi.test"], [])
+        """The Bot API stand-in, answering as http://botapi.test:8081 on the network."""
+        tag = image.build_app(self.client, "botapi", BOTAPI, self.say)
+        made = self.machine("botapi", tag, ["botapi.test"], [])
+        made.wait_healthy()
+        return made
+
+    def telegram(self) -> BotApi:
+        """The stand-in's control, from the host: what users write and what the bot answers."""
+        return BotApi(f"http://{self.botapi().address()}:{BOTAPI_PORT}", self.token)
+
+    @property
+    def token(self) -> str:
+        """The site's bot token: random, and the same at every call."""
+        file = site_dir(self.name) / "telegram-token"
+        if not file.exists():
+            file.touch(0o600)
+            file.write_text(f"7000000001:{secrets.token_urlsafe(27)}")
+        return file.read_text()
 
     def neighbour(self) -> Machine:
         """Another host on the droplets' network: Debian with python3, to look at a droplet from outside."""
@@ -175,18 +198,14 @@ class Site:
 
     def droplet(self, role: str = "droplet", aliases: tuple[str, ...] = (DOMAIN,)) -> Droplet:
         """A droplet, booted; a fresh one when there is none of that role."""
-        found = self.find_droplet(role)
-        if found is not None:
-            if not found.running:
-                found.boot()
-            return found
-        made = Droplet.create(
+        droplet = self.find_droplet(role) or Droplet.create(
             self.client, self.droplet_name(role), image.build(self.client, "droplet", self.say), self.network,
             site=self.name, hostname=role, aliases=aliases,
         )  # fmt: skip
-        made.boot()
-        self.trust(made)
-        return made
+        if not droplet.running:
+            droplet.boot()
+        self.trust(droplet)
+        return droplet
 
     def droplet_name(self, role: str) -> str:
         """The container's name. The demo's droplet is called what people look for."""
@@ -201,7 +220,10 @@ class Site:
 
     def trust(self, machine: Machine) -> None:
         """Make a machine trust the site's authority, as one does with a company's own."""
-        machine.put("/usr/local/share/ca-certificates/local-droplet.crt", self.authority.certificate)
+        with contextlib.suppress(FileNotFoundError):
+            if machine.get(TRUSTED) == self.authority.certificate:
+                return
+        machine.put(TRUSTED, self.authority.certificate)
         machine.run(["update-ca-certificates"])
 
     # The end
