@@ -24,10 +24,10 @@ Ensure the installer is there:
     - makedirs: True
 
 Ensure Salt is installed from the locked list:
-  cmd.run:
-    - name: [/usr/local/lib/salt/install-salt, /usr/local/lib/salt/requirements.txt]
-    - python_shell: False
-    - creates: /opt/salt-{{ lock }}/complete
+  salt_environment.installed:
+    - lock: {{ lock | json }}
+    - installer: /usr/local/lib/salt/install-salt
+    - requirements: /usr/local/lib/salt/requirements.txt
     - require:
       - pkg: Ensure what Salt is installed with is there
       - file: Ensure the locked list of Salt's packages is there
