@@ -1,0 +1,330 @@
+"""The settings gate and the secret states through Salt's own loaders."""
+
+import copy
+import hashlib
+import json
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import salt.config
+import salt.loader
+import salt.pillar
+import yaml
+
+from tests.support.pillars import TOKEN, pillar
+
+TREE = Path(__file__).parents[2]
+ME = {"uid": os.getuid(), "gid": os.getgid()}
+
+
+@dataclass(frozen=True)
+class Result:
+    raw: dict[str, Any]
+
+    @property
+    def result(self):
+        return self.raw["result"]
+
+    @property
+    def changes(self):
+        return self.raw["changes"]
+
+    @property
+    def comment(self):
+        return self.raw["comment"]
+
+
+_OPTS = salt.config.minion_config(None)
+_OPTS.update(file_client="local", master_type="disable")
+
+
+class Minion:
+    """Salt's loaders over the tree, with pillar compiled once."""
+
+    def __init__(self, opts):
+        self.opts = opts
+        self.context: dict[str, Any] = {}
+        self.opts["pillar"] = salt.pillar.Pillar(opts, opts["grains"], opts["id"], "base").compile_pillar()
+        self.modules = salt.loader.minion_mods(opts, context=self.context)
+        self._states = salt.loader.states(opts, self.modules, {}, {}, context=self.context)
+
+    def run(self, function, *args, **kwargs):
+        return Result(self._states[function](*args, **kwargs))
+
+
+class Droplet:
+    """A minion whose droplet is a directory: pillar is written as a user writes it, states run on the result."""
+
+    def __init__(self, directory, minion_id="production"):
+        self.root = directory / "root"
+        self.pillar = directory / "pillar"
+        self.id = minion_id
+        self._directory = directory
+        for path in (self.root, self.pillar):
+            path.mkdir(parents=True)
+        (self.pillar / "top.sls").write_text((TREE / "pillar/top.sls").read_text())
+        for environment in ("production", "staging"):
+            (self.pillar / environment).mkdir()
+            (self.pillar / environment / "init.sls").write_text("{}\n")
+        (self.pillar / "base").mkdir()
+        self.say()
+
+    def say(self, **changes):
+        (self.pillar / "base/init.sls").write_text(yaml.safe_dump(pillar(changes.get("changes"))))
+
+    def minion(self, test=False, **overrides):
+        base = self._directory / "salt"
+        opts = copy.deepcopy(_OPTS)
+        opts.update(
+            id=self.id,
+            root_dir=str(base),
+            cachedir=str(base / "cache"),
+            extension_modules=str(base / "extmods"),
+            file_roots={"base": [str(TREE / "salt")]},
+            pillar_roots={"base": [str(self.pillar)]},
+            module_dirs=[str(TREE / "salt")],
+            ext_pillar=[{"marketplace": {}}],
+            marketplace_root=str(self.root),
+            test=test,
+        )
+        opts.update(overrides)
+        opts["grains"] = {"id": self.id}
+        return Minion(opts)
+
+    def file(self, name):
+        return self.root / "etc/marketplace" / name
+
+    def listing(self):
+        return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*"))
+
+
+@pytest.fixture
+def droplet(tmp_path):
+    return Droplet(tmp_path)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def converged(droplet):
+    minion = droplet.minion()
+    assert minion.run("settings.written", "settings").result is True
+    assert minion.run("secret.present", "secrets").result is True
+    return droplet
+
+
+def test_settings_are_written_once(droplet):
+    minion = droplet.minion()
+    first = minion.run("settings.written", "Ensure the settings are written")
+    assert first.result is True
+    assert first.changes == {
+        "settings": "created",
+        "environment": {"old": None, "new": "production"},
+    }
+    assert json.loads(droplet.file("settings.json").read_text())["environment"] == "production"
+    assert droplet.file("environment").read_text() == "production\n"
+    assert mode(droplet.file("settings.json")) == 0o644
+    again = minion.run("settings.written", "Ensure the settings are written")
+    assert (again.result, again.changes) == (True, {})
+
+
+def test_test_mode_predicts_and_does_nothing(droplet):
+    minion = droplet.minion(test=True)
+    delivered = {"files": {"database_password": "postgres_app_password"}, **ME}
+    results = [
+        minion.run("settings.written", "settings"),
+        minion.run("secret.present", "secrets"),
+        minion.run("secret.delivered", "backend", **delivered),
+        minion.run(
+            "secret.rendered", str(droplet.file("x/users.acl")), template="{sha256:redis_app_password}"
+        ),
+        minion.run("secret.docker_login", "login"),
+    ]
+    assert [result.result for result in results] == [None] * 5
+    assert droplet.listing() == []
+    acting = droplet.minion()
+    for result, function, arguments in zip(
+        results,
+        ("settings.written", "secret.present", "secret.delivered", "secret.rendered", "secret.docker_login"),
+        (
+            (("settings",), {}),
+            (("secrets",), {}),
+            (("backend",), delivered),
+            ((str(droplet.file("x/users.acl")),), {"template": "{sha256:redis_app_password}", **ME}),
+            (("login",), {}),
+        ),
+        strict=True,
+    ):
+        done = acting.run(function, *arguments[0], **arguments[1])
+        assert done.result is True, done.comment
+        assert done.changes == result.changes
+
+
+def test_a_changed_setting_is_shown(converged):
+    converged.say(changes={"postgres.port": 5433, "network": {"app": {"subnet": "10.1.0.0/24"}}})
+    result = converged.minion().run("settings.written", "settings")
+    assert result.changes == {
+        "settings": {
+            "network.app.subnet": {"old": "10.213.10.0/24", "new": "10.1.0.0/24"},
+            "postgres.port": {"old": "5432", "new": "5433"},
+        }
+    }
+
+
+def test_broken_settings_are_written_anew(converged):
+    converged.file("settings.json").write_text("{")
+    result = converged.minion().run("settings.written", "settings")
+    assert result.changes == {"settings": "created"}
+    assert json.loads(converged.file("settings.json").read_text())
+
+
+def test_another_environment_is_refused(converged):
+    converged.id = "staging-1"
+    result = converged.minion().run("settings.written", "settings")
+    assert result.result is False
+    assert "belongs to the environment 'production'" in result.comment
+    assert "staging" in result.comment
+    assert json.loads(converged.file("settings.json").read_text())["environment"] == "production"
+
+
+def test_without_the_gate_nothing_is_written(droplet):
+    minion = droplet.minion(ext_pillar=[])
+    result = minion.run("settings.written", "settings")
+    assert result.result is False
+    assert "settings gate did not run" in result.comment
+    assert droplet.listing() == []
+
+
+def test_secrets_are_stored_and_never_shown(droplet):
+    minion = droplet.minion()
+    result = minion.run("secret.present", "secrets")
+    assert result.changes["telegram_token"] == "created"
+    assert droplet.file("secrets/telegram_token").read_text() == TOKEN
+    assert mode(droplet.file("secrets")) == 0o700
+    values = {path.read_text() for path in droplet.file("secrets").iterdir()}
+    assert len(values) == 9
+    for path in droplet.file("secrets").iterdir():
+        assert mode(path) == 0o600
+    shown = json.dumps(result.raw)
+    assert not [value for value in values if value in shown]
+    again = minion.run("secret.present", "secrets")
+    assert (again.result, again.changes) == (True, {})
+
+
+def test_a_rotated_secret_reaches_its_consumers(converged):
+    files = {"telegram_token": "telegram_token", "webhook_secret": "webhook_secret"}
+    target = converged.file("delivered/backend")
+    first = converged.minion().run("secret.delivered", "backend", files=files, **ME)
+    assert first.changes == {"telegram_token": "created", "webhook_secret": "created", "directory": "created"}
+    assert mode(target) == 0o711
+    assert mode(target / "telegram_token") == 0o400
+    other = TOKEN.replace("AAH", "BBH")
+    converged.say(changes={"secrets.telegram_token": {"value": other}})
+    minion = converged.minion()
+    assert minion.run("secret.present", "secrets").changes == {"telegram_token": "replaced"}
+    second = minion.run("secret.delivered", "backend", files=files, **ME)
+    assert second.changes == {"telegram_token": "replaced"}
+    assert (target / "telegram_token").read_text() == other
+    assert minion.run("secret.delivered", "backend", files=files, **ME).changes == {}
+
+
+def test_a_consumer_loses_what_is_no_longer_its_own(converged):
+    minion = converged.minion()
+    both = {"a": "webhook_secret", "b": "redis_app_password"}
+    minion.run("secret.delivered", "backend", files=both, **ME)
+    result = minion.run("secret.delivered", "backend", files={"a": "webhook_secret"}, **ME)
+    assert result.changes == {"b": "removed"}
+    assert [path.name for path in converged.file("delivered/backend").iterdir()] == ["a"]
+
+
+def test_rendered_files_hold_digests_and_values(converged):
+    template = "user app on #{sha256:redis_app_password} ~*\npw {secret:redis_app_password}\n"
+    result = converged.minion().run("secret.delivered", "redis", rendered={"users.acl": template}, **ME)
+    assert result.result is True
+    password = converged.file("secrets/redis_app_password").read_text()
+    text = converged.file("delivered/redis/users.acl").read_text()
+    assert text == f"user app on #{hashlib.sha256(password.encode()).hexdigest()} ~*\npw {password}\n"
+    assert password not in json.dumps(result.raw)
+
+
+def test_wrong_modes_are_put_right(converged):
+    minion = converged.minion()
+    minion.run("secret.delivered", "backend", files={"a": "webhook_secret"}, **ME)
+    converged.file("delivered/backend/a").chmod(0o644)
+    converged.file("delivered/backend").chmod(0o777)
+    result = minion.run("secret.delivered", "backend", files={"a": "webhook_secret"}, **ME)
+    assert result.changes == {"a": "protected", "directory": "protected"}
+    assert mode(converged.file("delivered/backend/a")) == 0o400
+    assert mode(converged.file("delivered/backend")) == 0o711
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_an_unknown_secret_is_named(converged, test):
+    result = converged.minion(test=test).run("secret.delivered", "backend", files={"a": "no_such"}, **ME)
+    assert result.result is False
+    assert "no_such" in result.comment
+    assert not converged.file("delivered/backend").exists()
+
+
+def test_a_target_outside_its_directory_is_refused(converged):
+    result = converged.minion().run("secret.delivered", "backend", files={"../a": "webhook_secret"}, **ME)
+    assert result.result is False
+    assert "plain file name" in result.comment
+
+
+def test_a_registry_login(converged):
+    empty = converged.file("docker/config.json")
+    converged.minion().run("secret.docker_login", "login")
+    assert json.loads(empty.read_text()) == {"auths": {}}
+    converged.say(
+        changes={
+            "registry": {"server": "ghcr.io", "username": "robot"},
+            "secrets.registry_password": {"value": "pass-word-1"},
+        }
+    )
+    minion = converged.minion()
+    minion.run("secret.present", "secrets")
+    result = minion.run("secret.docker_login", "login")
+    assert result.changes == {str(empty): "replaced"}
+    assert json.loads(empty.read_text())["auths"]["ghcr.io"]["auth"] == "cm9ib3Q6cGFzcy13b3JkLTE="
+    assert mode(empty) == 0o600
+    assert "pass-word-1" not in json.dumps(result.raw)
+
+
+def test_check_lists_all_problems_and_exits_with_one(droplet):
+    droplet.say(changes={"postgres.port": 1, "redis.tag": "7", "backend.image": "x"})
+    minion = droplet.minion()
+    problems = minion.modules["settings.check"]()
+    assert [problem.split(" ")[0] for problem in problems] == ["backend.image", "postgres.port", "redis.tag"]
+    assert minion.context["retcode"] == 1
+
+
+def test_check_is_silent_where_all_is_well(droplet):
+    minion = droplet.minion()
+    assert minion.modules["settings.check"]() == []
+    assert "retcode" not in minion.context
+
+
+def test_show_tells_where_a_value_comes_from(droplet):
+    (droplet.pillar / "production/init.sls").write_text("redis: {disk: 3G}\n")
+    (droplet.pillar / "local").mkdir()
+    (droplet.pillar / "local/init.sls").write_text("backend: {environment: {LOG_LEVEL: debug}}\n")
+    shown = droplet.minion().modules["settings.show"]()
+    assert shown["postgres.tag"] == {"value": "17.11", "origin": "base"}
+    assert shown["redis.disk"] == {"value": 3 << 30, "origin": "production"}
+    assert shown["backend.environment"] == {"value": {"LOG_LEVEL": "debug"}, "origin": "local"}
+    assert shown["redis.port"] == {"value": 6379, "origin": "default"}
+    assert shown["redis.maxmemory"]["origin"] == "derived"
+    assert shown["secrets.telegram_token"] == {"value": "given", "origin": "base"}
+    assert TOKEN not in json.dumps(shown)
+    assert set(droplet.minion().modules["settings.show"]("redis.users")) == {
+        "redis.users.application",
+        "redis.users.operator",
+        "redis.users.health",
+    }
