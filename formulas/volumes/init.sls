@@ -16,3 +16,30 @@ Ensure the volume {{ path }} is mounted:
     - require:
       - apt_package: Ensure the file system tools are installed
 {% endfor %}
+
+Ensure holes in the images can be filled:
+  file.managed:
+    - name: /etc/systemd/system/volumes-allocate.service
+    - source: salt://volumes/files/volumes-allocate.service.jinja
+    - template: jinja
+    - context:
+        mounts: {{ volumes.mounts | json }}
+
+Ensure holes in the images are filled every hour:
+  file.managed:
+    - name: /etc/systemd/system/volumes-allocate.timer
+    - source: salt://volumes/files/volumes-allocate.timer
+
+Ensure systemd knows how holes are filled:
+  systemd_unit.current:
+    - name: volumes-allocate.service
+    - restart: False
+    - watch:
+      - file: Ensure holes in the images can be filled
+
+Ensure the timer that fills holes is running:
+  service.running:
+    - name: volumes-allocate.timer
+    - enable: True
+    - require:
+      - file: Ensure holes in the images are filled every hour

@@ -47,15 +47,14 @@ def running(
         }
     try:
         wanted = _wanted(name, file)
-        todo = _plan(name, wanted, read_at_start or {})
+        todo = plan(wanted, _containers(name), _times(read_at_start or {}))
         changes = _changes(todo, allow_restart)
         if __opts__["test"]:
             verdict = {"result": None, "comment": f"Project {name} would be brought up"} if changes else {}
             return _with_pending(ret | verdict | {"changes": changes}, {} if allow_restart else todo.pending)
         if changes:
             _bring_up(name, file, wanted, todo, allow_restart)
-        _wait(name, wanted, timeout)
-        todo = _plan(name, wanted, read_at_start or {})
+        todo = plan(wanted, _wait(name, wanted, timeout), _times(read_at_start or {}))
         record(Paths().pending, f"pending restart in {name}", todo.pending)
     except (_Failure, ValueError, OSError) as error:
         return ret | {"result": False, "comment": str(error)}
@@ -86,12 +85,11 @@ def _containers(name: str) -> list[Container]:
     return [Container.parse(entry) for entry in json.loads(_run("docker", "inspect", *identifiers))]
 
 
-def _plan(name: str, wanted: list[Service], read_at_start: dict[str, list[str]]) -> Plan:
-    changed = {
+def _times(read_at_start: dict[str, list[str]]) -> dict[str, dict[str, float]]:
+    return {
         service: {path: Path(path).stat().st_mtime for path in files if Path(path).exists()}
         for service, files in read_at_start.items()
     }
-    return plan(wanted, _containers(name), changed)
 
 
 def _changes(todo: Plan, allow_restart: bool) -> dict[str, Any]:
@@ -135,15 +133,17 @@ def _pull(image: str) -> None:
         _run("docker", "pull", "--quiet", image, timeout=_PULL_SECONDS)
 
 
-def _wait(name: str, wanted: list[Service], timeout: int) -> None:
+def _wait(name: str, wanted: list[Service], timeout: int) -> list[Container]:
+    """The project's containers, once all are running and healthy."""
     end = time.monotonic() + timeout
-    while problems := unwell(wanted, _containers(name)):
+    while problems := unwell(wanted, found := _containers(name)):
         if time.monotonic() > end:
             container, problem = next(iter(problems.items()))
             log = __salt__["cmd.run_all"](["docker", "logs", "--tail", "5", container], python_shell=False)
             last = f"{log['stdout']}\n{log['stderr']}".strip()
             raise _Failure(f"{container} {problem} after {timeout} s. The last it said:\n{last}")
         time.sleep(0.5)
+    return found
 
 
 def _run(*command: str, timeout: int = 300) -> str:

@@ -85,8 +85,7 @@ def question(access: Access) -> str:
     """
     names = ", ".join(literal(role.name) for role in access.roles)
     database = literal(access.database)
-    return f"""\\set there false
-SELECT true AS there FROM pg_database WHERE datname = {database} \\gset
+    return f"""SELECT count(*) > 0 AS there FROM pg_database WHERE datname = {database} \\gset
 \\if :there
 \\connect -reuse-previous=on {identifier(access.database)}
 \\endif
