@@ -20,7 +20,7 @@ from tests.support.botapi.client import BotApi
 from . import host, image
 from .certificates import Authority
 from .errors import DropletError
-from .machine import Droplet, Machine
+from .machine import MEMORY, Droplet, Machine
 from .paths import LABEL, REPOSITORY, locked, site_dir
 from .registry import AUTHORITY, Login, Pushed, Registry
 
@@ -196,11 +196,16 @@ class Site:
 
     # Droplets
 
-    def droplet(self, role: str = "droplet", aliases: tuple[str, ...] = (DOMAIN,)) -> Droplet:
-        """A droplet, booted; a fresh one when there is none of that role."""
+    def droplet(self, role: str = "droplet", memory: int = MEMORY) -> Droplet:
+        """A droplet, booted; a fresh one when there is none of that role.
+
+        Args:
+            role: its hostname; others on the network find ``droplet`` as bot.test, and any other as ``<role>.test``.
+            memory: bytes, of a fresh one.
+        """
         droplet = self.find_droplet(role) or Droplet.create(
             self.client, self.droplet_name(role), image.build(self.client, "droplet", self.say), self.network,
-            site=self.name, hostname=role, aliases=aliases,
+            site=self.name, hostname=role, aliases=[DOMAIN if role == "droplet" else f"{role}.test"], memory=memory,
         )  # fmt: skip
         if not droplet.running:
             droplet.boot()

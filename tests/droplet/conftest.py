@@ -1,0 +1,144 @@
+"""Droplets for end-to-end tests: one site for the whole run, one droplet on it that bootstrap.sh has converged.
+
+`pytest --site NAME` uses the site of that name and keeps it, so that the next run finds a converged droplet;
+`python -m tests.support.droplet destroy NAME` throws it away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+import testinfra
+from testinfra.host import Host
+
+from tests.support.botapi.client import BotApi
+from tests.support.droplet import host as engine
+from tests.support.droplet import pillar, snapshot
+from tests.support.droplet.machine import Droplet, Machine
+from tests.support.droplet.progress import Progress
+from tests.support.droplet.site import Images, Site, names
+
+TEMPORARY = "test-"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--site", metavar="NAME", help="use this site of local droplets, and keep it")
+
+
+@pytest.fixture(scope="session")
+def progress() -> Progress:
+    """Lines that show through pytest's capture: a run in which nothing is said for minutes looks dead."""
+    return Progress(sys.__stderr__)
+
+
+@pytest.fixture(scope="session")
+def docker_client(progress: Progress) -> Iterator[docker.DockerClient]:
+    """The host's engine. One that had to be started for this run is stopped after it."""
+    before = engine.started_by_us()
+    client = engine.ensure(progress.note)
+    yield client
+    others = names(client)
+    client.close()
+    if before is None and not others:
+        engine.stop()
+
+
+@pytest.fixture(scope="session")
+def site(request: pytest.FixtureRequest, docker_client: docker.DockerClient, progress: Progress) -> Iterator[Site]:
+    """The network with registry and Bot API stand-in that the run's droplets stand on."""
+    for name in names(docker_client):
+        if name.startswith(TEMPORARY) and not _alive(name.removeprefix(TEMPORARY)):
+            Site(name, docker_client, progress.note).destroy()  # Left by a run that was killed.
+    kept = request.config.getoption("--site")
+    made = Site(kept or f"{TEMPORARY}{os.getpid()}", docker_client, progress.note)
+    try:
+        yield made
+    finally:
+        if not kept:
+            made.destroy()
+
+
+def _alive(pid: str) -> bool:
+    return Path(f"/proc/{pid}/stat").exists()
+
+
+@pytest.fixture(scope="session")
+def images(site: Site, progress: Progress) -> Images:
+    """PostgreSQL, Redis and the backend's first version, pinned, in the site's registry."""
+    with progress.step("images in the site's registry"):
+        return site.images()
+
+
+@pytest.fixture(scope="session")
+def botapi(site: Site) -> BotApi:
+    """What users do in Telegram, and what they see."""
+    return site.telegram()
+
+
+@pytest.fixture
+def fresh(site: Site, images: Images) -> Iterator[Callable[[str], Droplet]]:
+    """``fresh(role)`` boots a bare droplet with the checkout at /srv/deploy and a pillar; the test's end removes it."""
+    with contextlib.ExitStack() as stack:
+
+        def make(role: str) -> Droplet:
+            droplet = prepared(site, images, role)
+            stack.callback(droplet.destroy)
+            return droplet
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def droplet(site: Site, images: Images, botapi: BotApi, progress: Progress) -> Droplet:
+    """The droplet, converged once by bootstrap.sh. Leave it as you found it, or ask for ``undone`` as well."""
+    with progress.step("a droplet"):
+        made = prepared(site, images, "droplet")
+    with progress.step("./bootstrap.sh development"):
+        made.run(["/srv/deploy/bootstrap.sh", "development"])
+    return made
+
+
+def prepared(site: Site, images: Images, role: str) -> Droplet:
+    """A droplet with the checkout and a pillar/local, as an operator has it before bootstrap.sh."""
+    made = site.droplet(role)
+    made.put_tree()
+    pillar.write(made, pillar.local(site, images))
+    return made
+
+
+@pytest.fixture(scope="session")
+def converged(droplet: Droplet, site: Site, progress: Progress) -> snapshot.Snapshot:
+    """The droplet as bootstrap.sh (and the tests before the first that asked) left it."""
+    with progress.step("snapshot of the droplet"):
+        return snapshot.take(droplet, site.name, "converged")
+
+
+@pytest.fixture
+def undone(droplet: Droplet, converged: snapshot.Snapshot) -> Iterator[Droplet]:
+    """The droplet, for a test that breaks it: afterwards it is put back to the snapshot (some 5 s)."""
+    yield droplet
+    snapshot.restore(droplet, converged)
+
+
+@pytest.fixture(scope="session")
+def host(droplet: Droplet) -> Host:
+    """testinfra's view of the converged droplet."""
+    return testinfra.get_host(f"docker://{droplet.name}")
+
+
+@pytest.fixture(scope="session")
+def neighbour(site: Site) -> Machine:
+    """Another host on the droplet's network, with python3."""
+    return site.neighbour()
+
+
+@pytest.fixture(scope="session")
+def controller(site: Site) -> Machine:
+    """A laptop: python3 with venv, and nothing else."""
+    return site.controller()
