@@ -14,4 +14,4 @@ Ensure the tree's {{ directory }} are on the droplet:
 Ensure the copy names the commit it was made from:
   file.managed:
     - name: {{ minion.tree }}/REVISION
-    - contents: {{ minion.revision }}
+    - contents: {{ pillar.get("settings_gate", {}).get("revision", "unknown") | json }}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_settings_gate import gate, no_pillar
+from marketplace_tree import revision
 
 # Directories of a pillar root that are no environment.
 _SHARED = ("base", "local")
@@ -25,7 +26,10 @@ def ext_pillar(minion_id: str, pillar: Mapping[str, Any], *_args: Any, **_kwargs
     roots = [Path(root) for root in __opts__.get("pillar_roots", {}).get("base", [])]
     if not any((root / "top.sls").is_file() for root in roots):
         return no_pillar()
-    return gate(pillar, minion_id, environments(roots))
+    answer = gate(pillar, minion_id, environments(roots))
+    # A droplet that is converged over ssh gets a copy of the tree that compiles this pillar, and remembers its commit.
+    answer["settings_gate"]["revision"] = revision(roots[0].resolve().parent)
+    return answer
 
 
 def environments(roots: list[Path]) -> list[str]:
