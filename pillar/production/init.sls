@@ -1,6 +1,6 @@
 # The real thing.
 # state.apply refuses the example.com names below: put your own there. The bot's token belongs in pillar/local
-# (see pillar/README.md), never here.
+# (see pillar/local/README.md), never here.
 
 backend:
   # The backend's image, with its registry and without tag.

@@ -1,6 +1,6 @@
 # A rehearsal of production: same images, same limits, a bot and a name of its own.
 # state.apply refuses the example.com names below: put your own there. The bot's token belongs in pillar/local
-# (see pillar/README.md), never here.
+# (see pillar/local/README.md), never here.
 
 backend:
   # The backend's image, with its registry and without tag.

@@ -5,7 +5,7 @@ from typing import Any
 
 import salt.pillar
 from marketplace_settings import environment_of
-from marketplace_settings_fields import shown
+from marketplace_settings_fields import public
 from marketplace_settings_guard import GATE_MISSING
 from marketplace_settings_origin import origins
 
@@ -38,7 +38,7 @@ def show(section: str = "") -> dict[str, Any]:
     Args:
         section: only settings whose path starts with it, such as ``postgres`` or ``postgres.limits``.
 
-    Raises an error-like answer ``{"problems": [...]}`` with exit code 1 where the pillar has problems.
+    Where the pillar has problems, the answer is ``{"problems": [...]}`` and the exit code 1.
 
     CLI Example:
 
@@ -54,7 +54,7 @@ def show(section: str = "") -> dict[str, Any]:
     settings = __pillar__["settings"]
     found = origins(settings, _layers(environment_of(__opts__["id"])))
     return {
-        path: {"value": value if not isinstance(value, str) else shown(value).strip("'"), "origin": origin}
+        path: {"value": public(value), "origin": origin}
         for path, (value, origin) in found.items()
         if not section or path == section or path.startswith(f"{section}.")
     }

@@ -6,7 +6,7 @@ from typing import Any
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
 from marketplace_paths import Paths
 from marketplace_settings import differences, digest, said
-from marketplace_settings_fields import shown
+from marketplace_settings_fields import public
 from marketplace_settings_guard import GATE_MISSING, problems_text
 
 
@@ -90,19 +90,13 @@ def _read(file: Path) -> Any:
         return None
 
 
-def _compared(before: Any, after: Any) -> dict[str, dict[str, str]]:
+def _compared(before: Any, after: Any) -> dict[str, dict[str, Any]]:
     """Old and new value of each setting that pillar changed, by dotted path."""
     paths = said(differences(before, after))
-    return {path: {"old": _plain(_at(before, path)), "new": _plain(_at(after, path))} for path in paths}
+    return {path: {"old": public(_at(before, path)), "new": public(_at(after, path))} for path in paths}
 
 
 def _at(settings: Any, path: str) -> Any:
     for part in path.split(".") if path else ():
         settings = settings.get(part) if isinstance(settings, dict) else None
     return settings
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(_plain(item) for item in value)
-    return "unset" if value is None else shown(value).strip("'")

@@ -11,6 +11,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 _TOKEN_RUN = re.compile(r"[A-Za-z0-9+/=_~-]{16,}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,40}")
 _BOT_TOKEN = re.compile(r"[0-9]{3,}:[A-Za-z0-9_-]{8,}")
 
@@ -103,6 +104,7 @@ def walk(cls: type, prefix: str = "") -> Iterator[tuple[str, Setting]]:
 
 def looks_secret(text: str) -> bool:
     """Whether ``text`` may be a password or token, so that it mustn't be repeated anywhere."""
+    text = _DIGEST.sub("", text)
     if _BOT_TOKEN.search(text):
         return True
     for run in _TOKEN_RUN.findall(text):
@@ -125,6 +127,15 @@ def shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "a list"
     return f"a {type(value).__name__}"
+
+
+def public(value: Any) -> Any:
+    """``value`` of a setting as anybody may see it: texts in it that may be a password or token are left out."""
+    if isinstance(value, str):
+        return "(not shown)" if looks_secret(value) else value
+    if isinstance(value, Mapping):
+        return {key: public(item) for key, item in value.items()}
+    return [public(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def shown_name(name: Any) -> str:

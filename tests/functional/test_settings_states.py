@@ -15,7 +15,7 @@ import salt.loader
 import salt.pillar
 import yaml
 
-from tests.support.pillars import TOKEN, pillar
+from tests.support.pillars import DIGEST, TOKEN, pillar
 
 TREE = Path(__file__).parents[2]
 ME = {"uid": os.getuid(), "gid": os.getgid()}
@@ -172,7 +172,7 @@ def test_a_changed_setting_is_shown(converged):
     assert result.changes == {
         "settings": {
             "network.app.subnet": {"old": "10.213.10.0/24", "new": "10.1.0.0/24"},
-            "postgres.port": {"old": "5432", "new": "5433"},
+            "postgres.port": {"old": 5432, "new": 5433},
         }
     }
 
@@ -317,6 +317,7 @@ def test_show_tells_where_a_value_comes_from(droplet):
     (droplet.pillar / "local/init.sls").write_text("backend: {environment: {LOG_LEVEL: debug}}\n")
     shown = droplet.minion().modules["settings.show"]()
     assert shown["postgres.tag"] == {"value": "17.11", "origin": "base"}
+    assert shown["postgres.digest"]["value"] == DIGEST
     assert shown["redis.disk"] == {"value": 3 << 30, "origin": "production"}
     assert shown["backend.environment"] == {"value": {"LOG_LEVEL": "debug"}, "origin": "local"}
     assert shown["redis.port"] == {"value": 6379, "origin": "default"}

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from marketplace_settings import differences, digest, examine, parse, release_settings, to_dict
+from marketplace_settings_fields import public
 from marketplace_settings_secrets import Sources
 from marketplace_units import GIB, MIB
 
@@ -186,3 +187,8 @@ def test_differences_name_the_paths():
     )
     assert differences(one, other) == ["backend.environment.A", "edge.domains", "postgres.port"]
     assert differences(one, one) == []
+
+
+def test_digests_may_be_seen_and_tokens_not():
+    seen = public({"a": f"postgres:17@{DIGEST}", "b": [TOKEN, "plain"], "c": 1})
+    assert seen == {"a": f"postgres:17@{DIGEST}", "b": ["(not shown)", "plain"], "c": 1}
