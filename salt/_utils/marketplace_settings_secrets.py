@@ -62,7 +62,7 @@ CATALOGUE: dict[str, Secret] = {
 }
 
 WAYS = ("value", "file", "environment")
-_EXAMPLE = "{value: ...}, {file: /absolute/path} or {environment: VARIABLE}"
+_EXAMPLE = "{value: ...} or {file: /absolute/path} or {environment: VARIABLE}"
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def read_secrets(raw: Any, private_registry: bool, sources: Sources, problems: l
     if raw is None:
         raw = {}
     if not isinstance(raw, Mapping):
-        problems.append(Problem("secrets", "is not a mapping", f"secrets: {{telegram_token: {_EXAMPLE}}}"))
+        problems.append(Problem("secrets", "is not a mapping", "secrets: {telegram_token: {value: ...}}"))
         raw = {}
     values: dict[str, str] = {}
     for name, way in raw.items():
@@ -127,9 +127,8 @@ def read_secrets(raw: Any, private_registry: bool, sources: Sources, problems: l
             continue
         if secret.given and name not in raw:
             wrong = f"is missing: {secret.doc}"
-            problems.append(
-                Problem(f"secrets.{name}", wrong, f"secrets: {{{name}: {_EXAMPLE}}} in pillar/local")
-            )
+            where = f"in pillar/local/init.sls, secrets: {{{name}: ...}} with {_EXAMPLE}"
+            problems.append(Problem(f"secrets.{name}", wrong, where))
         kinds[name] = "given" if secret.given or name in raw else "generated"
     return Secrets(kinds, values)
 
