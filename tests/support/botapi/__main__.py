@@ -19,10 +19,14 @@ def main() -> None:
         "--factor", type=float, default=1.0, help="Telegram's delays pass so many times as fast"
     )
     parser.add_argument("--ca", help="PEM file of authorities to trust beside the system's")
-    parser.add_argument("--any-port", action="store_true", help="webhooks may listen on any port")
+    parser.add_argument(
+        "--local",
+        action="store_true",
+        help="like a local Bot API server: webhooks may use plain HTTP and any port",
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=os.environ.get("LOG_LEVEL", "INFO"), format="%(levelname)s %(message)s")
-    registry = Registry(tuple(arguments.token), arguments.factor, arguments.any_port, arguments.ca)
+    registry = Registry(tuple(arguments.token), arguments.factor, arguments.local, arguments.ca)
     web.run_app(
         make_app(registry),
         host=arguments.host,

@@ -129,6 +129,12 @@ class Bot:
         done.delivery.outcome = outcome
         done.delivery.seconds = round(time.monotonic() - done.born, 4)
 
+    def drop_pending(self) -> None:
+        """Forget every waiting update, as `drop_pending_updates` asks."""
+        for queue in list(self.queues):
+            while queue in self.queues:
+                self.finish(queue, "dropped")
+
     async def record(
         self, method: str, parameters: dict[str, Any], via: str, update_id: int | None = None
     ) -> Sent:

@@ -25,8 +25,17 @@ class Clock:
         """Run `factor` times as fast from now on. Raises ValueError unless it is above zero."""
         if not factor > 0:
             raise ValueError(f"the factor must be above zero, not {factor}")
-        self._virtual, self._real = self.now(), time.monotonic()
+        self._restart(self.now())
         self._factor = factor
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass at once. Raises ValueError for a negative number."""
+        if not seconds >= 0:
+            raise ValueError(f"time does not run backwards: {seconds}")
+        self._restart(self.now() + seconds)
+
+    def _restart(self, now: float) -> None:
+        self._virtual, self._real = now, time.monotonic()
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -111,8 +111,8 @@ class Control:
         ]
 
     @asynccontextmanager
-    async def _asked(self, request: web.Request) -> AsyncIterator[tuple[Bot, dict[str, Any]]]:
-        """The bot and the values that a request speaks of. Answers 400 with the reason for a wrong one."""
+    async def _values(self, request: web.Request) -> AsyncIterator[dict[str, Any]]:
+        """What a request says in its query and its JSON body. Answers 400 with the reason for a wrong one."""
         try:
             values: dict[str, Any] = dict(request.query)
             if request.body_exists:
@@ -120,11 +120,17 @@ class Control:
                 if not isinstance(body, dict):
                     raise Refused("the body must be a JSON object")
                 values.update(body)
-            yield self._registry.bot(values.get("token")), values
+            yield values
         except KeyError as error:
             raise _bad(f"{error.args[0]} is missing") from error
         except (Refused, ValueError, LookupError, TypeError) as error:
             raise _bad(str(error)) from error
+
+    @asynccontextmanager
+    async def _asked(self, request: web.Request) -> AsyncIterator[tuple[Bot, dict[str, Any]]]:
+        """The bot that a request speaks of, and its values."""
+        async with self._values(request) as values:
+            yield self._registry.bot(values.get("token")), values
 
     async def health(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -217,10 +223,12 @@ class Control:
             return web.json_response({**progress, "stats": _stats(bot, after)})
 
     async def time(self, request: web.Request) -> web.Response:
-        """{factor}: Telegram's delays, expiries and time-outs pass that many times as fast."""
-        async with self._asked(request) as (bot, values):
-            bot.clock.set_factor(float(values["factor"]))
-            return web.json_response({"factor": bot.clock.factor})
+        """{factor?, advance?}: Telegram's time passes so many times as fast; so many seconds pass at once."""
+        async with self._values(request) as values:
+            clock = self._registry.clock
+            clock.set_factor(float(values.get("factor", clock.factor)))
+            clock.advance(float(values.get("advance", 0)))
+            return web.json_response({"factor": clock.factor})
 
     async def faults(self, request: web.Request) -> web.Response:
         """{method, error_code, description?, retry_after?, times?}: the next calls of the method fail like this."""

@@ -35,9 +35,9 @@ _Method = Callable[["Methods", Bot, dict[str, Any], str, int | None], Awaitable[
 class Methods:
     """Executes calls. `set_webhook` starts and stops delivery."""
 
-    def __init__(self, set_webhook: SetWebhook, any_port: bool = False) -> None:
+    def __init__(self, set_webhook: SetWebhook, local: bool = False) -> None:
         self._set_webhook = set_webhook
-        self._any_port = any_port
+        self._local = local
         self._polls: dict[str, asyncio.Future[str]] = {}
 
     async def call(
@@ -76,7 +76,7 @@ class Methods:
             bot.allowed_updates = list(structure(values["allowed_updates"]))
         self._abort_poll(bot, "Conflict: terminated by setWebhook request")
         if flag(values.get("drop_pending_updates")):
-            bot.queues.clear()
+            bot.drop_pending()
         if webhook != bot.webhook or webhook.certificate:
             bot.last_error = None
             await self._set_webhook(bot, webhook)
@@ -86,9 +86,9 @@ class Methods:
         parts = urlsplit(url if "://" in url else f"https://{url}")
         if not parts.hostname:
             raise ApiError(400, "Bad Request: invalid webhook URL specified")
-        if parts.scheme != "https":
+        if parts.scheme != "https" and not (self._local and parts.scheme == "http"):
             raise ApiError(400, "Bad Request: bad webhook: An HTTPS URL must be provided for webhook")
-        if not self._any_port and (parts.port or 443) not in PORTS:
+        if not self._local and (parts.port or 443) not in PORTS:
             raise ApiError(
                 400, "Bad Request: bad webhook: Webhook can be set up only on ports 80, 88, 443 or 8443"
             )
@@ -126,7 +126,7 @@ class Methods:
 
     async def delete_webhook(self, bot: Bot, values: dict[str, Any], *_: Any) -> bool:
         if flag(values.get("drop_pending_updates")):
-            bot.queues.clear()
+            bot.drop_pending()
         bot.last_error = None
         await self._set_webhook(bot, Webhook())
         return True

@@ -26,12 +26,12 @@ class Registry:
         self,
         tokens: tuple[str, ...] = (),
         factor: float = 1.0,
-        any_port: bool = False,
+        local: bool = False,
         authorities: str | None = None,
         seed: int | None = None,
     ) -> None:
         self.clock = Clock(factor)
-        self.methods = Methods(self._set_webhook, any_port)
+        self.methods = Methods(self._set_webhook, local)
         self._tokens = tokens
         self._authorities = authorities
         self._random = Random(seed)  # noqa: S311 - jitter of a test double
