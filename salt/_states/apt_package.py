@@ -19,13 +19,22 @@ def installed(name: str, pkgs: list[str]) -> dict[str, Any]:
         name: a sentence.
         pkgs: names of packages.
     """
-    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": "All packages are installed"}
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": "All packages are installed",
+    }
     missing = _missing(pkgs)
     if not missing:
         return ret
     changes = {package: {"old": None, "new": "installed"} for package in missing}
     if __opts__["test"]:
-        return ret | {"result": None, "changes": changes, "comment": f"Would be installed: {', '.join(missing)}"}
+        return ret | {
+            "result": None,
+            "changes": changes,
+            "comment": f"Would be installed: {', '.join(missing)}",
+        }
     commands = [[*_APT, "install", "--no-install-recommends", *missing]]
     if not __context__.get(_REFRESHED):
         commands.insert(0, [*_APT, "update"])
@@ -35,11 +44,18 @@ def installed(name: str, pkgs: list[str]) -> dict[str, Any]:
             said = (result["stderr"] or result["stdout"]).strip().splitlines()
             why = "\n".join(said[-8:])
             hint = "Check the network and /etc/apt/sources.list*, then apply again."
-            return ret | {"result": False, "comment": f"apt could not install {', '.join(missing)}. {hint}\n{why}"}
+            return ret | {
+                "result": False,
+                "comment": f"apt could not install {', '.join(missing)}. {hint}\n{why}",
+            }
         __context__[_REFRESHED] = True
     remaining = _missing(pkgs)
     if remaining:
-        return ret | {"result": False, "changes": changes, "comment": f"Still not installed: {', '.join(remaining)}"}
+        return ret | {
+            "result": False,
+            "changes": changes,
+            "comment": f"Still not installed: {', '.join(remaining)}",
+        }
     return ret | {"changes": changes, "comment": f"Installed: {', '.join(missing)}"}
 
 

@@ -38,7 +38,12 @@ def running(
         allow_restart: whether running containers may be restarted or made again.
         timeout: seconds to wait for health.
     """
-    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"Project {name} is running"}
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": f"Project {name} is running",
+    }
     if __opts__["test"] and not (which("docker") and Path(file).exists()):
         return ret | {
             "result": None,
@@ -60,7 +65,11 @@ def running(
         return ret | {"result": False, "comment": str(error)}
     remaining = _changes(todo, allow_restart)
     if remaining:
-        return ret | {"result": False, "changes": changes, "comment": f"Project {name} is still not up: {remaining}"}
+        return ret | {
+            "result": False,
+            "changes": changes,
+            "comment": f"Project {name} is still not up: {remaining}",
+        }
     return _with_pending(ret | {"changes": changes}, todo.pending)
 
 

@@ -18,7 +18,12 @@ def present(name: str, bridge: str, subnet: str, gateway: str, internal: bool = 
         gateway: the host's address on it.
         internal: whether its containers reach nothing outside it.
     """
-    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"Network {name} is present"}
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": f"Network {name} is present",
+    }
     wanted = {"bridge": bridge, "subnet": subnet, "gateway": gateway, "internal": internal}
     if __opts__["test"] and not which("docker"):
         found, attached = None, []
@@ -48,7 +53,11 @@ def present(name: str, bridge: str, subnet: str, gateway: str, internal: bool = 
         if result["retcode"]:
             return ret | {"result": False, "comment": f"{' '.join(command)} failed: {result['stderr']}"}
     if _found(name)[0] != wanted:
-        return ret | {"result": False, "changes": changes, "comment": f"Network {name} is still not as described"}
+        return ret | {
+            "result": False,
+            "changes": changes,
+            "comment": f"Network {name} is still not as described",
+        }
     return ret | {"changes": changes, "comment": f"Network {name} was made"}
 
 

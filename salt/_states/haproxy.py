@@ -42,7 +42,12 @@ def current(name: str, files: list[str] | None = None, admin_socket: str = _SOCK
         files: more files that only a reload reads.
         admin_socket: the worker's admin socket.
     """
-    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": "HAProxy serves with this file"}
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": "HAProxy serves with this file",
+    }
     watched = [name, *(files or [])]
     changes = _changes(watched, admin_socket)
     if not changes:
@@ -57,7 +62,11 @@ def current(name: str, files: list[str] | None = None, admin_socket: str = _SOCK
         return ret | {"result": False, "comment": f"HAProxy could not be reloaded: {result['stderr']}"}
     if not _await(lambda: not _changes(watched, admin_socket)):
         hint = "journalctl -u haproxy -n 50 shows why; the old worker keeps serving"
-        return ret | {"result": False, "changes": changes, "comment": f"HAProxy did not take its new file: {hint}"}
+        return ret | {
+            "result": False,
+            "changes": changes,
+            "comment": f"HAProxy did not take its new file: {hint}",
+        }
     return ret | {"changes": changes, "comment": "HAProxy was reloaded"}
 
 
@@ -73,7 +82,12 @@ def _await(condition: Any) -> bool:
 
 def mod_watch(name: str, **_: Any) -> dict[str, Any]:
     """Predict, under test=True, what a file that is yet to be written causes; a real run has been judged already."""
-    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": "HAProxy serves with this file"}
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": "HAProxy serves with this file",
+    }
     if __opts__["test"]:
         changes = {"worker": {"old": "as loaded", "new": "reloaded"}}
         return ret | {"result": None, "changes": changes, "comment": "HAProxy would be reloaded"}

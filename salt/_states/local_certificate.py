@@ -14,7 +14,9 @@ class _Failure(Exception):
     pass
 
 
-def present(name: str, public: str, domains: list[str], days: int = 397, renew_days: int = 30) -> dict[str, Any]:
+def present(
+    name: str, public: str, domains: list[str], days: int = 397, renew_days: int = 30
+) -> dict[str, Any]:
     """Ensure there is a certificate to serve with; a certificate from a real authority is left alone.
 
     Args:
@@ -24,7 +26,12 @@ def present(name: str, public: str, domains: list[str], days: int = 397, renew_d
         days: validity of a new one.
         renew_days: days before its end at which it is made again.
     """
-    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": "The certificate is in order"}
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": "The certificate is in order",
+    }
     try:
         changes = _changes(name, public, domains, renew_days)
         if not changes:
@@ -39,7 +46,11 @@ def present(name: str, public: str, domains: list[str], days: int = 397, renew_d
     except (_Failure, ValueError, OSError) as error:
         return ret | {"result": False, "comment": str(error)}
     if remaining:
-        return ret | {"result": False, "changes": changes, "comment": f"The certificate is still wrong: {remaining}"}
+        return ret | {
+            "result": False,
+            "changes": changes,
+            "comment": f"The certificate is still wrong: {remaining}",
+        }
     return ret | {"changes": changes, "comment": "The certificate was made"}
 
 

@@ -22,7 +22,12 @@ def loaded(name: str, file: str, family: str = "inet") -> dict[str, Any]:
         file: an nft script that replaces the whole table in one transaction.
         family: the table's family.
     """
-    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"Table {family} {name} is in force"}
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": f"Table {family} {name} is in force",
+    }
     would = {"result": None, "comment": f"Table {family} {name} would be loaded"}
     if __opts__["test"] and not (which("nft") and Path(file).exists()):
         return ret | would | {"changes": {"table": {"old": None, "new": name}}}
@@ -44,7 +49,12 @@ def loaded(name: str, file: str, family: str = "inet") -> dict[str, Any]:
 
 def mod_watch(name: str, family: str = "inet", **_: Any) -> dict[str, Any]:
     """Predict, under test=True, what a file that is yet to be written causes; a real run has been judged already."""
-    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"Table {family} {name} is in force"}
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": f"Table {family} {name} is in force",
+    }
     if __opts__["test"]:
         changes = {"table": {"old": "as loaded", "new": "as the new file says"}}
         return ret | {"result": None, "changes": changes, "comment": f"Table {family} {name} would be loaded"}

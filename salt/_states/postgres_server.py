@@ -43,14 +43,23 @@ def configured(name: str, files: list[str], allow_restart: bool = False) -> dict
         files: the configuration files, as the host sees them.
         allow_restart: whether the server may be restarted.
     """
-    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": "PostgreSQL uses its configuration"}
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": "PostgreSQL uses its configuration",
+    }
     try:
         changes, facts = _configuration_changes(name, files, allow_restart)
         if __opts__["test"]:
-            return ret | ({"result": None, "changes": changes} if changes else {})
+            would = {"result": None, "changes": changes, "comment": "PostgreSQL would load its configuration"}
+            return ret | (would if changes else {})
         problems = [*facts["errors"], *facts["access"]]
         if problems:
-            return ret | {"result": False, "comment": f"PostgreSQL refuses its configuration: {'; '.join(problems)}"}
+            return ret | {
+                "result": False,
+                "comment": f"PostgreSQL refuses its configuration: {'; '.join(problems)}",
+            }
         if "loaded" in changes:
             _psql(name, "postgres", "SELECT pg_reload_conf();")
             facts = _await_reload(name, facts["loaded"])
@@ -58,7 +67,9 @@ def configured(name: str, files: list[str], allow_restart: bool = False) -> dict
             changes["restart"] = {"old": ", ".join(facts["pending"]), "new": "in effect"}
             _restart(name)
             facts = json.loads(_psql(name, "postgres", _CONFIGURATION))
-        record(Paths().pending, f"pending restart of {name}", dict.fromkeys(facts["pending"], "setting changed"))
+        record(
+            Paths().pending, f"pending restart of {name}", dict.fromkeys(facts["pending"], "setting changed")
+        )
     except _Down as error:
         if __opts__["test"]:
             return ret | {"result": None, "comment": f"PostgreSQL does not run yet: {error}"}
@@ -66,8 +77,29 @@ def configured(name: str, files: list[str], allow_restart: bool = False) -> dict
     except (_Failure, ValueError, OSError) as error:
         return ret | {"result": False, "comment": str(error)}
     if facts["pending"]:
-        return ret | {"changes": changes, "comment": f"Pending restart of {name}: {', '.join(facts['pending'])}"}
+        return ret | {
+            "changes": changes,
+            "comment": f"Pending restart of {name}: {', '.join(facts['pending'])}",
+        }
     return ret | {"changes": changes}
+
+
+def mod_watch(name: str, sfun: str = "", **_: Any) -> dict[str, Any]:
+    """Predict, under test=True, what a file that is yet to be written causes; a real run has been judged already."""
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": "PostgreSQL uses its configuration",
+    }
+    if __opts__["test"]:
+        changes = {"loaded": {"old": "older than its files", "new": "as in its files"}}
+        return ret | {
+            "result": None,
+            "changes": changes,
+            "comment": "PostgreSQL would load its configuration",
+        }
+    return ret
 
 
 def _configuration_changes(
@@ -125,7 +157,12 @@ def access_granted(
         roles: role -> {secret: name in the secret store (none: the role cannot log in), superuser, replication,
             member_of, connects}.
     """
-    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": "Roles and grants are right"}
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": "Roles and grants are right",
+    }
     try:
         access = _access(name, owner, application, roles)
         found = parse(_psql(container, "postgres", question(access)))
@@ -133,7 +170,11 @@ def access_granted(
         if not changes:
             return ret
         if __opts__["test"]:
-            return ret | {"result": None, "changes": changes, "comment": "Roles and grants would be set right"}
+            return ret | {
+                "result": None,
+                "changes": changes,
+                "comment": "Roles and grants would be set right",
+            }
         _psql(container, "postgres", statements(access, found))
         remaining = difference(access, parse(_psql(container, "postgres", question(access))))
     except (_Down, UnknownSecret) as error:
@@ -172,8 +213,23 @@ def _psql(container: str, database: str, script: str) -> str:
     """Run a script as the superuser over the container's own socket; nothing of it is logged here."""
     if not which("docker"):
         raise _Down("Docker is not installed")
-    command = ["docker", "exec", "--interactive", container, "psql", "--no-psqlrc", "--quiet", "--tuples-only"]
-    command += ["--no-align", "--set=ON_ERROR_STOP=1", "--username=postgres", f"--dbname={database}", "--file=-"]
+    command = [
+        "docker",
+        "exec",
+        "--interactive",
+        container,
+        "psql",
+        "--no-psqlrc",
+        "--quiet",
+        "--tuples-only",
+    ]
+    command += [
+        "--no-align",
+        "--set=ON_ERROR_STOP=1",
+        "--username=postgres",
+        f"--dbname={database}",
+        "--file=-",
+    ]
     result = __salt__["cmd.run_all"](
         command, python_shell=False, stdin=script, output_loglevel="quiet", ignore_retcode=True
     )

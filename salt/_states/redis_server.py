@@ -18,7 +18,12 @@ def users_loaded(name: str, host: str, port: int, operator: str, secret: str) ->
         operator: a user that may read and load users.
         secret: name of the operator's password in the secret store.
     """
-    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": "Redis knows the users of its file"}
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": "Redis knows the users of its file",
+    }
     try:
         wanted = Path(name).read_text().splitlines()
         with Connection((host, port), operator, Store(Paths().secrets).read(secret)) as connection:

@@ -29,7 +29,11 @@ def active(name: str, size: int) -> dict[str, Any]:
         return ret | {"result": False, "comment": str(error)}
     remaining = _changes(name, size)
     if remaining:
-        return ret | {"result": False, "changes": changes, "comment": f"{name} is still not in use: {remaining}"}
+        return ret | {
+            "result": False,
+            "changes": changes,
+            "comment": f"{name} is still not in use: {remaining}",
+        }
     return ret | {"changes": changes, "comment": f"{name} was put to use"}
 
 

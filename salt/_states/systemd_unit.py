@@ -53,11 +53,18 @@ def current(name: str, files: list[str] | None = None, restart: bool = True) -> 
         result = __salt__["cmd.run_all"](command, python_shell=False)
         if result["retcode"]:
             hint = f"journalctl -u {name} -n 50 shows why"
-            return ret | {"result": False, "comment": f"{' '.join(command)} failed: {result['stderr']} ({hint})"}
+            return ret | {
+                "result": False,
+                "comment": f"{' '.join(command)} failed: {result['stderr']} ({hint})",
+            }
     _forgive_future(files)
     remaining = _wanted(name, files, restart)
     if remaining:
-        return ret | {"result": False, "changes": changes, "comment": f"{name} is still not current: {remaining}"}
+        return ret | {
+            "result": False,
+            "changes": changes,
+            "comment": f"{name} is still not current: {remaining}",
+        }
     return ret | {"changes": changes, "comment": f"{name} was brought up to date"}
 
 

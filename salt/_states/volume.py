@@ -59,7 +59,11 @@ def mounted(
     except (Refusal, _Failure, OSError) as error:
         return ret | {"result": False, "comment": str(error)}
     if remaining:
-        return ret | {"result": False, "changes": changes, "comment": f"{name} is still not as asked: {remaining}"}
+        return ret | {
+            "result": False,
+            "changes": changes,
+            "comment": f"{name} is still not as asked: {remaining}",
+        }
     return ret | {"changes": changes, "comment": ret["comment"]}
 
 

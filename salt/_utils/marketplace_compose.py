@@ -128,9 +128,7 @@ def plan(
             outdated[service.name] = f"image {container.image} -> {service.image}"
         elif container.config_hash != service.config_hash:
             outdated[service.name] = "definition changed"
-        changed = [
-            path for path, at in read_at_start.get(service.name, {}).items() if at > container.started
-        ]
+        changed = [path for path, at in read_at_start.get(service.name, {}).items() if at > container.started]
         if changed:
             unread[service.name] = f"{', '.join(sorted(changed))} changed"
     return Plan(

@@ -136,18 +136,27 @@ def _role_changes(role: Role, found: Mapping[str, Any] | None) -> dict[str, Any]
         changes["member_of"] = {"old": found["member_of"], "new": sorted({*found["member_of"], *missing})}
     # The values stay out: that the password is another one is all there is to say.
     if role.password is not None and not matches(found["verifier"], role.password):
-        changes["password"] = {"old": "another one" if found["verifier"] else None, "new": "as in the secret store"}
+        changes["password"] = {
+            "old": "another one" if found["verifier"] else None,
+            "new": "as in the secret store",
+        }
     return changes
 
 
 def _wanted_grants(access: Access) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
     """(grants on the database, grants on schema public)."""
-    others = [role.name for role in access.roles if role.connects and role.name != access.owner and not role.superuser]
+    others = [
+        role.name
+        for role in access.roles
+        if role.connects and role.name != access.owner and not role.superuser
+    ]
     database = {(name, "CONNECT") for name in others} | {(access.application, "TEMPORARY")}
     return database, {(name, "USAGE") for name in others}
 
 
-def _lacking(wanted: set[tuple[str, str]], found: list[list[str]] | None) -> tuple[list[tuple[str, str]], bool]:
+def _lacking(
+    wanted: set[tuple[str, str]], found: list[list[str]] | None
+) -> tuple[list[tuple[str, str]], bool]:
     """(grants that are missing, whether PUBLIC holds any)."""
     held = {(grantee, privilege) for grantee, privilege in found or []}
     return sorted(wanted - held), any(grantee == "PUBLIC" for grantee, _ in held)
@@ -207,7 +216,9 @@ def statements(access: Access, found: Mapping[str, Any]) -> str:
         script.append(f"ALTER DATABASE {database} OWNER TO {identifier(access.owner)};")
     script += [f"REVOKE ALL ON DATABASE {database} FROM PUBLIC;", "REVOKE ALL ON SCHEMA public FROM PUBLIC;"]
     on_database, on_schema = _wanted_grants(access)
-    script += [f"GRANT {right} ON DATABASE {database} TO {identifier(name)};" for name, right in sorted(on_database)]
+    script += [
+        f"GRANT {right} ON DATABASE {database} TO {identifier(name)};" for name, right in sorted(on_database)
+    ]
     script += [f"GRANT {right} ON SCHEMA public TO {identifier(name)};" for name, right in sorted(on_schema)]
     for objects, rights in _DEFAULTS.values():
         script.append(

@@ -11,6 +11,9 @@ Ensure PostgreSQL uses its configuration:
       - /etc/marketplace/postgres/postgresql.conf
       - /etc/marketplace/postgres/pg_hba.conf
     - allow_restart: {{ pillar.get("allow_restart", False) }}
+    - watch:
+      - file: Ensure PostgreSQL's settings are written
+      - file: Ensure PostgreSQL's access rules are written
     - require:
       - compose: Ensure the data services are running
 
