@@ -20,7 +20,8 @@ from testinfra.host import Host
 from tests.support.botapi.client import BotApi
 from tests.support.droplet import host as engine
 from tests.support.droplet import pillar, snapshot
-from tests.support.droplet.machine import Droplet, Machine
+from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.machine import Machine
 from tests.support.droplet.progress import Progress
 from tests.support.droplet.site import Images, Site, names
 
@@ -50,7 +51,9 @@ def docker_client(progress: Progress) -> Iterator[docker.DockerClient]:
 
 
 @pytest.fixture(scope="session")
-def site(request: pytest.FixtureRequest, docker_client: docker.DockerClient, progress: Progress) -> Iterator[Site]:
+def site(
+    request: pytest.FixtureRequest, docker_client: docker.DockerClient, progress: Progress
+) -> Iterator[Site]:
     """The network with registry and Bot API stand-in that the run's droplets stand on."""
     for name in names(docker_client):
         if name.startswith(TEMPORARY) and not _alive(name.removeprefix(TEMPORARY)):

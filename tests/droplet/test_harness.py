@@ -6,19 +6,23 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
 
 from tests.support.droplet import image, snapshot
+from tests.support.droplet.droplets import CPUS, MEMORY, Droplet
 from tests.support.droplet.errors import CommandFailed, DropletError
-from tests.support.droplet.machine import CPUS, MEMORY, Droplet, Machine
+from tests.support.droplet.machine import Machine
 from tests.support.droplet.paths import LABEL, REPOSITORY
 from tests.support.droplet.registry import Login
 from tests.support.droplet.site import Images, Site
 
 MIB = 1 << 20
-INSIDERS = re.compile(r"local.?droplet|botapi|registry\.test|\.test\b|dockerenv|container=docker", re.IGNORECASE)
+INSIDERS = re.compile(
+    r"local.?droplet|botapi|registry\.test|\.test\b|dockerenv|container=docker", re.IGNORECASE
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +49,11 @@ def test_the_tree_does_not_know_of_the_local_droplet() -> None:
 
 def test_pip_settings_of_the_host_are_carried_over_where_they_mean_something() -> None:
     text = image.pip_conf(
-        {"index-url": "https://mirror.example.com/simple", "find-links": "/opt/wheels", "extra-index-url": "file:///x"}
+        {
+            "index-url": "https://mirror.example.com/simple",
+            "find-links": "/opt/wheels",
+            "extra-index-url": "file:///x",
+        }
     )
     assert text.splitlines() == [
         "[global]",
@@ -164,16 +172,20 @@ def test_images_come_by_digest(droplet: Droplet, images: Images) -> None:
     assert "manifest unknown" in refused.stderr or "not found" in refused.stderr
 
 
-def test_a_private_registry_wants_credentials(droplet: Droplet, site: Site, docker_client: docker.DockerClient) -> None:
+def test_a_private_registry_wants_credentials(
+    droplet: Droplet, site: Site, docker_client: docker.DockerClient
+) -> None:
     login = Login("robot", "a-password")
     pushed = site.registry("private", login).push(image.build(docker_client, "redis"), "team/redis", "8")
+    forget = ["docker", "image", "rm", f"{pushed.repository}@{pushed.digest}"]
+    droplet.run(forget, check=False)  # Docker doesn't ask the registry for a digest that it has.
     assert not droplet.run(["docker", "pull", pushed.reference], check=False).ok
     entering = ["docker", "login", "--username", login.username, "--password-stdin", "private.test"]
     assert not droplet.run(entering, stdin="wrong", check=False).ok
     droplet.run(entering, stdin=login.password)
     droplet.run(["docker", "pull", pushed.reference])
     droplet.run(["docker", "logout", "private.test"])
-    droplet.run(["docker", "image", "rm", pushed.reference])
+    droplet.run(forget)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +194,11 @@ def test_a_private_registry_wants_credentials(droplet: Droplet, site: Site, dock
         (
             "postgres",
             "/var/lib/postgresql/data",
-            {"POSTGRES_PASSWORD_FILE": "/etc/hostname", "POSTGRES_DB": "shop", "POSTGRES_INITDB_ARGS": "--data-checksums"},
+            {
+                "POSTGRES_PASSWORD_FILE": "/etc/hostname",
+                "POSTGRES_DB": "shop",
+                "POSTGRES_INITDB_ARGS": "--data-checksums",
+            },
             ["psql", "-h", "127.0.0.1", "-U", "postgres", "-d", "shop", "-Atc", "show data_checksums"],
         ),
         ("redis", "/data", {}, ["redis-cli", "save"]),
@@ -198,8 +214,9 @@ def test_stand_in_images_run_without_any_privilege(
         healthcheck={"test": ["CMD", *probe], "interval": 300_000_000, "retries": 100},
     )  # fmt: skip
     try:
-        Machine(docker_client, container).wait_healthy()
-        assert container.exec_run(probe).output.decode().strip() in ("on", "OK")
+        stand_in = Machine(docker_client, container)
+        stand_in.wait_healthy()
+        assert stand_in.run(probe).stdout.strip() in ("on", "OK")
         container.stop(timeout=30)
         assert container.wait()["StatusCode"] == 0
     finally:
@@ -208,7 +225,9 @@ def test_stand_in_images_run_without_any_privilege(
 
 def test_a_new_database_without_a_password_is_refused(docker_client: docker.DockerClient) -> None:
     with pytest.raises(DropletError, match="set POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE"):
-        image.once(docker_client, image.build(docker_client, "postgres"), ["docker-entrypoint.sh", "postgres"])
+        image.once(
+            docker_client, image.build(docker_client, "postgres"), ["docker-entrypoint.sh", "postgres"]
+        )
 
 
 def test_nothing_stays_of_a_destroyed_site(docker_client: docker.DockerClient) -> None:
@@ -220,12 +239,12 @@ def test_nothing_stays_of_a_destroyed_site(docker_client: docker.DockerClient) -
     made.run(["mount", "-o", "loop", "/var/disk.img", "/mnt"])
     identity = str(made.container.id)
     doomed.destroy()
-    mine = {"filters": {"label": f"{LABEL}={doomed.name}"}}
+    mine: Any = {"filters": {"label": f"{LABEL}={doomed.name}"}}
     assert docker_client.containers.list(all=True, **mine) == []
     assert docker_client.volumes.list(**mine) == []
     assert docker_client.networks.list(**mine) == []
     assert made.name not in Path("/proc/mounts").read_text()
-    assert [path for path in Path("/sys/fs/cgroup").glob(f"**/{identity}*")] == []
+    assert list(Path("/sys/fs/cgroup").glob(f"**/{identity}*")) == []
     backing = [path.read_text() for path in Path("/sys/block").glob("loop*/loop/backing_file")]
     assert not any("/var/disk.img" in file for file in backing)
     doomed.destroy()

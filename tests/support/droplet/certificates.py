@@ -43,7 +43,9 @@ class Authority:
 
     def issue(self, name: str) -> tuple[bytes, bytes]:
         """A certificate for the host ``name`` (and 127.0.0.1). Returns (certificate, key), PEM."""
-        key, request, signed, extensions = (self.directory / f"{name}.{end}" for end in ("key", "csr", "pem", "ext"))
+        key, request, signed, extensions = (
+            self.directory / f"{name}.{end}" for end in ("key", "csr", "pem", "ext")
+        )
         extensions.write_text(
             f"subjectAltName=DNS:{name},IP:127.0.0.1\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n"
         )

@@ -44,7 +44,7 @@ def images(client: docker.DockerClient) -> None:
         removed = 0
         for found in left:
             try:
-                client.images.remove(found.id)
+                client.images.remove(str(found.id))
                 removed += 1
             except ImageNotFound:
                 removed += 1

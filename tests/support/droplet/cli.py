@@ -42,9 +42,13 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("clean", help="remove everything that this program ever made")
     command.set_defaults(run=lambda options, progress: clean.everything(progress))
 
-    command = commands.add_parser("scratch", help="a fresh droplet with this checkout and a fitting pillar/local")
+    command = commands.add_parser(
+        "scratch", help="a fresh droplet with this checkout and a fitting pillar/local"
+    )
     command.add_argument("site", help="a name of your own, for example 'anna'")
-    command.add_argument("--role", default="droplet", help="a second droplet of the same site has another role")
+    command.add_argument(
+        "--role", default="droplet", help="a second droplet of the same site has another role"
+    )
     command.add_argument("--converge", action="store_true", help="run bootstrap.sh as well")
     command.set_defaults(run=_scratch)
 

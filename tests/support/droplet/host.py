@@ -98,13 +98,23 @@ def _require_root() -> None:
 
 def _install(packages: list[str], say: Callable[[str], None]) -> None:
     if shutil.which("apt-get") is None:
-        raise DropletError(f"{', '.join(packages)} missing and there is no apt-get: install them by hand, then try again")
+        raise DropletError(
+            f"{', '.join(packages)} missing and there is no apt-get: install them by hand, then try again"
+        )
     say(f"installing {', '.join(packages)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for argv in (
         ["apt-get", "-q", "update"],
-        ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "install", "--no-install-recommends",
-         *_known(packages)],
+        [
+            "apt-get",
+            "-q",
+            "-y",
+            "-o",
+            "DPkg::Lock::Timeout=300",
+            "install",
+            "--no-install-recommends",
+            *_known(packages),
+        ],
     ):
         done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -174,10 +184,16 @@ def _start(say: Callable[[str], None]) -> None:
     say(f"starting dockerd (log: {log})")
     program = shutil.which("dockerd", path=_path())
     if program is None:
-        raise DropletError("dockerd is not on PATH even after installing it: install the Docker engine by hand")
+        raise DropletError(
+            "dockerd is not on PATH even after installing it: install the Docker engine by hand"
+        )
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [program], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            [program],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
             env={**os.environ, "PATH": _path()},
         )
     _remember(process.pid)
@@ -207,7 +223,9 @@ def stop() -> bool:
     deadline = time.monotonic() + STOP_TIMEOUT
     while Engine.of(engine.pid) == engine:
         if time.monotonic() > deadline:
-            raise DropletError(f"dockerd (process {engine.pid}) does not stop: look at {state_dir() / 'dockerd.log'}")
+            raise DropletError(
+                f"dockerd (process {engine.pid}) does not stop: look at {state_dir() / 'dockerd.log'}"
+            )
         time.sleep(0.1)
         _reap(engine.pid)
     _record().unlink(missing_ok=True)
@@ -215,7 +233,5 @@ def stop() -> bool:
 
 
 def _reap(pid: int) -> None:
-    try:
+    with contextlib.suppress(ChildProcessError):  # Another run of this program may have started it.
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass  # Another run of this program started it.

@@ -20,10 +20,11 @@ from .paths import IMAGES, LABEL, locked, state_dir
 
 SUITE = "trixie"
 ROOT = "debian"
-PARENTS = {name: ROOT for name in ("droplet", "postgres", "redis", "python", "registry")}
+PARENTS = dict.fromkeys(("droplet", "postgres", "redis", "python", "registry"), ROOT)
 """Image -> the image it is built on. Each has a directory under ``images/``."""
 
 PREFIX = "marketplace-droplet"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CERTIFICATES = Path("/usr/local/share/ca-certificates")
 
 
@@ -64,7 +65,9 @@ def _build(client: docker.DockerClient, name: str, say: Callable[[str], None]) -
     return tag
 
 
-def build_app(client: docker.DockerClient, name: str, context: Path, say: Callable[[str], None], **arguments: str) -> str:
+def build_app(
+    client: docker.DockerClient, name: str, context: Path, say: Callable[[str], None], **arguments: str
+) -> str:
     """The tag of an image built from ``context`` and its Dockerfile, on top of our python image (argument BASE).
 
     Args:
@@ -101,7 +104,9 @@ def once(client: docker.DockerClient, tag: str, argv: list[str]) -> bytes:
     Raises:
         DropletError: it failed.
     """
-    container = client.containers.create(tag, argv, network_mode="none", labels={LABEL: "image"}, entrypoint=[])
+    container = client.containers.create(
+        tag, argv, network_mode="none", labels={LABEL: "image"}, entrypoint=[]
+    )
     try:
         container.start()
         if container.wait()["StatusCode"]:
@@ -118,7 +123,9 @@ def build_directory(client: docker.DockerClient, context: Path, tag: str, argume
         DropletError: with the last 30 lines of the build.
     """
     try:
-        client.images.build(path=str(context), tag=tag, buildargs=arguments, labels={LABEL: "image"}, rm=True, forcerm=True)
+        client.images.build(
+            path=str(context), tag=tag, buildargs=arguments, labels={LABEL: "image"}, rm=True, forcerm=True
+        )
     except BuildError as error:
         lines = "".join(part.get("stream", "") for part in error.build_log).splitlines()[-30:]
         raise DropletError(f"image {tag} does not build: {error.msg}\n" + "\n".join(lines)) from error
@@ -142,7 +149,7 @@ def _build_root(client: docker.DockerClient, tag: str) -> None:
             repository, _, version = tag.partition(":")
             client.api.import_image_from_data(
                 stream, repository=repository, tag=version,
-                changes=[f"LABEL {LABEL}=image", "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+                changes=[f"LABEL {LABEL}=image", f"ENV PATH={PATH}"],
             )  # fmt: skip
     finally:
         archive.unlink(missing_ok=True)
@@ -183,7 +190,9 @@ def pip_conf(settings: dict[str, str]) -> str:
 
 
 def _pip_settings() -> dict[str, str]:
-    done = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    )
     settings = {}
     for line in done.stdout.splitlines():
         name, found, value = line.partition("=")

@@ -81,7 +81,9 @@ class Progress:
         while not over.wait(INTERVAL):
             seconds = time.monotonic() - self._since
             detail = f"  \x1b[2m{self._detail[:60]}\x1b[0m" if self._detail else ""
-            self._write(f"\r\x1b[K{self._clock()} {FRAMES[frame % len(FRAMES)]} {self._title}  {seconds:.0f} s{detail}")
+            self._write(
+                f"\r\x1b[K{self._clock()} {FRAMES[frame % len(FRAMES)]} {self._title}  {seconds:.0f} s{detail}"
+            )
             frame += 1
 
     def _write(self, text: str) -> None:

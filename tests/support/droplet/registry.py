@@ -13,6 +13,7 @@ from docker.models.containers import Container
 from . import image as images
 from .certificates import Authority
 from .errors import DropletError
+from .machine import endpoint
 from .paths import LABEL
 
 START_TIMEOUT = 30
@@ -45,7 +46,9 @@ class Login:
 class Registry:
     """docker-registry with TLS, reached as ``https://<host>`` from the site's network."""
 
-    def __init__(self, client: docker.DockerClient, container: Container, host: str, login: Login | None = None) -> None:
+    def __init__(
+        self, client: docker.DockerClient, container: Container, host: str, login: Login | None = None
+    ) -> None:
         self.client = client
         self.container = container
         self.host = host
@@ -95,7 +98,7 @@ class Registry:
                 network_mode=network,
                 restart_policy={"Name": "unless-stopped"},
             ),
-            networking_config=api.create_networking_config({network: api.create_endpoint_config(aliases=[host])}),
+            networking_config=endpoint(client, network, [host]),
         )  # fmt: skip
         container = client.containers.get(made["Id"])
         certificate, key = authority.issue(host)
@@ -123,7 +126,12 @@ class Registry:
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:
             # Without -f: 401 from a private one is an answer as well.
-            if self.container.exec_run(["openssl", "s_client", "-connect", "127.0.0.1:443", "-brief"]).exit_code == 0:
+            if (
+                self.container.exec_run(
+                    ["openssl", "s_client", "-connect", "127.0.0.1:443", "-brief"]
+                ).exit_code
+                == 0
+            ):
                 return
             time.sleep(0.1)
         raise DropletError(f"{self.container.name} does not answer:\n{self.container.logs(tail=20).decode()}")
@@ -146,9 +154,13 @@ class Registry:
             credentials = {"username": self.login.username, "password": self.login.password}
         digest = ""
         try:
-            for part in self.client.images.push(local, tag, stream=True, decode=True, auth_config=credentials):
+            for part in self.client.images.push(
+                local, tag, stream=True, decode=True, auth_config=credentials
+            ):
                 if "error" in part:
-                    raise DropletError(f"{image} can't be pushed to {self.host}/{repository}:{tag}: {part['error']}")
+                    raise DropletError(
+                        f"{image} can't be pushed to {self.host}/{repository}:{tag}: {part['error']}"
+                    )
                 digest = part.get("aux", {}).get("Digest", digest)
         finally:
             self.client.images.remove(f"{local}:{tag}", noprune=True)

@@ -1,54 +1,55 @@
-"""salt-call on a machine, as data."""
+"""Salt's commands on a machine, and what their answers mean."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
-from .errors import CommandFailed, DropletError
-from .machine import Line, Machine, Result
+from .machine import Machine, Result
 
 
-def call(machine: Machine, *argv: str, line: Line | None = None, timeout: float | None = None) -> tuple[Any, Result]:
-    """Run ``salt-call --out=json <argv>``. Returns what the function returned, and the run itself.
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What a function returned, with the command's exit code and what it said to people."""
 
-    Args:
-        machine: with Salt installed.
-        argv: function and its arguments, for example ``"state.apply", "test=True"``.
-        line: see :meth:`Machine.run`.
-        timeout: seconds.
+    value: Any
+    returncode: int
+    stderr: str
+    seconds: float
 
-    Raises:
-        DropletError: there is no JSON on standard output (the exit status is the caller's to judge).
-    """
-    # --retcode-passthrough is what makes the exit status that of the states and not only of the call.
-    command = ["salt-call", "--out=json", "--retcode-passthrough", *argv]
-    result = machine.run(command, check=False, line=line, timeout=timeout)
+    @property
+    def failed(self) -> dict[str, str]:
+        """Of a state run: id -> comment of every state that failed."""
+        return {state["__id__"]: state["comment"] for state in self.states if state["result"] is False}
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """Of a state run: id -> changes of every state that changed something, or would."""
+        return {
+            state["__id__"]: state["changes"]
+            for state in self.states
+            if state["changes"] or state["result"] is None
+        }
+
+    @property
+    def states(self) -> list[dict[str, Any]]:
+        """Of a state run: every state's result. A run that did not compile has a list of errors instead."""
+        assert isinstance(self.value, dict), f"the run did not compile: {self.value}"
+        return list(self.value.values())
+
+
+def call(machine: Machine, function: str, *arguments: str) -> Answer:
+    """Call a function by the machine's salt-call."""
+    return parse(
+        machine.run(["salt-call", "--out=json", "--retcode-passthrough", function, *arguments], check=False)
+    )
+
+
+def parse(result: Result, key: str = "local") -> Answer:
+    """The answer in a command's output; ``key`` is the minion's id under salt-ssh."""
     try:
-        return json.loads(result.stdout)["local"], result
+        value = json.loads(result.stdout)[key]
     except (ValueError, KeyError) as error:
-        raise CommandFailed(machine.name, command, result.returncode, result.stdout, result.stderr) from error
-
-
-def apply(machine: Machine, *argv: str, line: Line | None = None) -> dict[str, Any]:
-    """``salt-call state.apply <argv>``. Returns the states' results by their id in the low data.
-
-    Raises:
-        DropletError: a state failed (each is named with its comment), or nothing was applied at all.
-    """
-    states, result = call(machine, "state.apply", *argv, line=line)
-    if not isinstance(states, dict):
-        raise DropletError(f"state.apply was refused: {states}")
-    failed = [f"{state['__id__']}: {state['comment']}" for state in states.values() if state["result"] is False]
-    if failed or not result.ok:
-        raise DropletError(f"state.apply exited with {result.returncode}:\n" + "\n".join(failed))
-    return states
-
-
-def changed(states: dict[str, Any]) -> dict[str, Any]:
-    """The states that changed something, or would: id -> changes (or comment, where there are none yet)."""
-    return {
-        state["__id__"]: state["changes"] or state["comment"]
-        for state in states.values()
-        if state["changes"] or state["result"] is None
-    }
+        raise AssertionError(f"no answer: {result}") from error
+    return Answer(value, result.returncode, result.stderr, result.seconds)

@@ -19,8 +19,9 @@ from tests.support.botapi.client import BotApi
 
 from . import host, image
 from .certificates import Authority
+from .droplets import MEMORY, Droplet
 from .errors import DropletError
-from .machine import MEMORY, Droplet, Machine
+from .machine import Machine, endpoint
 from .paths import LABEL, REPOSITORY, locked, site_dir
 from .registry import AUTHORITY, Login, Pushed, Registry
 
@@ -50,7 +51,9 @@ class Site:
 
     def __init__(self, name: str, client: docker.DockerClient | None = None, say: Say = print) -> None:
         if not NAME.fullmatch(name):
-            raise DropletError(f"'{name}' is no name for a site: lower-case letters, digits and dashes, for example 'anna'")
+            raise DropletError(
+                f"'{name}' is no name for a site: lower-case letters, digits and dashes, for example 'anna'"
+            )
         self.name = name
         self.say = say
         self.client = client or host.ensure(say)
@@ -69,13 +72,15 @@ class Site:
         return self.prefix
 
     def _make_network(self) -> None:
-        taken = [ipaddress.ip_network(subnet) for subnet in _subnets(self.client)]
-        pairs = zip(SUBNETS.subnets(new_prefix=24), SUBNETS6.subnets(new_prefix=64), strict=False)  # type: ignore[union-attr]
+        taken: list[Any] = [ipaddress.ip_network(subnet) for subnet in _subnets(self.client)]
+        pairs = zip(SUBNETS.subnets(new_prefix=24), SUBNETS6.subnets(new_prefix=64), strict=False)
         for four, six in pairs:
             if any(net.overlaps(four) if net.version == 4 else net.overlaps(six) for net in taken):
                 continue
             pools = [IPAMPool(subnet=str(four)), IPAMPool(subnet=str(six))]
-            with contextlib.suppress(APIError):  # A route that Docker doesn't show may be in the way: the next one.
+            with contextlib.suppress(
+                APIError
+            ):  # A route that Docker doesn't show may be in the way: the next one.
                 self.client.networks.create(
                     self.prefix, driver="bridge", enable_ipv6=True, labels={LABEL: self.name},
                     ipam=IPAMConfig(pool_configs=pools),
@@ -114,7 +119,9 @@ class Site:
         name = f"{self.prefix}-{role}"
         container = self._container(role)
         if container is not None and container.labels.get(AUTHORITY) != self.authority.fingerprint:
-            container.remove(force=True)  # Its certificate is another authority's: the state directory was lost.
+            container.remove(
+                force=True
+            )  # Its certificate is another authority's: the state directory was lost.
             container = None
         if container is not None:
             container.start()
@@ -156,7 +163,9 @@ class Site:
 
     def telegram(self) -> BotApi:
         """The stand-in's control, from the host: what users write and what the bot answers."""
-        return BotApi(f"http://{self.botapi().address()}:{BOTAPI_PORT}", self.token)
+        container = self._container("botapi")
+        machine = self.botapi() if container is None else Machine(self.client, container)
+        return BotApi(f"http://{machine.address()}:{BOTAPI_PORT}", self.token)
 
     @property
     def token(self) -> str:
@@ -169,15 +178,22 @@ class Site:
 
     def neighbour(self) -> Machine:
         """Another host on the droplets' network: Debian with python3, to look at a droplet from outside."""
-        return self.machine("neighbour", image.build(self.client, "python", self.say), [], ["sleep", "infinity"])
+        return self.machine(
+            "neighbour", image.build(self.client, "python", self.say), [], ["sleep", "infinity"]
+        )
 
     def controller(self) -> Machine:
         """A laptop to converge droplets from by salt-ssh: python3 with venv, no Docker, no tree yet."""
-        return self.machine("controller", image.build(self.client, "python", self.say), [], ["sleep", "infinity"])
+        return self.machine(
+            "controller", image.build(self.client, "python", self.say), [], ["sleep", "infinity"]
+        )
 
     def machine(self, role: str, tag: str, aliases: list[str], command: list[str]) -> Machine:
-        """A plain container of the site, running; made from image ``tag`` when there is none."""
+        """A plain container of the site, running; made from image ``tag`` when there is none of that image."""
         container = self._container(role)
+        if container is not None and container.attrs["Image"] != self.client.images.get(tag).id:
+            container.remove(force=True, v=True)
+            container = None
         if container is None:
             api = self.client.api
             made = api.create_container(
@@ -186,9 +202,7 @@ class Site:
                     network_mode=self.network, init=True, restart_policy={"Name": "unless-stopped"},
                     cap_add=["NET_ADMIN", "NET_RAW"] if role == "neighbour" else [],
                 ),
-                networking_config=api.create_networking_config(
-                    {self.network: api.create_endpoint_config(aliases=[role, *aliases])}
-                ),
+                networking_config=endpoint(self.client, self.network, [role, *aliases]),
             )  # fmt: skip
             container = self.client.containers.get(made["Id"])
         container.start()
@@ -235,7 +249,7 @@ class Site:
 
     def destroy(self) -> None:
         """Remove everything that the site made; harmless when there is nothing."""
-        mine = {"filters": {"label": f"{LABEL}={self.name}"}}
+        mine: Any = {"filters": {"label": f"{LABEL}={self.name}"}}
         for container in self.client.containers.list(all=True, ignore_removed=True, **mine):
             Droplet(self.client, container).destroy()
         for volume in self.client.volumes.list(**mine):
@@ -247,10 +261,12 @@ class Site:
 
 def names(client: docker.DockerClient) -> list[str]:
     """The names of all sites that have something on the engine."""
-    query = {"filters": {"label": LABEL}}
+    query: Any = {"filters": {"label": LABEL}}
     found = {part.attrs.get("Labels", {}).get(LABEL) for part in client.networks.list(**query)}
     found |= {part.attrs["Labels"].get(LABEL) for part in client.volumes.list(**query)}
-    found |= {part.labels.get(LABEL) for part in client.containers.list(all=True, ignore_removed=True, **query)}
+    found |= {
+        part.labels.get(LABEL) for part in client.containers.list(all=True, ignore_removed=True, **query)
+    }
     return sorted(name for name in found if name)
 
 

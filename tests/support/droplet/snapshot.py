@@ -10,8 +10,8 @@ import stat
 import subprocess
 from pathlib import Path
 
+from .droplets import Droplet
 from .errors import DropletError
-from .machine import Droplet
 from .paths import site_dir
 
 BIG = 32 << 20
@@ -78,7 +78,9 @@ def _parts(droplet: Droplet) -> dict[str, Path]:
     droplet.container.reload()
     graph = droplet.container.attrs.get("GraphDriver") or {}
     if graph.get("Name") != "overlay2":
-        raise DropletError(f"snapshots need an engine with the storage driver overlay2, not {graph.get('Name')}")
+        raise DropletError(
+            f"snapshots need an engine with the storage driver overlay2, not {graph.get('Name')}"
+        )
     volume = droplet.client.volumes.get(f"{droplet.name}-var")
     return {"root": Path(graph["Data"]["UpperDir"]), "var": Path(volume.attrs["Mountpoint"])}
 
@@ -89,7 +91,11 @@ def _allocated(root: Path) -> dict[str, int]:
     for directory, _, names in os.walk(root):
         for path in (Path(directory) / name for name in names):
             status = path.lstat()
-            if stat.S_ISREG(status.st_mode) and status.st_size >= BIG and status.st_blocks * 512 >= status.st_size:
+            if (
+                stat.S_ISREG(status.st_mode)
+                and status.st_size >= BIG
+                and status.st_blocks * 512 >= status.st_size
+            ):
                 found[str(path.relative_to(root))] = status.st_size
     return found
 
@@ -97,7 +103,10 @@ def _allocated(root: Path) -> dict[str, int]:
 def _copy(source: Path, target: Path) -> None:
     target.mkdir(exist_ok=True)
     done = subprocess.run(
-        ["cp", "--archive", "--reflink=auto", f"{source}/.", str(target)], capture_output=True, text=True, check=False
+        ["cp", "--archive", "--reflink=auto", f"{source}/.", str(target)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise DropletError(f"copying {source} failed: {done.stderr[-1000:]}")

@@ -1,0 +1,138 @@
+"""Droplets: containers with systemd as PID 1 and an engine of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import docker
+from docker.errors import NotFound
+
+from .errors import DropletError
+from .machine import Machine, endpoint
+from .paths import LABEL
+
+MEMORY = 4 << 30
+CPUS = 2
+BOOT_TIMEOUT = 120
+
+
+class Droplet(Machine):
+    """A local droplet: Debian 13 with systemd as PID 1 and its own Docker engine; 4 GB and 2 CPUs."""
+
+    @classmethod
+    def create(
+        cls,
+        client: docker.DockerClient,
+        name: str,
+        image: str,
+        network: str,
+        *,
+        site: str,
+        hostname: str,
+        aliases: Sequence[str] = (),
+        memory: int = MEMORY,
+        cpus: float = CPUS,
+    ) -> Droplet:
+        """Make a droplet, not booted.
+
+        Args:
+            client: host engine.
+            name: of the container; its volume is ``<name>-var``.
+            image: tag of the droplet image.
+            network: name of the site's network.
+            site: for the label.
+            hostname: inside.
+            aliases: more names under which others on the network find it.
+            memory: bytes, swap included.
+            cpus: share of CPU time, in CPUs.
+        """
+        api = client.api
+        # A volume for all of /var: an overlay of an overlay is refused (/var/lib/docker), and so is swap on one.
+        client.volumes.create(f"{name}-var", labels={LABEL: site})
+        host = api.create_host_config(
+            binds=[f"{name}-var:/var:rw"],
+            cap_add=["ALL"],
+            # SYS_RESOURCE: not every host has it to give. SYS_MODULE: a droplet has no business in the host's kernel.
+            cap_drop=["SYS_RESOURCE", "SYS_MODULE"],
+            security_opt=["seccomp=unconfined", "apparmor=unconfined"],
+            device_cgroup_rules=["a *:* rwm"],
+            tmpfs={"/run": "", "/run/lock": ""},
+            mem_limit=memory,
+            memswap_limit=memory,
+            nano_cpus=int(cpus * 1e9),
+            network_mode=network,
+        )
+        # A control group namespace of its own keeps inner containers inside the droplet's limits.
+        host.update(MaskedPaths=[], ReadonlyPaths=[], CgroupnsMode="private")
+        made = api.create_container(
+            image, name=name, hostname=hostname, environment={"container": "docker"},
+            labels={LABEL: site}, stop_signal="SIGRTMIN+3", host_config=host,
+            networking_config=endpoint(client, network, [hostname, *aliases]),
+        )  # fmt: skip
+        return cls(client, client.containers.get(made["Id"]))
+
+    def boot(self, timeout: float = BOOT_TIMEOUT) -> float:
+        """Start it and wait until systemd says that start-up is over. Returns seconds.
+
+        Raises:
+            DropletError: it isn't over in time, or a unit failed.
+        """
+        started = time.monotonic()
+        self.container.start()
+        self.wait_booted(timeout)
+        return time.monotonic() - started
+
+    def wait_booted(self, timeout: float = BOOT_TIMEOUT) -> None:
+        """Wait until systemd has finished starting up, without a failed unit."""
+        deadline = time.monotonic() + timeout
+        state = ""
+        while time.monotonic() < deadline:
+            if not self.running:
+                raise DropletError(
+                    f"{self.name} stopped while booting:\n{self.container.logs(tail=20).decode()}"
+                )
+            # --wait holds until start-up is over; before systemd listens, the command fails at once.
+            state = self.run(
+                ["systemctl", "is-system-running", "--wait"], check=False, timeout=timeout
+            ).stdout.strip()
+            if state in ("running", "degraded"):
+                break
+            time.sleep(0.1)
+        if state != "running":
+            failed = self.run(["systemctl", "--no-pager", "--failed"], check=False).stdout
+            raise DropletError(f"{self.name}: systemd is {state or 'not there'} after booting\n{failed}")
+
+    def reboot(self, timeout: float = BOOT_TIMEOUT) -> float:
+        """Shut down in order and boot again. Returns seconds."""
+        started = time.monotonic()
+        self.container.restart(timeout=int(timeout))
+        self.wait_booted(timeout)
+        return time.monotonic() - started
+
+    def shutdown(self, timeout: float = BOOT_TIMEOUT) -> None:
+        """Shut down in order and stay off."""
+        self.container.stop(timeout=int(timeout))
+
+    def destroy(self) -> None:
+        """Remove the droplet with its volume, its swap and its loop devices; harmless when it is gone."""
+        self._swap_off()
+        super().destroy()
+        with contextlib.suppress(NotFound):
+            self.client.volumes.get(f"{self.name}-var").remove(force=True)
+
+    def _swap_off(self) -> None:
+        """Swap is the kernel's, not the container's: what the droplet turned on outlives it."""
+        try:
+            root = self.client.volumes.get(f"{self.name}-var").attrs["Mountpoint"]
+        except NotFound:
+            return
+        for line in Path("/proc/swaps").read_text().splitlines()[1:]:
+            # The kernel shows the path inside the droplet, and that of every other droplet's swap as well:
+            # the file in our own volume is ours, and swapoff refuses it when it isn't the one in use.
+            file = Path(root) / line.split()[0].removeprefix("/var/")
+            if file.is_file():
+                subprocess.run(["swapoff", str(file)], check=False, capture_output=True)
