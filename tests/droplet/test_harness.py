@@ -177,15 +177,16 @@ def test_a_private_registry_wants_credentials(
 ) -> None:
     login = Login("robot", "a-password")
     pushed = site.registry("private", login).push(image.build(docker_client, "redis"), "team/redis", "8")
-    forget = ["docker", "image", "rm", f"{pushed.repository}@{pushed.digest}"]
-    droplet.run(forget, check=False)  # Docker doesn't ask the registry for a digest that it has.
-    assert not droplet.run(["docker", "pull", pushed.reference], check=False).ok
+    by_tag = (
+        f"{pushed.repository}:{pushed.tag}"  # For a digest that it has seen, Docker doesn't ask the registry.
+    )
+    assert not droplet.run(["docker", "pull", by_tag], check=False).ok
     entering = ["docker", "login", "--username", login.username, "--password-stdin", "private.test"]
     assert not droplet.run(entering, stdin="wrong", check=False).ok
     droplet.run(entering, stdin=login.password)
-    droplet.run(["docker", "pull", pushed.reference])
+    droplet.run(["docker", "pull", by_tag])
     droplet.run(["docker", "logout", "private.test"])
-    droplet.run(forget)
+    droplet.run(["docker", "image", "rm", by_tag])
 
 
 @pytest.mark.parametrize(
