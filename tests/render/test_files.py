@@ -1,0 +1,143 @@
+"""The files that templates make: what must be in them, and what must not."""
+
+from pathlib import Path
+
+import pytest
+import salt.config
+import salt.loader
+from marketplace_formula_inputs import formula_inputs
+from marketplace_settings import parse, to_dict
+
+from tests.support.pillars import ENVIRONMENTS, pillar
+
+TREE = Path(__file__).parents[2]
+
+
+def settings(**changes):
+    parsed, problems = parse(
+        pillar({path.replace("__", "."): value for path, value in changes.items()}),
+        "production",
+        ENVIRONMENTS,
+    )
+    assert problems == []
+    return to_dict(parsed)
+
+
+@pytest.fixture
+def render(tmp_path):
+    """``render(template, settings, **context)``: the text that file.managed would write."""
+
+    def made(template, given, **context):
+        options = salt.config.minion_config(None)
+        options.update(
+            file_client="local",
+            root_dir=str(tmp_path),
+            cachedir=str(tmp_path / "cache"),
+            extension_modules=str(tmp_path / "extmods"),
+            file_roots={"base": [str(TREE / "salt"), str(TREE / "formulas")]},
+            module_dirs=[str(TREE / "salt")],
+        )
+        options["grains"] = {"id": "production"}
+        options["pillar"] = {"settings": given, **formula_inputs(given)}
+        modules = salt.loader.minion_mods(options)
+        source = next(
+            root / template for root in (TREE / "salt", TREE / "formulas") if (root / template).exists()
+        )
+        return str(
+            modules["file.apply_template_on_contents"](source.read_text(), "jinja", context, {}, "base")
+        )
+
+    return made
+
+
+def firewall(render, given):
+    inputs = {"table": "host", "ssh_port": 22, **formula_inputs(given)["firewall"]}
+    return render("firewall/files/firewall.nft.jinja", given, firewall=inputs)
+
+
+def test_firewall_opens_three_ports_and_drops_the_rest(render):
+    text = firewall(render, settings())
+    assert "tcp dport { 80, 443 } accept" in text
+    assert text.count("policy drop") == 2
+    assert "fib daddr . iif type != { local, broadcast, multicast, anycast } drop" in text
+    assert "flush ruleset" not in text
+
+
+def test_firewall_lets_ssh_in_from_given_networks_of_either_family(render):
+    text = firewall(render, settings(firewall__ssh_sources=["192.0.2.0/24", "2001:db8::/32"]))
+    assert "elements = { 192.0.2.0/24 }" in text
+    assert "elements = { 2001:db8::/32 }" in text
+    closed = firewall(render, settings(firewall__ssh_sources=["192.0.2.0/24"]))
+    ipv6 = closed[closed.index("set ssh_ipv6") : closed.index("set bridges")]
+    assert "elements" not in ipv6
+
+
+def test_firewall_gives_egress_to_the_application_alone(render):
+    text = firewall(render, settings())
+    assert 'iifname "mkt-app" oifname != @bridges accept' in text
+    assert 'iifname "mkt-data" oifname != @bridges accept' not in text
+    assert 'elements = { "docker0", "mkt-app", "mkt-data" }' in text
+
+
+def test_edge_serves_the_webhook_health_and_nothing_else(render):
+    text = render("marketplace/files/haproxy.cfg.jinja", settings(edge__webhook_path="/hook/abc"))
+    public = text[text.index("frontend https") : text.index("frontend verify")]
+    assert "use_backend be_%[var(txn.live)] if { path /hook/abc }" in public
+    assert "use_backend health if { path /healthz }" in public
+    assert "default_backend nowhere" in public
+    assert "/version" not in public
+    assert "ssl-min-ver TLSv1.2" in text
+
+
+def test_edge_never_marks_a_serving_server_down(render):
+    text = render("marketplace/files/haproxy.cfg.jinja", settings())
+    for colour in ("blue", "green"):
+        serving = text[text.index(f"backend be_{colour}") :].split("\n\n")[0]
+        assert "check" not in serving
+        assert f"backend check_{colour}" in text
+
+
+def test_metrics_and_verification_stay_on_loopback(render):
+    text = render("marketplace/files/haproxy.cfg.jinja", settings())
+    binds = [line.split()[1] for line in text.splitlines() if line.strip().startswith("bind ")]
+    assert binds == [":::80", ":::443", "127.0.0.1:8443", "127.0.0.1:8405"]
+
+
+def test_postgres_lets_nobody_in_without_a_password(render):
+    text = render("marketplace/files/pg_hba.conf.jinja", settings())
+    lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    assert ["local", "all", "postgres", "peer"] in lines
+    assert {line[-1] for line in lines if line[0] == "host"} == {"scram-sha-256"}
+    everywhere = [line for line in lines if line[0] == "host" and line[3] == "10.213.20.0/24"]
+    assert [(line[1], line[2]) for line in everywhere] == [
+        ("marketplace", "marketplace_app,marketplace_owner")
+    ]
+
+
+def test_postgres_follows_the_memory_it_is_given(render):
+    small = render("marketplace/files/postgresql.conf.jinja", settings(postgres__limits__memory="512M"))
+    large = render("marketplace/files/postgresql.conf.jinja", settings(postgres__limits__memory="1G"))
+    assert "shared_buffers = '128MB'" in small
+    assert "shared_buffers = '256MB'" in large
+
+
+def test_redis_persists_and_never_evicts(render):
+    given = settings(redis__save=["900 1", "60 1000"])
+    text = render("marketplace/files/redis.conf.jinja", given)
+    assert "save 900 1\nsave 60 1000\n" in text
+    assert "maxmemory-policy noeviction" in text
+    assert "stop-writes-on-bgsave-error yes" in text
+    assert f"maxmemory {given['redis']['maxmemory']}" in text
+    assert given["redis"]["maxmemory"] < given["redis"]["limits"]["memory"]
+
+
+def test_units_wait_longer_than_the_grace_they_give(render):
+    given = settings(postgres__stop_grace=90, backend__stop_grace=40)
+    data = render("marketplace/files/marketplace-data.service.jinja", given)
+    backend = render("marketplace/files/marketplace-backend.service.jinja", given)
+    assert "TimeoutStopSec=120" in data
+    assert "TimeoutStopSec=70" in backend
+    assert "docker stop --time 40" in backend
+    for unit in (data, backend):
+        assert "Requires=docker" not in unit
+        assert "PartOf" not in unit

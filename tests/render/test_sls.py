@@ -1,0 +1,153 @@
+"""Every SLS file renders for every environment, through the real state.show_sls, gate and pillar included."""
+
+from pathlib import Path
+
+import pytest
+import salt.config
+import salt.loader
+import salt.pillar
+import yaml
+
+from tests.support.pillars import ENVIRONMENTS, TOKEN
+
+TREE = Path(__file__).parents[2]
+ROOTS = (TREE / "salt", TREE / "formulas")
+# What only the operator of an environment has; the shipped names are examples and refused.
+OWN = {
+    "backend": {"image": "registry.team.dev/marketplace"},
+    "edge": {"domains": ["bot.team.dev", "bot2.team.dev"]},
+    "secrets": {"telegram_token": {"value": TOKEN}},
+}
+
+
+def name_of(path, root):
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "init" else parts)
+
+
+SLS = sorted(name_of(path, root) for root in ROOTS for path in root.rglob("*.sls") if path.name != "top.sls")
+
+
+@pytest.fixture(scope="session", params=ENVIRONMENTS)
+def minion(request, tmp_path_factory):
+    """Salt's execution modules for one environment, over the tree's own states and pillar."""
+    base = tmp_path_factory.mktemp(request.param)
+    local = base / "pillar/local"
+    local.mkdir(parents=True)
+    (local / "init.sls").write_text(yaml.safe_dump(OWN))
+    for entry in (TREE / "pillar").iterdir():
+        if entry.name != "local":
+            (base / "pillar" / entry.name).symlink_to(entry)
+    options = salt.config.minion_config(None)
+    options.update(yaml.safe_load((TREE / "minion.conf").read_text()))
+    options.update(
+        id=request.param,
+        root_dir=str(base),
+        cachedir=str(base / "cache"),
+        extension_modules=str(base / "extmods"),
+        file_roots={"base": [str(root) for root in ROOTS]},
+        pillar_roots={"base": [str(base / "pillar")]},
+        module_dirs=[str(TREE / "salt")],
+    )
+    options["grains"] = {
+        "id": request.param,
+        "os": "Debian",
+        "os_family": "Debian",
+        "osmajorrelease": 13,
+        "init": "systemd",
+        "kernel": "Linux",
+        "saltversion": "3008",
+        "saltpath": "/opt/salt",
+    }
+    compiled = salt.pillar.Pillar(options, options["grains"], options["id"], "base").compile_pillar()
+    assert "_errors" not in compiled, compiled["_errors"]
+    options["pillar"] = compiled
+    modules = salt.loader.minion_mods(options)
+    modules.pillar = compiled
+    return modules
+
+
+def rendered(minion, sls):
+    """The SLS as Salt compiles it; Salt answers with a list of errors where it cannot."""
+    answer = minion["state.show_sls"](sls, pillar=minion.pillar)
+    assert isinstance(answer, dict), answer
+    return answer
+
+
+@pytest.mark.parametrize("sls", SLS)
+def test_it_renders_and_its_states_exist(minion, sls):
+    states = salt.loader.states(minion.opts, minion, {}, {})
+    for identifier, body in rendered(minion, sls).items():
+        for module, arguments in body.items():
+            if module.startswith("__"):
+                continue
+            function = next(argument for argument in arguments if isinstance(argument, str))
+            assert f"{module}.{function}" in states, f"{identifier}: no state {module}.{function}"
+
+
+@pytest.mark.parametrize("sls", [sls for sls in SLS if sls.startswith("marketplace")])
+def test_every_state_of_ours_is_behind_the_gate(minion, sls):
+    gate = rendered(minion, sls)["Ensure the settings are valid and written"]["settings"]
+    assert {"order": 1} in gate
+    assert {"failhard": True} in gate
+
+
+def test_the_highstate_compiles_with_every_requisite(minion):
+    low = minion["state.show_lowstate"](pillar=minion.pillar)
+    assert all(isinstance(chunk, dict) for chunk in low), low
+    identifiers = {chunk["__id__"] for chunk in low}
+    assert len(identifiers) > 50
+    wanted = {"require", "watch", "onchanges"}
+    for chunk in low:
+        for requisite in wanted & chunk.keys():
+            for reference in chunk[requisite]:
+                ((kind, name),) = reference.items()
+                assert kind == "sls" or name in identifiers, f"{chunk['__id__']} requires unknown {name}"
+
+
+def test_the_first_state_is_the_gate(minion):
+    low = minion["state.show_lowstate"](pillar=minion.pillar)
+    first = min(low, key=lambda chunk: chunk["order"])
+    assert (first["state"], first["fun"]) == ("settings", "written")
+
+
+def service(minion, name):
+    states = rendered(minion, "marketplace.data")["Ensure the data services are described"]["file"]
+    dataset = next(argument["dataset"] for argument in states if "dataset" in argument)
+    return dataset["services"][name]
+
+
+@pytest.mark.parametrize("name", ["postgres", "redis"])
+def test_data_containers_are_confined(minion, name):
+    described = service(minion, name)
+    settings = minion.pillar["settings"][name]
+    assert "ports" not in described
+    assert described["image"] == settings["reference"]
+    assert "@sha256:" in described["image"]
+    assert described["user"] == "999:999"
+    assert described["read_only"] is True
+    assert described["cap_drop"] == ["ALL"]
+    assert described["security_opt"] == ["no-new-privileges:true"]
+    assert described["mem_limit"] == described["memswap_limit"] == settings["limits"]["memory"]
+    assert described["cpus"] == settings["limits"]["cpus"]
+    assert described["pids_limit"] == settings["limits"]["pids"]
+    assert described["restart"] == "unless-stopped"
+    assert described["stop_grace_period"] == f"{settings['stop_grace']}s"
+    assert described["networks"] == {"data": {"ipv4_address": settings["address"]}}
+    assert described["logging"]["driver"] == "journald"
+    assert all(mount["bind"] == {"create_host_path": False} for mount in described["volumes"])
+    data = next(mount for mount in described["volumes"] if not mount.get("read_only"))
+    assert data["source"] == f"/srv/data/{name}/data"
+
+
+def test_postgres_keeps_its_files_inside_the_mounted_directory(minion):
+    described = service(minion, "postgres")
+    target = next(
+        mount["target"] for mount in described["volumes"] if mount["source"].startswith("/srv/data")
+    )
+    assert described["environment"]["PGDATA"].startswith(f"{target}/")
+    assert "--data-checksums" in described["environment"]["POSTGRES_INITDB_ARGS"]
+
+
+def test_no_secret_is_in_any_state(minion):
+    assert TOKEN not in str(minion["state.show_lowstate"](pillar=minion.pillar))
