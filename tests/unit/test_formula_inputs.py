@@ -1,0 +1,48 @@
+"""What the formulas are given follows from the settings."""
+
+from marketplace_formula_inputs import by_family, formula_inputs
+from marketplace_settings import parse, to_dict
+
+from tests.support.pillars import ENVIRONMENTS, pillar
+
+
+def inputs(**changes):
+    parsed, problems = parse(pillar(changes), "production", ENVIRONMENTS)
+    assert problems == []
+    return formula_inputs(to_dict(parsed))
+
+
+def test_networks_are_sorted_by_family():
+    assert by_family(["192.0.2.7/24", "::/0"]) == {"ipv4": ["192.0.2.0/24"], "ipv6": ["::/0"]}
+
+
+def test_volumes_follow_the_disks_and_users():
+    mounts = inputs(**{"postgres.disk": "30G"})["volumes"]["mounts"]
+    assert mounts["/srv/data/postgres"] == {
+        "image": "/var/lib/marketplace/volumes/postgres.img",
+        "size": 30 << 30,
+        "directory": "data",
+        "user": 999,
+        "group": 999,
+    }
+    assert set(mounts) == {"/srv/data/postgres", "/srv/data/redis"}
+
+
+def test_the_engine_waits_for_every_volume():
+    given = inputs()
+    assert given["docker"]["mounts"] == sorted(given["volumes"]["mounts"])
+
+
+def test_the_engine_takes_its_addresses_from_the_settings():
+    daemon = inputs(**{"network.docker.subnet": "10.99.0.0/24", "network.docker.pool": "10.99.128.0/17"})[
+        "docker"
+    ]["daemon"]
+    assert daemon == {
+        "bip": "10.99.0.1/24",
+        "default-address-pools": [{"base": "10.99.128.0/17", "size": 24}],
+    }
+
+
+def test_only_the_application_gets_out():
+    bridges = inputs()["firewall"]["bridges"]
+    assert {name for name, rules in bridges.items() if rules["egress"]} == {"mkt-app"}

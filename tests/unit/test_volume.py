@@ -1,0 +1,68 @@
+"""Volumes: what is made, what is grown, and what is never touched."""
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from marketplace_volume import Image, Refusal, filesystem_size, plan
+
+GIB = 1 << 30
+
+
+def superblock(blocks, block_size=4096, sixty_four=False):
+    data = bytearray(1024)
+    struct.pack_into("<H", data, 0x38, 0xEF53)
+    struct.pack_into("<I", data, 0x04, blocks & 0xFFFFFFFF)
+    struct.pack_into("<I", data, 0x18, (block_size // 1024).bit_length() - 1)
+    if sixty_four:
+        struct.pack_into("<I", data, 0x60, 0x80)
+        struct.pack_into("<I", data, 0x150, blocks >> 32)
+    return bytes(data)
+
+
+def test_a_superblock_tells_its_size():
+    assert filesystem_size(superblock(262144)) == GIB
+    assert filesystem_size(superblock(1 << 33, sixty_four=True)) == 4096 << 33
+    assert filesystem_size(bytes(1024)) is None
+    assert filesystem_size(b"") is None
+
+
+def test_nothing_there_is_made():
+    assert plan("/x.img", None, GIB).create
+
+
+def test_a_whole_one_is_left_alone():
+    made = plan("/x.img", Image(GIB, GIB, GIB), GIB)
+    assert (made.create, made.allocate, made.resize, made.note) == (False, False, False, "")
+
+
+def test_a_larger_size_grows_image_and_file_system():
+    made = plan("/x.img", Image(GIB, GIB, GIB), 2 * GIB)
+    assert (made.create, made.allocate, made.resize) == (False, True, True)
+
+
+def test_growing_that_was_interrupted_goes_on():
+    made = plan("/x.img", Image(2 * GIB, 2 * GIB, GIB), 2 * GIB)
+    assert (made.allocate, made.resize) == (False, True)
+
+
+def test_a_smaller_size_is_reported_and_ignored():
+    made = plan("/x.img", Image(2 * GIB, 2 * GIB, 2 * GIB), GIB)
+    assert (made.create, made.allocate, made.resize) == (False, False, False)
+    assert "never shrunk" in made.note
+
+
+def test_small_holes_are_the_timers_and_large_ones_are_filled():
+    assert not plan("/x.img", Image(GIB, GIB - (1 << 20), GIB), GIB).allocate
+    assert plan("/x.img", Image(GIB, GIB // 2, GIB), GIB).allocate
+
+
+def test_what_holds_something_else_is_never_formatted():
+    with pytest.raises(Refusal, match=r"/x\.img exists but holds no ext4"):
+        plan("/x.img", Image(GIB, GIB, None), GIB)
+
+
+@given(st.integers(1, 1 << 40), st.integers(0, 1 << 40), st.integers(1, 1 << 40), st.integers(1, 1 << 40))
+def test_an_existing_file_system_is_never_made_again(size, allocated, filesystem, wanted):
+    assert not plan("/x.img", Image(size, allocated, filesystem), wanted).create
