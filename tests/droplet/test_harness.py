@@ -92,6 +92,11 @@ def test_files_go_in_and_out_unharmed(small: Droplet) -> None:
         small.get("/run/nothing")
 
 
+def test_a_command_may_answer_while_it_reads(small: Droplet) -> None:
+    much = "some text\n" * 500_000
+    assert small.run(["cat"], stdin=much, timeout=60).stdout == much
+
+
 def test_a_reboot_is_one(small: Droplet) -> None:
     small.put("/run/gone", "x")
     small.put("/var/kept", "x")

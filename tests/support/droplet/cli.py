@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from docker.errors import DockerException
+
 from . import clean, demo, host, image, pillar
 from .errors import DropletError
 from .progress import Progress
@@ -22,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     progress = Progress()
     try:
         return int(options.run(options, progress) or 0)
-    except DropletError as error:
+    except (DropletError, DockerException) as error:
         progress.fail()
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -93,9 +95,8 @@ def _scratch(options: argparse.Namespace, progress: Progress) -> None:
 
 def _image(options: argparse.Namespace, progress: Progress) -> None:
     client = host.ensure(progress.note)
-    for name in image.PARENTS:
-        with progress.step(f"Image {name}"):
-            image.build(client, name, progress.note)
+    with progress.step("Images"):
+        image.build_all(client, list(image.PARENTS), progress.note)
 
 
 def _say(options: argparse.Namespace, progress: Progress) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import docker
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 
 from .errors import DropletError
 from .machine import Machine, endpoint
@@ -18,6 +18,8 @@ from .paths import LABEL
 MEMORY = 4 << 30
 CPUS = 2
 BOOT_TIMEOUT = 120
+UNWANTED = ("SYS_RESOURCE", "SYS_MODULE")
+"""Capabilities that a droplet goes without: not every host has the first, and the second is the host's own business."""
 
 
 class Droplet(Machine):
@@ -56,8 +58,7 @@ class Droplet(Machine):
         host = api.create_host_config(
             binds=[f"{name}-var:/var:rw"],
             cap_add=["ALL"],
-            # SYS_RESOURCE: not every host has it to give. SYS_MODULE: a droplet has no business in the host's kernel.
-            cap_drop=["SYS_RESOURCE", "SYS_MODULE"],
+            cap_drop=list(UNWANTED),
             security_opt=["seccomp=unconfined", "apparmor=unconfined"],
             device_cgroup_rules=["a *:* rwm"],
             tmpfs={"/run": "", "/run/lock": ""},
@@ -68,11 +69,20 @@ class Droplet(Machine):
         )
         # A control group namespace of its own keeps inner containers inside the droplet's limits.
         host.update(MaskedPaths=[], ReadonlyPaths=[], CgroupnsMode="private")
-        made = api.create_container(
-            image, name=name, hostname=hostname, environment={"container": "docker"},
-            labels={LABEL: site}, stop_signal="SIGRTMIN+3", host_config=host,
-            networking_config=endpoint(client, network, [hostname, *aliases]),
-        )  # fmt: skip
+        while True:
+            try:
+                made = api.create_container(
+                    image, name=name, hostname=hostname, environment={"container": "docker"},
+                    labels={LABEL: site}, stop_signal="SIGRTMIN+3", host_config=host,
+                    networking_config=endpoint(client, network, [hostname, *aliases]),
+                )  # fmt: skip
+                break
+            except APIError as error:
+                # Newer engines refuse to drop what the host doesn't have; older ones refuse to run without dropping it.
+                absent = [name for name in host["CapDrop"] if f"CAP_{name}" in str(error)]
+                if "CapDrop" not in str(error) or not absent:
+                    raise
+                host["CapDrop"] = [name for name in host["CapDrop"] if name not in absent]
         return cls(client, client.containers.get(made["Id"]))
 
     def boot(self, timeout: float = BOOT_TIMEOUT) -> float:

@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import docker
@@ -20,7 +21,7 @@ from .paths import IMAGES, LABEL, locked, state_dir
 
 SUITE = "trixie"
 ROOT = "debian"
-PARENTS = dict.fromkeys(("droplet", "postgres", "redis", "python", "registry"), ROOT)
+PARENTS = dict.fromkeys(("droplet", "postgres", "redis", "python", "registry", "neighbour"), ROOT)
 """Image -> the image it is built on. Each has a directory under ``images/``."""
 
 PREFIX = "marketplace-droplet"
@@ -41,6 +42,17 @@ def build(client: docker.DockerClient, name: str, say: Callable[[str], None] = p
     """
     with locked("images"):
         return _build(client, name, say)
+
+
+def build_all(client: docker.DockerClient, names: Sequence[str], say: Callable[[str], None] = print) -> None:
+    """Build several images side by side: they wait for downloads more than for the processor.
+
+    Raises:
+        DropletError: see :func:`build`.
+    """
+    with locked("images"), ThreadPoolExecutor(len(names)) as pool:
+        _build(client, ROOT, say)
+        list(pool.map(lambda name: _build(client, name, say), names))
 
 
 def _build(client: docker.DockerClient, name: str, say: Callable[[str], None]) -> str:

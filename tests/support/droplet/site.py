@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -135,6 +136,8 @@ class Site:
 
     def images(self) -> Images:
         """PostgreSQL, Redis and version 1.0.0 of the backend in the site's registry."""
+        needed = ("registry", "postgres", "redis", "python", "droplet")
+        image.build_all(self.client, needed, self.say)
         registry = self.registry()
         postgres = image.build(self.client, "postgres", self.say)
         redis = image.build(self.client, "redis", self.say)
@@ -177,9 +180,9 @@ class Site:
         return file.read_text()
 
     def neighbour(self) -> Machine:
-        """Another host on the droplets' network: Debian with python3, to look at a droplet from outside."""
+        """Another host on the droplets' network, with python3, ip and nmap, to look at a droplet from outside."""
         return self.machine(
-            "neighbour", image.build(self.client, "python", self.say), [], ["sleep", "infinity"]
+            "neighbour", image.build(self.client, "neighbour", self.say), [], ["sleep", "infinity"]
         )
 
     def controller(self) -> Machine:
@@ -271,7 +274,13 @@ def names(client: docker.DockerClient) -> list[str]:
 
 
 def _subnets(client: docker.DockerClient) -> Iterator[str]:
+    """What is taken: Docker's networks, and what this machine has routes to."""
     for network in client.networks.list():
         for part in (network.attrs.get("IPAM") or {}).get("Config") or []:
             if part.get("Subnet"):
                 yield part["Subnet"]
+    for line in Path("/proc/net/route").read_text().splitlines()[1:]:
+        fields = line.split()
+        address, mask = (int.from_bytes(bytes.fromhex(fields[column]), "little") for column in (1, 7))
+        if mask:
+            yield f"{ipaddress.ip_address(address)}/{ipaddress.ip_address(mask)}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket as sockets
 import struct
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,15 +16,23 @@ def talk(stream: Any, data: bytes) -> Any:
     """Send ``data`` to an attached exec and yield what it answers, split into (stdout, stderr)."""
     raw: sockets.socket = getattr(stream, "_sock", stream)
     raw.settimeout(None)
+    # In a thread: a command that answers while it still reads would wait for us, and we for it.
+    sender = threading.Thread(target=_send, args=(raw, data), daemon=True)
+    sender.start()
     try:
-        raw.sendall(data)
-        raw.shutdown(sockets.SHUT_WR)
         while header := _read(raw, 8):
             kind, size = struct.unpack(">BxxxL", header)
             part = _read(raw, size)
             yield (part, None) if kind == 1 else (None, part)
     finally:
-        stream.close()
+        # Closing the socket alone makes the response that owns it complain when it is collected.
+        getattr(stream, "_response", stream).close()
+
+
+def _send(raw: sockets.socket, data: bytes) -> None:
+    with contextlib.suppress(OSError):  # The command may end without reading everything.
+        raw.sendall(data)
+        raw.shutdown(sockets.SHUT_WR)
 
 
 def _read(raw: sockets.socket, size: int) -> bytes:
