@@ -28,8 +28,9 @@ def mounted(
 ) -> dict[str, Any]:
     """Ensure a fixed-size file system is mounted.
 
-    The image is created once; whatever holds anything is never formatted. A larger size grows it online, a smaller
-    one is only reported. Holes are allocated again, so that the space stays promised.
+    The image is created once; whatever holds anything is never formatted. A larger size grows it in use (the kernel
+    wants CAP_SYS_RESOURCE for that; without it, stop what uses it, unmount it and apply again), a smaller one is only
+    reported. Holes are allocated again, so that the space stays promised.
 
     Args:
         name: the mount point.
@@ -121,10 +122,11 @@ def _directory_changes(target: Path, user: int, group: int, mode: str) -> dict[s
     return {} if found == wanted else {"directory": {"old": found, "new": wanted}}
 
 
-def _run(*command: str) -> None:
-    result = __salt__["cmd.run_all"](list(command), python_shell=False)
-    if result["retcode"]:
+def _run(*command: str, accept: tuple[int, ...] = (0,)) -> str:
+    result = __salt__["cmd.run_all"](list(command), python_shell=False, success_retcodes=list(accept))
+    if result["retcode"] not in accept:
         raise _Failure(f"{' '.join(command)} failed: {result['stderr'] or result['stdout']}")
+    return str(result["stdout"])
 
 
 def _prepare(name: str, image: str, size: int, todo: Plan, options: str, changes: dict[str, Any]) -> None:
@@ -138,12 +140,25 @@ def _prepare(name: str, image: str, size: int, todo: Plan, options: str, changes
     if "enabled" in changes:
         _run("systemctl", "--quiet", "enable", f"{escape_path(name)}.mount")
     if "mounted" in changes:
+        if todo.resize:
+            _refuse_attached(name, image)
+            _run("e2fsck", "-f", "-p", image, accept=(0, 1))
+            _run("resize2fs", image)
         make_directory(Path(name))
         _run("systemctl", "start", f"{escape_path(name)}.mount")
-    if todo.resize:
+    elif todo.resize:
         device = _loop_device(name, image) or ""
         _run("losetup", "--set-capacity", device)
         _run("resize2fs", device)
+
+
+def _refuse_attached(name: str, image: str) -> None:
+    """An image that the kernel still has in use, in whatever mount namespace, must not be changed behind its back."""
+    devices = _run("losetup", "--noheadings", "--output", "NAME", "--associated", image).split()
+    if devices:
+        raise _Failure(
+            f"{image} is not mounted at {name} but still in use by {', '.join(devices)}. Reboot, apply again."
+        )
 
 
 def _create(image: str, size: int) -> None:

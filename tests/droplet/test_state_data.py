@@ -1,0 +1,266 @@
+"""PostgreSQL and Redis as states keep them: who may do what, what waits for a restart, volumes that grow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from tests.support.droplet import pillar
+from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.machine import Result
+from tests.support.droplet.salt import Answer, call
+from tests.support.droplet.site import Images, Site
+
+ALLOW = 'pillar={"allow_restart": true}'
+
+
+def psql(droplet: Droplet, statement: str, database: str = "marketplace", check: bool = True) -> Result:
+    command = ["docker", "exec", "-i", "postgres", "psql", "-XqAt", "-U", "postgres", "-d", database]
+    return droplet.run([*command, "-v", "ON_ERROR_STOP=1", "-f", "-"], stdin=statement, check=check)
+
+
+def redis(droplet: Droplet, user: str, secret: str | None, *command: str) -> str:
+    """Redis's answer to ``user``, by a client that gets the password on its standard input."""
+    script = (
+        "import sys; sys.path.insert(0, '/srv/deploy/salt/_utils')\n"
+        "from marketplace_redis import Connection, RedisError\n"
+        "password, user, *command = sys.stdin.read().split('\\n')\n"
+        "try:\n"
+        "    with Connection(('10.213.20.11', 6379), user, password) as c: print(c.command(*command))\n"
+        "except RedisError as error: print(error)\n"
+    )
+    password = droplet.get(f"/etc/marketplace/secrets/{secret}").decode() if secret else "any"
+    return droplet.run(
+        ["/opt/salt/bin/python3", "-c", script], stdin="\n".join([password, user, *command])
+    ).stdout
+
+
+def test_the_cluster_checks_its_pages(droplet: Droplet) -> None:
+    shown = psql(
+        droplet, "SHOW data_checksums; SHOW password_encryption; SHOW shared_preload_libraries;"
+    ).stdout
+    assert shown.split() == ["on", "scram-sha-256", "pg_stat_statements"]
+
+
+def test_the_application_writes_what_the_owner_makes_and_makes_nothing_itself(droplet: Droplet) -> None:
+    allowed = psql(
+        droplet,
+        "BEGIN; SET ROLE marketplace_owner; CREATE TABLE proof (id serial PRIMARY KEY, word text);"
+        "SET ROLE marketplace_app; INSERT INTO proof (word) VALUES ('a'); UPDATE proof SET word = 'b';"
+        "SELECT word FROM proof; DELETE FROM proof; ROLLBACK;",
+    )
+    assert allowed.stdout.split() == ["b"]
+    for statement, refusal in (
+        ("CREATE TABLE mine (id int);", "permission denied for schema public"),
+        ("CREATE SCHEMA mine;", "permission denied for database"),
+        ("SELECT * FROM pg_authid;", "permission denied for table pg_authid"),
+    ):
+        refused = psql(droplet, f"SET ROLE marketplace_app; {statement}", check=False)
+        assert refusal in refused.stderr
+
+
+def test_a_stranger_may_not_even_connect(droplet: Droplet) -> None:
+    shown = psql(
+        droplet,
+        "SELECT has_database_privilege('public', 'marketplace', 'CONNECT'), "
+        "has_schema_privilege('public', 'public', 'USAGE');",
+    )
+    assert shown.stdout.strip() == "f|f"
+
+
+def test_roles_are_what_they_are_for(droplet: Droplet) -> None:
+    rows = psql(
+        droplet,
+        "SELECT rolname, rolcanlogin, rolsuper, rolreplication, rolcreaterole FROM pg_roles "
+        "WHERE rolname ~ '^(marketplace|health)' ORDER BY 1;",
+    ).stdout.split()
+    assert rows == [
+        "health|f|f|f|f",
+        "marketplace_app|t|f|f|f",
+        "marketplace_backup|t|f|t|f",
+        "marketplace_monitor|t|f|f|f",
+        "marketplace_owner|t|f|f|f",
+    ]
+
+
+def test_a_password_changed_by_hand_is_set_right(droplet: Droplet) -> None:
+    psql(droplet, "ALTER ROLE marketplace_monitor PASSWORD 'something-else';")
+    plan = call(droplet, "state.apply", "marketplace.database", "test=True")
+    assert set(plan.changed) == {"Ensure the database has its roles and grants"}
+    done = call(droplet, "state.apply", "marketplace.database")
+    assert done.failed == {}
+    assert set(done.changed["Ensure the database has its roles and grants"]) == {"marketplace_monitor"}
+    assert call(droplet, "state.apply", "marketplace.database").changed == {}
+    assert "SCRAM" not in json.dumps(done.value)
+
+
+def test_redis_users_may_do_what_they_are_for(droplet: Droplet) -> None:
+    assert redis(droplet, "marketplace", "redis_app_password", "SET", "proof", "1").strip() == "OK"
+    assert redis(droplet, "marketplace", "redis_app_password", "DEL", "proof").strip() == "1"
+    for command in (
+        ("CONFIG", "GET", "dir"),
+        ("FLUSHALL",),
+        ("KEYS", "*"),
+        ("ACL", "LIST"),
+    ):
+        assert "NOPERM" in redis(droplet, "marketplace", "redis_app_password", *command)
+    assert redis(droplet, "health", None, "PING").strip() == "PONG"
+    assert "NOPERM" in redis(droplet, "health", None, "GET", "proof")
+    assert "WRONGPASS" in redis(droplet, "default", None, "PING")
+
+
+def test_redis_users_changed_by_hand_are_set_right(droplet: Droplet) -> None:
+    redis(
+        droplet,
+        "operator",
+        "redis_operator_password",
+        "ACL",
+        "SETUSER",
+        "intruder",
+        "on",
+        "nopass",
+        "~*",
+        "+@all",
+    )
+    done = call(droplet, "state.apply", "marketplace.cache")
+    assert done.changed == {
+        "Ensure Redis knows its users": {"intruder": {"old": "as loaded", "new": "removed"}}
+    }
+    assert "WRONGPASS" in redis(droplet, "intruder", None, "PING")
+    assert call(droplet, "state.apply", "marketplace.cache").changed == {}
+
+
+@pytest.fixture
+def told(droplet: Droplet, site: Site, images: Images) -> Iterator[dict]:
+    """The droplet's own pillar, to change; the end puts it back and allows what that takes."""
+    before = droplet.get(pillar.FILE)
+    yield yaml.safe_load(before)
+    droplet.put(pillar.FILE, before)
+    assert call(droplet, "state.apply", ALLOW).failed == {}
+
+
+def started(droplet: Droplet) -> list[str]:
+    return droplet.run(
+        ["docker", "inspect", "--format", "{{.State.StartedAt}}", "postgres", "redis"]
+    ).stdout.split()
+
+
+def comments(answer: Answer) -> dict[str, str]:
+    return {state["__id__"]: state["comment"] for state in answer.states}
+
+
+def test_a_restart_waits_until_it_is_allowed(droplet: Droplet, told: dict) -> None:
+    before = started(droplet)
+    told["postgres"]["max_connections"] = 60
+    told["redis"]["limits"] = {"memory": "400M", "cpus": 0.25, "pids": 64}
+    pillar.write(droplet, told)
+
+    first = call(droplet, "state.apply")
+    assert first.failed == {}
+    assert started(droplet) == before
+    assert "Pending restart: redis" in comments(first)["Ensure the data services are running"]
+    assert "max_connections" in comments(first)["Ensure PostgreSQL uses its configuration"]
+
+    second = call(droplet, "state.apply")
+    assert second.changed == {}
+    pending = call(droplet, "deploy.status").value["pending"]
+    assert any("redis" in line for line in pending)
+    assert any("max_connections" in line for line in pending)
+
+    plan = call(droplet, "state.apply", "test=True", ALLOW)
+    assert set(plan.changed) == {
+        "Ensure the data services are running",
+        "Ensure PostgreSQL uses its configuration",
+    }
+    allowed = call(droplet, "state.apply", ALLOW)
+    assert allowed.failed == {}
+    assert all(new > old for old, new in zip(before, started(droplet), strict=True))
+    assert psql(droplet, "SHOW max_connections;").stdout.strip() == "60"
+    assert droplet.run(
+        ["docker", "inspect", "--format", "{{.HostConfig.Memory}}", "redis"]
+    ).stdout.strip() == str(400 << 20)
+    assert call(droplet, "deploy.status").value["pending"] == []
+
+
+def test_a_setting_that_needs_no_restart_gets_none(droplet: Droplet, told: dict) -> None:
+    before = started(droplet)
+    told["postgres"]["parameters"] = {"work_mem": "3MB"}
+    pillar.write(droplet, told)
+    done = call(droplet, "state.apply")
+    assert "loaded" in done.changed["Ensure PostgreSQL uses its configuration"]
+    assert psql(droplet, "SHOW work_mem;").stdout.strip() == "3MB"
+    assert started(droplet) == before
+    assert call(droplet, "state.apply").changed == {}
+
+
+def test_what_a_killed_compose_leaves_is_cleared(droplet: Droplet) -> None:
+    image = droplet.run(["docker", "inspect", "--format", "{{.Image}}", "redis"]).stdout.strip()
+    label = "com.docker.compose.project=data"
+    droplet.run(["docker", "create", "--name", "0123456789ab_redis", "--label", label, image])
+    done = call(droplet, "state.apply", "marketplace.data")
+    assert set(done.changed["Ensure the data services are running"]) == {"0123456789ab_redis"}
+    assert droplet.run(["docker", "inspect", "0123456789ab_redis"], check=False).returncode != 0
+
+
+def size(droplet: Droplet, path: str) -> int:
+    return int(droplet.run(["df", "--output=size", "--block-size=M", path]).stdout.split()[1].rstrip("M"))
+
+
+CAP_SYS_RESOURCE = 24
+
+
+def may_resize_in_use(droplet: Droplet) -> bool:
+    """Whether the kernel lets the droplet grow a mounted ext4: some hosts give containers no CAP_SYS_RESOURCE."""
+    status = droplet.get("/proc/self/status").decode()
+    effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
+    return bool(int(effective, 16) >> CAP_SYS_RESOURCE & 1)
+
+
+def test_a_volume_grows_and_never_shrinks(undone: Droplet) -> None:
+    before = size(undone, "/srv/data/redis")
+    told = yaml.safe_load(undone.get(pillar.FILE))
+    told["redis"]["disk"] = "1200M"
+    pillar.write(undone, told)
+    volume = "Ensure the volume /srv/data/redis is mounted"
+    if may_resize_in_use(undone):
+        running = started(undone)
+        grown = call(undone, "state.apply")
+        assert started(undone) == running
+    else:
+        assert "Permission denied" in call(undone, "state.apply", "volumes").failed[volume]
+        # Services with a mount namespace of their own keep the mount where nothing is propagated to them.
+        undone.run(["systemctl", "stop", "chrony", "systemd-logind"])
+        undone.run(
+            [
+                "systemctl",
+                "stop",
+                "haproxy",
+                "marketplace-backend",
+                "marketplace-data",
+                "srv-data-redis.mount",
+            ]
+        )
+        grown = call(undone, "state.apply")
+    assert grown.failed == {}
+    assert "filesystem" in grown.changed[volume]
+    assert size(undone, "/srv/data/redis") > before + 100
+    assert call(undone, "state.apply").changed == {}
+
+    told["redis"]["disk"] = "1G"
+    pillar.write(undone, told)
+    smaller = call(undone, "state.apply")
+    assert "never shrunk" in comments(smaller)[volume]
+    assert size(undone, "/srv/data/redis") > before + 100
+
+    # An image that holds something else is not formatted, and without its mount the engine does not start at all.
+    undone.run(["systemctl", "stop", "marketplace-backend", "marketplace-data", "docker.socket", "docker"])
+    undone.run(["systemctl", "stop", "srv-data-redis.mount"])
+    image = "/var/lib/marketplace/volumes/redis.img"
+    undone.run(["mv", image, f"{image}.away"])
+    undone.run(["dd", "if=/dev/urandom", f"of={image}", "bs=1M", "count=8"])
+    refused = call(undone, "state.apply", "volumes")
+    assert "holds no ext4" in refused.failed[volume]
+    assert undone.run(["systemctl", "start", "docker"], check=False).returncode != 0

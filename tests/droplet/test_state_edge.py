@@ -1,0 +1,121 @@
+"""The edge as the state keeps it: what it answers, what it does without a live release, when it reloads."""
+
+from __future__ import annotations
+
+import json
+
+from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.salt import call
+
+
+def curl(droplet: Droplet, url: str, *options: str) -> tuple[int, str]:
+    done = droplet.run(
+        ["curl", "--silent", "--insecure", "--max-time", "5", "--write-out", "\n%{http_code}", *options, url],
+        check=False,
+    )
+    body, _, code = done.stdout.rpartition("\n")
+    return int(code), body
+
+
+def admin(droplet: Droplet, command: str) -> str:
+    script = (
+        "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect('/run/haproxy/admin.sock')\n"
+        "s.sendall(sys.argv[1].encode() + b'\\n')\n"
+        "print(b''.join(iter(lambda: s.recv(65536), b'')).decode())\n"
+    )
+    return droplet.run(["python3", "-c", script, command]).stdout
+
+
+def test_healthz_tells_each_service(droplet: Droplet) -> None:
+    code, body = curl(droplet, "https://127.0.0.1/healthz")
+    assert code == 200
+    assert json.loads(body) == {
+        "status": "healthy",
+        "services": {"backend": "healthy", "postgres": "healthy", "redis": "healthy"},
+    }
+
+
+def test_everything_else_is_not_there(droplet: Droplet) -> None:
+    for path in ("/", "/version", "/health/ready", "/metrics", "/stats", "/telegram/webhook/x", "/healthz/x"):
+        assert curl(droplet, f"https://127.0.0.1{path}")[0] == 404
+
+
+def test_http_leads_to_https(droplet: Droplet) -> None:
+    shown = droplet.run(["curl", "--silent", "--head", "http://127.0.0.1/healthz"]).stdout
+    assert "301" in shown.splitlines()[0]
+    assert "location: https://127.0.0.1/healthz" in shown.lower()
+
+
+def test_metrics_and_version_are_on_loopback(droplet: Droplet) -> None:
+    assert "haproxy_process_uptime_seconds" in curl(droplet, "http://127.0.0.1:8405/metrics")[1]
+    code, body = curl(droplet, "https://127.0.0.1:8443/version")
+    assert code == 200
+    assert json.loads(body)["colour"] in ("blue", "green")
+    for port in (8405, 8443):
+        assert curl(droplet, f"https://{droplet.address()}:{port}/")[0] == 0
+
+
+def test_without_a_live_release_updates_are_asked_to_come_back(droplet: Droplet) -> None:
+    live = droplet.get("/var/lib/marketplace/live.map").decode().split()[1]
+    admin(droplet, "set map /var/lib/marketplace/live.map live none")
+    try:
+        shown = droplet.run(
+            ["curl", "-sk", "-i", "-X", "POST", "-d", "{}", "https://127.0.0.1/telegram/webhook"]
+        ).stdout.lower()
+        assert " 503" in shown.splitlines()[0]
+        assert "retry-after: 5" in shown
+        code, body = curl(droplet, "https://127.0.0.1/healthz")
+        assert (code, json.loads(body)["services"]["backend"]) == (503, "unhealthy")
+    finally:
+        admin(droplet, f"set map /var/lib/marketplace/live.map live {live}")
+    assert curl(droplet, "https://127.0.0.1/healthz")[0] == 200
+
+
+def test_a_reload_that_was_missed_is_made_up_for(droplet: Droplet) -> None:
+    droplet.run(["touch", "/etc/haproxy/haproxy.cfg"])
+    plan = call(droplet, "state.apply", "marketplace.edge", "test=True")
+    assert set(plan.changed) == {"Ensure the proxy uses its configuration"}
+    done = call(droplet, "state.apply", "marketplace.edge")
+    assert set(done.changed) == {"Ensure the proxy uses its configuration"}
+    assert call(droplet, "state.apply", "marketplace.edge").changed == {}
+    assert curl(droplet, "https://127.0.0.1/healthz")[0] in (200, 503)
+
+
+def test_a_broken_configuration_never_replaces_the_good_one(droplet: Droplet) -> None:
+    template = "/srv/deploy/salt/marketplace/files/haproxy.cfg.jinja"
+    before, good = droplet.get(template), droplet.get("/etc/haproxy/haproxy.cfg")
+    droplet.put(template, before + b"\nnonsense\n")
+    try:
+        done = call(droplet, "state.apply", "marketplace.edge")
+    finally:
+        droplet.put(template, before)
+    assert "check_cmd execution failed" in done.failed["Ensure the proxy is configured"]
+    assert droplet.get("/etc/haproxy/haproxy.cfg") == good
+    assert call(droplet, "state.apply", "marketplace.edge").changed == {}
+
+
+def test_a_certificate_of_a_real_authority_is_left_alone(droplet: Droplet) -> None:
+    pem = "/etc/haproxy/certs/bot.test.pem"
+    before = droplet.get(pem)
+    droplet.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc", "-days", "1",
+         "-subj", "/CN=A Real Authority", "-keyout", "/tmp/key", "-out", "/tmp/crt"]
+    )  # fmt: skip
+    real = droplet.get("/tmp/crt") + droplet.get("/tmp/key")
+    try:
+        droplet.put(pem, real, mode=0o600)
+        assert call(droplet, "state.apply", "marketplace.edge").failed == {}
+        assert droplet.get(pem) == real
+    finally:
+        droplet.put(pem, before, mode=0o600)
+    assert call(droplet, "state.apply", "marketplace.edge").failed == {}
+    assert call(droplet, "state.apply", "marketplace.edge").changed == {}
+
+
+def test_logs_tell_colour_and_times_in_json(droplet: Droplet) -> None:
+    curl(droplet, "https://127.0.0.1/healthz")
+    lines = droplet.run(["journalctl", "-t", "haproxy", "-n", "20", "-o", "cat"]).stdout.splitlines()
+    entry = next(json.loads(line) for line in reversed(lines) if line.startswith("{") and "/healthz" in line)
+    assert entry["status"] in (200, 503)
+    assert entry["colour"] in ("blue", "green")
+    assert {"request_ms", "response_ms", "active_ms", "client", "ended"} <= set(entry)
