@@ -154,7 +154,7 @@ def test_changed_settings_refuse_a_release_until_they_are_applied(
     try:
         release = call(droplet, "deploy.release", "1.0.0")
         assert release.value["outcome"] == "refused"
-        assert "settings have changed: run state.apply" in release.value["reason"]
+        assert "run state.apply" in release.value["reason"]
         assert "backend.environment" in release.value["reason"]
     finally:
         pillar.write(droplet, right)

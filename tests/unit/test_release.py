@@ -60,6 +60,15 @@ def test_old_colour_is_stopped_only_behind_the_switch(droplet: Simulated) -> Non
     assert calls == [("start_project", "backend-green"), ("stop", "backend-blue")]
 
 
+def test_older_version_runs_on_the_newer_schema(droplet: Simulated) -> None:
+    ship(droplet, "1.0.0")
+    ship(droplet, "1.1.0")
+    droplet.docker.registry[f"{REPOSITORY}:1.0.0"].migration = "lies"  # what it does not know it leaves alone
+    record = ship(droplet, "1.0.0")
+    assert record.outcome == "live", record.reason
+    assert record.schema == {"before": ["0002"], "after": ["0002"]}
+
+
 def test_same_digest_and_settings_are_unchanged_and_leave_no_record(droplet: Simulated) -> None:
     first = ship(droplet, "1.0.0")
     again = ship(droplet, "1.0.0")

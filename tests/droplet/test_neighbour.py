@@ -1,0 +1,70 @@
+"""What another host on the droplet's segment can reach: 22, 80 and 443, over IPv4 and IPv6, and nothing routed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.machine import Machine
+
+
+def scan(machine: Machine, address: str, ports: str = "1-65535") -> list[int]:
+    """Which of an address's TCP ports answer, by nmap's SYN scan."""
+    family = ["-6"] if ":" in address else []
+    command = [
+        "nmap",
+        "-n",
+        "-Pn",
+        "-sS",
+        *family,
+        "--min-rate=4000",
+        "--max-retries=3",
+        "-p",
+        ports,
+        "-oG",
+        "-",
+    ]
+    report = machine.run([*command, address]).stdout
+    assert "Status: Up" in report, report
+    return sorted(int(port) for port in re.findall(r"(\d+)/open/tcp", report))
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_only_ssh_http_and_https_answer(droplet: Droplet, neighbour: Machine, version: int) -> None:
+    assert scan(neighbour, droplet.address(version)) == [22, 80, 443]
+
+
+def test_packets_routed_at_containers_are_dropped(droplet: Droplet, neighbour: Machine) -> None:
+    targets = {"10.213.20.10": 5432, "10.213.20.11": 6379, "10.213.10.21": 8080}
+    # From the droplet itself they answer: so it is the firewall that keeps the neighbour out.
+    opened = [
+        address
+        for address, port in targets.items()
+        if droplet.run(["timeout", "2", "bash", "-c", f"</dev/tcp/{address}/{port}"], check=False).ok
+    ]
+    assert "10.213.20.10" in opened
+    assert "10.213.20.11" in opened
+    neighbour.run(["ip", "route", "replace", "10.213.0.0/16", "via", droplet.address()])
+    try:
+        for address, port in targets.items():
+            assert scan(neighbour, address, str(port)) == []
+    finally:
+        neighbour.run(["ip", "route", "del", "10.213.0.0/16"])
+
+
+def test_firewall_applied_again_leaves_containers_their_network(droplet: Droplet) -> None:
+    droplet.run(["systemctl", "restart", "firewall.service"])
+    colour = droplet.get("/var/lib/marketplace/live.map").decode().split()[1]
+    out = droplet.run(
+        ["docker", "exec", f"backend-{colour}", "python3", "-c",
+         "import urllib.request as u; print(u.urlopen('http://botapi.test:8081/control/health', timeout=5).status)"],
+        check=False,
+    )  # fmt: skip
+    assert out.stdout.strip() == "200", out
+    data = droplet.run(
+        ["docker", "exec", "redis", "sh", "-c", "timeout 3 redis-cli -h 172.29.0.1 ping || echo no way out"],
+        check=False,
+    )
+    assert "no way out" in data.stdout

@@ -1,0 +1,154 @@
+"""The story: a converged droplet serves the bot, ships a version under load, and refuses what cannot be droplet."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.botapi.client import BotApi
+from tests.support.droplet import pillar
+from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.salt import call
+from tests.support.droplet.site import Images, Site
+from tests.support.waiting import delivered
+
+
+def live_colour(droplet: Droplet) -> str:
+    return droplet.get("/var/lib/marketplace/live.map").decode().split()[1]
+
+
+def running_backends(droplet: Droplet) -> list[str]:
+    names = droplet.run(["docker", "ps", "--filter=name=backend-", "--format={{.Names}}"]).stdout
+    return sorted(names.split())
+
+
+def sql(droplet: Droplet, query: str) -> str:
+    psql = ["docker", "exec", "postgres", "psql", "-U", "postgres", "-d", "marketplace", "-qAt", "-c"]
+    return droplet.run([*psql, query]).stdout.strip()
+
+
+def test_first_converge_released_and_the_bot_answers_from_the_database(
+    droplet: Droplet, botapi: BotApi
+) -> None:
+    assert botapi.ask("/start", chat_id=501)
+    rows = sql(droplet, "SELECT count(*) FROM users WHERE id = 501")
+    assert rows == "1"
+    info = botapi.call("getWebhookInfo")
+    assert info["url"] == "https://bot.test/telegram/webhook"
+    assert info["pending_update_count"] == 0
+    assert "last_error_message" not in info
+
+
+def test_release_under_load_loses_nothing_and_moves_to_the_other_colour(
+    droplet: Droplet, botapi: BotApi
+) -> None:
+    before = live_colour(droplet)
+    load = botapi.load(count=1500, rate=50, chats=20, texts=("/start", "/browse", "/mine"))
+    release = call(droplet, "deploy.release", "1.1.0")
+    assert release.returncode == 0, release
+    record = release.value
+    assert record["outcome"] == "live"
+    assert record["schema"] == {"before": ["0001"], "after": ["0002"]}
+    assert [step["outcome"] for step in record["steps"]] == ["done"] * len(record["steps"])
+    assert "switch: " in release.stderr
+    assert live_colour(droplet) == record["colour"] != before
+    assert running_backends(droplet) == [f"backend-{record['colour']}"]
+    figures = delivered(botapi, load)
+    assert figures["stats"]["updates"]["delivered"] == 1500, figures
+    assert set(figures["stats"]["attempts"]) == {"200"}, figures
+    first, last = figures["first_update"], figures["last_update"]
+    handled = sql(droplet, f"SELECT count(*) FROM handled_updates WHERE update_id BETWEEN {first} AND {last}")
+    assert handled == "1500"
+    history = call(droplet, "deploy.history").value
+    assert [item["version"] for item in history] == ["1.1.0", "1.0.0"]
+    assert history[0]["previous"] == history[1]["release"]
+    assert not any("chain_broken" in item for item in history)
+    again = call(droplet, "deploy.release", "1.1.0")
+    assert (again.returncode, again.value["outcome"]) == (0, "unchanged")
+    assert len(call(droplet, "deploy.history").value) == 2
+    plan = call(droplet, "state.apply")
+    assert (plan.failed, plan.changed) == ({}, {})
+    status = call(droplet, "deploy.status").value
+    assert status["live"]["version"] == "1.1.0"
+    assert status["pending"] == []
+    assert status["lock"] is None
+
+
+def test_image_that_does_not_exist(droplet: Droplet) -> None:
+    before = live_colour(droplet)
+    release = call(droplet, "deploy.release", "9.9.9")
+    assert release.returncode == 1
+    assert release.value["outcome"] == "failed"
+    assert "registry.test/marketplace:9.9.9 could not be pulled" in release.value["reason"]
+    assert live_colour(droplet) == before
+    assert running_backends(droplet) == [f"backend-{before}"]
+
+
+def test_version_that_yaml_would_shorten_is_refused(droplet: Droplet) -> None:
+    release = call(droplet, "deploy.release", "1.10")
+    assert release.returncode == 1
+    assert release.value["outcome"] == "refused"
+    assert "1.10 becomes 1.1" in release.value["reason"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ("crash", "exits on start"),
+        ("never-ready", "did not become ready"),
+        ("migration-fails", "failed with exit code"),
+    ],
+)
+def test_bad_release_leaves_live_serving(
+    droplet: Droplet, site: Site, botapi: BotApi, variant: str, words: str
+) -> None:
+    site.backend(f"2.0.0-{variant}", VARIANT=variant)
+    before = live_colour(droplet)
+    release = call(droplet, "deploy.release", f"2.0.0-{variant}")
+    assert release.returncode == 1
+    assert release.value["outcome"] == "failed"
+    assert words in release.value["reason"]
+    assert live_colour(droplet) == before
+    assert running_backends(droplet) == [f"backend-{before}"]
+    assert botapi.ask("/browse", chat_id=502)
+    events = droplet.run(["ls", "/var/lib/marketplace/spool"]).stdout
+    assert "release.failed" in events
+
+
+def test_new_settings_are_pending_until_they_are_released(
+    droplet: Droplet, site: Site, images: Images
+) -> None:
+    right = pillar.local(site, images)
+    changed = right | {"backend": {**right["backend"], "environment": {"LOG_LEVEL": "warning"}}}
+    pillar.write(droplet, changed)
+    applied = call(droplet, "state.apply")
+    assert applied.failed == {}
+    assert list(applied.changed) == ["Ensure the settings are valid and written"]
+    assert "backend settings have changed" in str(call(droplet, "deploy.status").value["pending"])
+    release = call(droplet, "deploy.release", "1.0.0")
+    assert release.value["outcome"] == "live"
+    environment = droplet.run(["docker", "inspect", f"backend-{live_colour(droplet)}"]).stdout
+    assert "LOG_LEVEL=warning" in environment
+    assert call(droplet, "deploy.status").value["pending"] == []
+
+
+def test_no_network_and_full_disk_are_named(droplet: Droplet) -> None:
+    before = live_colour(droplet)
+    droplet.run(["nft", "add", "table", "inet", "cut"])
+    droplet.run(
+        [
+            "nft",
+            "add",
+            "chain",
+            "inet",
+            "cut",
+            "out",
+            "{ type filter hook output priority 0; policy accept; }",
+        ]
+    )
+    droplet.run(["nft", "add", "rule", "inet", "cut", "out", "tcp", "dport", "443", "reject"])
+    unreachable = call(droplet, "deploy.release", "1.1.0")
+    droplet.run(["nft", "delete", "table", "inet", "cut"])
+    assert unreachable.returncode == 1
+    assert "could not be pulled" in unreachable.value["reason"]
+    assert "refused" in unreachable.value["reason"] or "unreachable" in unreachable.value["reason"]
+    assert live_colour(droplet) == before
