@@ -15,7 +15,7 @@ from tests.support.droplet import image, snapshot
 from tests.support.droplet.droplets import CPUS, MEMORY, Droplet
 from tests.support.droplet.errors import CommandFailed, DropletError
 from tests.support.droplet.machine import Machine
-from tests.support.droplet.paths import LABEL, REPOSITORY
+from tests.support.droplet.paths import LABEL, PASSING, REPOSITORY
 from tests.support.droplet.registry import Login
 from tests.support.droplet.site import Images, Site
 
@@ -215,7 +215,7 @@ def test_stand_in_images_run_without_any_privilege(
 ) -> None:
     container = docker_client.containers.run(
         image.build(docker_client, name), detach=True, user="999:999", read_only=True, cap_drop=["ALL"],
-        security_opt=["no-new-privileges"], environment=settings, labels={LABEL: "image"}, network_mode="none",
+        security_opt=["no-new-privileges"], environment=settings, labels={LABEL: PASSING}, network_mode="none",
         tmpfs={directory: "uid=999,gid=999", "/var/run/postgresql": "uid=999,gid=999", "/tmp": ""},
         healthcheck={"test": ["CMD", *probe], "interval": 300_000_000, "retries": 100},
     )  # fmt: skip

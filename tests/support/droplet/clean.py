@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 
 import docker
@@ -38,7 +39,8 @@ def everything(progress: Progress) -> None:
 def images(client: docker.DockerClient) -> None:
     """Remove our images, layers left by builds included; others' that are built on them stay."""
     for tag in [tag for found in client.images.list(PREFIX + "/*") for tag in found.tags]:
-        client.images.remove(tag, force=True)
+        with contextlib.suppress(APIError):  # A container that isn't ours runs it.
+            client.images.remove(tag, force=True)
     while True:  # A layer goes only after those on top of it.
         left = client.images.list(all=True, filters={"label": LABEL, "dangling": True})
         removed = 0

@@ -17,7 +17,7 @@ import docker
 from docker.errors import BuildError, ImageNotFound
 
 from .errors import DropletError
-from .paths import IMAGES, LABEL, locked, state_dir
+from .paths import IMAGE, IMAGES, LABEL, PASSING, locked, state_dir
 
 SUITE = "trixie"
 ROOT = "debian"
@@ -117,7 +117,7 @@ def once(client: docker.DockerClient, tag: str, argv: list[str]) -> bytes:
         DropletError: it failed.
     """
     container = client.containers.create(
-        tag, argv, network_mode="none", labels={LABEL: "image"}, entrypoint=[]
+        tag, argv, network_mode="none", labels={LABEL: PASSING}, entrypoint=[]
     )
     try:
         container.start()
@@ -136,7 +136,7 @@ def build_directory(client: docker.DockerClient, context: Path, tag: str, argume
     """
     try:
         client.images.build(
-            path=str(context), tag=tag, buildargs=arguments, labels={LABEL: "image"}, rm=True, forcerm=True
+            path=str(context), tag=tag, buildargs=arguments, labels={LABEL: IMAGE}, rm=True, forcerm=True
         )
     except BuildError as error:
         lines = "".join(part.get("stream", "") for part in error.build_log).splitlines()[-30:]
@@ -161,7 +161,7 @@ def _build_root(client: docker.DockerClient, tag: str) -> None:
             repository, _, version = tag.partition(":")
             client.api.import_image_from_data(
                 stream, repository=repository, tag=version,
-                changes=[f"LABEL {LABEL}=image", f"ENV PATH={PATH}"],
+                changes=[f"LABEL {LABEL}={IMAGE}", f"ENV PATH={PATH}"],
             )  # fmt: skip
     finally:
         archive.unlink(missing_ok=True)

@@ -14,6 +14,12 @@ IMAGES = Path(__file__).resolve().parent / "images"
 LABEL = "marketplace.local-droplet"
 """Docker label on every container, network, volume and image that this package makes; its value is the site."""
 
+IMAGE = "image"
+"""The label's value on images. Containers inherit it, so on one it says nothing about who made the container."""
+
+PASSING = "passing"
+"""The label's value on containers that live for one command."""
+
 
 def state_dir() -> Path:
     """The state directory (``$XDG_CACHE_HOME/marketplace-deploy``), created when missing."""

@@ -23,7 +23,7 @@ from .certificates import Authority
 from .droplets import MEMORY, Droplet
 from .errors import DropletError
 from .machine import Machine, endpoint
-from .paths import LABEL, REPOSITORY, locked, site_dir
+from .paths import IMAGE, LABEL, REPOSITORY, locked, site_dir
 from .registry import AUTHORITY, Login, Pushed, Registry
 
 SUBNETS = ipaddress.ip_network("172.29.0.0/16")
@@ -270,7 +270,7 @@ def names(client: docker.DockerClient) -> list[str]:
     found |= {
         part.labels.get(LABEL) for part in client.containers.list(all=True, ignore_removed=True, **query)
     }
-    return sorted(name for name in found if name)
+    return sorted(name for name in found - {IMAGE} if name)
 
 
 def _subnets(client: docker.DockerClient) -> Iterator[str]:
