@@ -34,7 +34,9 @@ def assemble(source: Path, target: Path, version: str, variant: str = "") -> Non
     for part in PARTS:
         origin = source / part
         if origin.is_dir():
-            shutil.copytree(origin, target / part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                origin, target / part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+            )
         else:
             shutil.copy2(origin, target / part)
     for overlay in overlays:

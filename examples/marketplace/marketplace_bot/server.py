@@ -1,8 +1,10 @@
 """The process: starts whatever the state of PostgreSQL and Redis, and stops without losing a request."""
 
 import asyncio
+import contextlib
 import logging
 import signal
+import socket
 import time
 
 from aiohttp import web
@@ -23,6 +25,7 @@ from .webhook import Webhook
 log = logging.getLogger(__name__)
 
 REDIS_SECONDS = 2.0
+BACKLOG = 1024
 # Longer than any proxy keeps an idle connection: if we closed first, a request might just be on its way.
 KEEP_ALIVE_SECONDS = 3600
 # A request may be on its way on a connection that is open already: so long nothing must come before we close it.
@@ -79,6 +82,20 @@ def redis_client(config: Config) -> Redis:
     )
 
 
+async def stop_listening(listener: socket.socket, site: web.SockSite, runner: web.AppRunner) -> None:
+    """Close the listener without resetting connections that the kernel has made but nobody has accepted yet."""
+    waiting = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            connection, _ = listener.accept()
+            waiting.append(connection)
+    await site.stop()
+    assert runner.server is not None
+    for connection in waiting:
+        connection.setblocking(False)
+        await asyncio.get_running_loop().connect_accepted_socket(runner.server, connection)
+
+
 async def serve(config: Config, stop: asyncio.Event | None = None) -> None:
     """Run until SIGTERM or SIGINT, or until `stop` is set. Raises OSError if the port is taken."""
     stop = stop or asyncio.Event()
@@ -108,7 +125,9 @@ async def serve(config: Config, stop: asyncio.Event | None = None) -> None:
         app, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS, shutdown_timeout=CLOSING_SECONDS / 2
     )
     await runner.setup()
-    site = web.TCPSite(runner, port=config.port, backlog=1024)
+    listener = socket.create_server(("0.0.0.0", config.port), backlog=BACKLOG)
+    listener.setblocking(False)
+    site = web.SockSite(runner, listener, backlog=BACKLOG)
     await site.start()
     sender = asyncio.create_task(outbox.run(), name="outbox")
     log.info("started", extra={"fields": {"port": config.port, "build": identity.build}})
@@ -116,11 +135,10 @@ async def serve(config: Config, stop: asyncio.Event | None = None) -> None:
     await stop.wait()
     log.info("stopping")
     deadline = time.monotonic() + config.stop_grace - CLOSING_SECONDS
+    await stop_listening(listener, site, runner)
+    # Only now: an answer that closes its connection makes the client come again.
     health.draining = in_flight.draining = True
     outbox.stop()
-    # Take what the kernel has already accepted for us before the listener closes, or it would be reset.
-    await asyncio.sleep(0)
-    await site.stop()
     finished = await in_flight.quiet(QUIET_SECONDS, deadline)
     await asyncio.wait({sender}, timeout=max(0.0, deadline - time.monotonic()))
     sender.cancel()
