@@ -9,6 +9,14 @@ Ensure the journal is kept:
     - context:
         journal: {{ logs.journal | json }}
 
+Ensure log files are rotated:
+  file.managed:
+    - name: /etc/logrotate.d/files
+    - source: salt://logs/files/logrotate.jinja
+    - template: jinja
+    - context:
+        files: {{ logs.files | json }}
+
 Ensure the journal uses its configuration:
   systemd_unit.current:
     - name: systemd-journald.service

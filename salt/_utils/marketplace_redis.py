@@ -10,6 +10,10 @@ class RedisError(Exception):
     """The server cannot be asked, or refused; the message holds no password."""
 
 
+class LoginRefused(RedisError):
+    """The server answers, and does not take the user or its password."""
+
+
 class Connection:
     """One authenticated connection; use it as a context manager.
 
@@ -34,7 +38,9 @@ class Connection:
             self.command("AUTH", user, password)
         except RedisError as error:
             self.close()
-            raise RedisError(f"Redis on {self._where} refuses user {user}: {error}") from error
+            broken = isinstance(error.__cause__, OSError | ValueError)
+            kind = RedisError if broken else LoginRefused
+            raise kind(f"Redis on {self._where} refuses user {user}: {error}") from error
 
     def __enter__(self) -> "Connection":
         return self

@@ -100,7 +100,7 @@ def test_edge_never_marks_a_serving_server_down(render):
 def test_metrics_and_verification_stay_on_loopback(render):
     text = render("marketplace/files/haproxy.cfg.jinja", settings())
     binds = [line.split()[1] for line in text.splitlines() if line.strip().startswith("bind ")]
-    assert binds == [":::80", ":::443", "127.0.0.1:8443", "127.0.0.1:8405"]
+    assert binds == [":80", ":::80", ":443", ":::443", "127.0.0.1:8443", "127.0.0.1:8405"]
 
 
 def test_postgres_lets_nobody_in_without_a_password(render):

@@ -11,5 +11,7 @@ Ensure Redis knows its users:
     - port: {{ redis.port }}
     - operator: {{ redis.users.operator }}
     - secret: redis_operator_password
+    - container: redis
+    - allow_restart: {{ pillar.get("allow_restart", False) }}
     - require:
       - compose: Ensure the data services are running
