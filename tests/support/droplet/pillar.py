@@ -15,7 +15,11 @@ FILE = "/srv/deploy/pillar/local/init.sls"
 def local(site: Site, images: Images) -> dict[str, Any]:
     """The pillar for droplets of ``site``: pinned images of its registry, its Bot API, small file systems."""
     return {
-        "backend": {"image": images.backend.repository, "version": images.backend.tag},
+        "backend": {
+            "image": images.backend.repository,
+            "version": images.backend.tag,
+            "ready_timeout": 30,
+        },
         "postgres": {
             "image": images.postgres.repository,
             "tag": images.postgres.tag,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -10,9 +11,12 @@ import stat
 import subprocess
 from pathlib import Path
 
+from docker.errors import NotFound
+from docker.models.volumes import Volume
+
 from .droplets import Droplet
 from .errors import DropletError
-from .paths import site_dir
+from .paths import LABEL
 
 BIG = 32 << 20
 """Bytes; smaller files are left as they were copied."""
@@ -20,13 +24,22 @@ BIG = 32 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """A copy of everything that a droplet changed since it was made."""
+    """A copy of everything that a droplet changed since it was made.
 
-    directory: Path
+    It is kept in a volume: that is beside the droplet's own files, and on a file system that can hold an overlay's.
+    """
+
+    volume: Volume
+
+    @property
+    def directory(self) -> Path:
+        """Where the volume's files are on the host."""
+        return Path(self.volume.attrs["Mountpoint"])
 
     def remove(self) -> None:
         """Free the space."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        with contextlib.suppress(NotFound):
+            self.volume.remove(force=True)
 
 
 def take(droplet: Droplet, site: str, name: str) -> Snapshot:
@@ -40,15 +53,20 @@ def take(droplet: Droplet, site: str, name: str) -> Snapshot:
     Raises:
         DropletError: the engine doesn't keep containers on overlay2, or copying failed.
     """
-    snapshot = Snapshot(site_dir(site) / "snapshots" / name)
-    snapshot.remove()
-    snapshot.directory.mkdir(parents=True)
+    volumes = droplet.client.volumes
+    volume = f"{droplet.name}-snapshot-{name}"
+    with contextlib.suppress(NotFound):
+        volumes.get(volume).remove(force=True)
+    volumes.create(volume, labels={LABEL: site})
+    snapshot = Snapshot(volumes.get(volume))
     droplet.shutdown()
-    parts = _parts(droplet)
-    for part, source in parts.items():
-        _copy(source, snapshot.directory / part)
-    (snapshot.directory / "allocated.json").write_text(json.dumps(_allocated(parts["var"])))
-    droplet.boot()
+    try:
+        parts = _parts(droplet)
+        for part, source in parts.items():
+            _copy(source, snapshot.directory / part)
+        (snapshot.directory / "allocated.json").write_text(json.dumps(_allocated(parts["var"])))
+    finally:
+        droplet.boot()
     return snapshot
 
 
