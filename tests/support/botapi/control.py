@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from . import stats
 from .bots import Bot, Sent
 from .registry import Registry
 
@@ -192,7 +193,7 @@ class Control:
     async def stats(self, request: web.Request) -> web.Response:
         """?after: figures over the updates after that id. Times are real milliseconds."""
         async with self._asked(request) as (bot, values):
-            return web.json_response(_stats(bot, int(values.get("after", 0))))
+            return web.json_response(stats.figures(bot, int(values.get("after", 0))))
 
     async def load(self, request: web.Request) -> web.Response:
         """{count, rate, chats?, texts?, first_chat?}: users who write `rate` messages a second, `count` in all."""
@@ -220,7 +221,7 @@ class Control:
         async with self._asked(request) as (bot, _):
             progress = self._loads[request.match_info["id"]]
             after = (progress["first_update"] or 1) - 1
-            return web.json_response({**progress, "stats": _stats(bot, after)})
+            return web.json_response({**progress, "stats": stats.figures(bot, after)})
 
     async def time(self, request: web.Request) -> web.Response:
         """{factor?, advance?}: Telegram's time passes so many times as fast; so many seconds pass at once."""
@@ -267,42 +268,6 @@ async def _generate(bot: Bot, progress: dict[str, Any], rate: float, chats: rang
         progress["first_update"] = progress["first_update"] or update_id
         progress["last_update"] = update_id
         progress["injected"] += 1
-
-
-def _percentile(ordered: list[float], part: float) -> float:
-    return round(1000 * ordered[min(len(ordered) - 1, int(len(ordered) * part))], 1)
-
-
-def _summary(seconds: list[float]) -> dict[str, float]:
-    ordered = sorted(seconds)
-    if not ordered:
-        return {}
-    return {
-        "p50": _percentile(ordered, 0.5),
-        "p99": _percentile(ordered, 0.99),
-        "max": _percentile(ordered, 1),
-    }
-
-
-def _stats(bot: Bot, after: int) -> dict[str, Any]:
-    chosen = [delivery for delivery in bot.deliveries if delivery.update_id > after]
-    attempts = [attempt for delivery in chosen for attempt in delivery.attempts]
-    results: dict[str, int] = {}
-    for attempt in attempts:
-        results[attempt["result"]] = results.get(attempt["result"], 0) + 1
-    outcomes = {name: sum(d.outcome == name for d in chosen) for name in ("pending", "delivered", "dropped")}
-    return {
-        "updates": {"total": len(chosen), **outcomes},
-        "attempts": results,
-        "repeated": sum(len(delivery.attempts) > 1 for delivery in chosen),
-        "answer_ms": _summary([a["seconds"] for a in attempts if a["result"].startswith("2")]),
-        "delivery_ms": _summary(
-            [d.seconds for d in chosen if d.outcome == "delivered" and d.seconds is not None]
-        ),
-        "calls": dict(bot.calls),
-        "last_update": chosen[-1].update_id if chosen else after,
-        "factor": bot.clock.factor,
-    }
 
 
 def _bad(reason: str) -> web.HTTPBadRequest:
