@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_durable import write_atomic
-from marketplace_systemd import escape_path, swap_unit
+from marketplace_systemd import escape_path, swap_service
 
 _UNITS = Path("/etc/systemd/system")
 
@@ -39,12 +39,12 @@ def active(name: str, size: int) -> dict[str, Any]:
 
 def _changes(name: str, size: int) -> dict[str, Any]:
     file = Path(name)
-    unit = _UNITS / f"{escape_path(name)}.swap"
+    unit = _UNITS / _unit(name)
     held = file.stat().st_size if file.exists() else None
     changes: dict[str, Any] = {}
     if held != size:
         changes["size"] = {"old": held, "new": size}
-    if not unit.exists() or unit.read_text() != swap_unit(name):
+    if not unit.exists() or unit.read_text() != swap_service(name):
         changes["unit"] = {"old": None, "new": unit.name}
     if not (_UNITS / "swap.target.wants" / unit.name).is_symlink():
         changes["enabled"] = {"old": False, "new": True}
@@ -53,20 +53,25 @@ def _changes(name: str, size: int) -> dict[str, Any]:
     return changes
 
 
+def _unit(name: str) -> str:
+    return f"swap-{escape_path(name)}.service"
+
+
 def _in_use(name: str) -> bool:
     return any(line.split(" ")[0] == name for line in Path("/proc/swaps").read_text().splitlines())
 
 
 def _replace(name: str, size: int, changes: dict[str, Any]) -> None:
-    unit = f"{escape_path(name)}.swap"
+    unit = _unit(name)
     if "size" in changes:
         if _in_use(name):
             _run("swapoff", name)
         _make(name, size)
     if "unit" in changes:
-        write_atomic(_UNITS / unit, swap_unit(name))
+        write_atomic(_UNITS / unit, swap_service(name))
     _run("systemctl", "daemon-reload")
     _run("systemctl", "--quiet", "enable", unit)
+    # Restarted: what was swapped off by hand leaves the unit active.
     if not _in_use(name):
         _run("systemctl", "restart", unit)
 

@@ -71,6 +71,15 @@ def mount_unit(path: str, image: str, options: str) -> str:
     )
 
 
-def swap_unit(path: str) -> str:
-    """The swap unit for the swap file at ``path``."""
-    return f"[Unit]\nDescription=Swap file {path}\n\n[Swap]\nWhat={path}\n\n[Install]\nWantedBy=swap.target\n"
+def swap_service(path: str) -> str:
+    """The service that puts the swap file at ``path`` to use.
+
+    A service and not a swap unit: systemd refuses those on some kinds of machines, and this does the same on all.
+    """
+    return (
+        f"[Unit]\nDescription=Swap file {path}\nDefaultDependencies=no\nRequiresMountsFor={path}\n"
+        "Before=swap.target shutdown.target\nConflicts=shutdown.target\n\n"
+        "[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+        f"ExecStart=/usr/sbin/swapon {path}\nExecStop=/usr/sbin/swapoff {path}\n\n"
+        "[Install]\nWantedBy=swap.target\n"
+    )

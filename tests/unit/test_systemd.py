@@ -1,7 +1,7 @@
 """systemd's facts about a unit, and the units that code writes."""
 
 import pytest
-from marketplace_systemd import Unit, escape_path, mount_unit, swap_unit
+from marketplace_systemd import Unit, escape_path, mount_unit, swap_service
 
 SHOWN = """LoadState=loaded
 ActiveState=active
@@ -48,4 +48,4 @@ def test_what_is_no_units_path_is_refused(path):
 def test_units_name_what_they_mount():
     unit = mount_unit("/srv/x", "/var/x.img", "loop,noatime")
     assert "What=/var/x.img\nWhere=/srv/x\nType=ext4\nOptions=loop,noatime\n" in unit
-    assert "What=/var/swapfile\n" in swap_unit("/var/swapfile")
+    assert "swapon /var/swapfile\n" in swap_service("/var/swapfile")
