@@ -33,6 +33,7 @@ Ensure the proxy is running:
 Ensure the proxy uses its configuration:
   haproxy.current:
     - name: /etc/haproxy/haproxy.cfg
+    - files: {{ haproxy.files | json }}
     - watch:
       - file: Ensure the proxy is configured
     - require:

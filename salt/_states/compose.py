@@ -139,7 +139,8 @@ def _pull(image: str) -> None:
         ["docker", "image", "inspect", "--format", "ok", image], python_shell=False, ignore_retcode=True
     )
     if present["retcode"]:
-        _run("docker", "pull", "--quiet", image, timeout=_PULL_SECONDS)
+        credentials = {"DOCKER_CONFIG": str(Paths().docker_config)}
+        _run("docker", "pull", "--quiet", image, timeout=_PULL_SECONDS, env=credentials)
 
 
 def _wait(name: str, wanted: list[Service], timeout: int) -> list[Container]:
@@ -155,8 +156,8 @@ def _wait(name: str, wanted: list[Service], timeout: int) -> list[Container]:
     return found
 
 
-def _run(*command: str, timeout: int = 300) -> str:
-    result = __salt__["cmd.run_all"](list(command), python_shell=False, timeout=timeout)
+def _run(*command: str, timeout: int = 300, env: dict[str, str] | None = None) -> str:
+    result = __salt__["cmd.run_all"](list(command), python_shell=False, timeout=timeout, env=env)
     if result["retcode"]:
         raise _Failure(f"{' '.join(command)} failed: {result['stderr'] or result['stdout']}")
     return str(result["stdout"])

@@ -62,5 +62,8 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
                 for name, path in mounts.items()
             }
         },
-        "haproxy": {"config": "salt://marketplace/files/haproxy.cfg.jinja"},
+        "haproxy": {
+            "config": "salt://marketplace/files/haproxy.cfg.jinja",
+            "files": [f"/etc/haproxy/certs/{settings['edge']['domains'][0]}.pem"],
+        },
     }

@@ -81,6 +81,20 @@ def test_a_reload_that_was_missed_is_made_up_for(droplet: Droplet) -> None:
     assert curl(droplet, "https://127.0.0.1/healthz")[0] in (200, 503)
 
 
+def test_a_new_certificate_is_served_without_being_asked_for(droplet: Droplet) -> None:
+    pem = "/etc/haproxy/certs/bot.test.pem"
+    serial = [
+        "sh",
+        "-c",
+        "openssl s_client -connect 127.0.0.1:443 </dev/null 2>/dev/null | openssl x509 -noout -serial",
+    ]
+    before = droplet.run(serial).stdout
+    droplet.run(["rm", pem])
+    assert call(droplet, "state.apply").failed == {}
+    assert droplet.run(serial).stdout != before
+    assert call(droplet, "state.apply").changed == {}
+
+
 def test_a_broken_configuration_never_replaces_the_good_one(droplet: Droplet) -> None:
     template = "/srv/deploy/salt/marketplace/files/haproxy.cfg.jinja"
     before, good = droplet.get(template), droplet.get("/etc/haproxy/haproxy.cfg")
