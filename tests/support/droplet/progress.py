@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 import threading
 import time
@@ -80,10 +81,10 @@ class Progress:
         frame = 0
         while not over.wait(INTERVAL):
             seconds = time.monotonic() - self._since
-            detail = f"  \x1b[2m{self._detail[:60]}\x1b[0m" if self._detail else ""
-            self._write(
-                f"\r\x1b[K{self._clock()} {FRAMES[frame % len(FRAMES)]} {self._title}  {seconds:.0f} s{detail}"
-            )
+            line = f"{self._clock()} {FRAMES[frame % len(FRAMES)]} {self._title}  {seconds:.0f} s"
+            room = shutil.get_terminal_size().columns - len(line) - 3
+            detail = f"  \x1b[2m{self._detail[:room]}\x1b[0m" if self._detail and room > 10 else ""
+            self._write(f"\r\x1b[K{line}{detail}")
             frame += 1
 
     def _write(self, text: str) -> None:
