@@ -41,7 +41,10 @@ LOCK := .venv/bin/uv pip compile --quiet --generate-hashes --no-header --no-anno
 	--no-emit-find-links --no-emit-package timelib --upgrade
 lock: .venv/complete ## refresh the hash-locked lists of Python packages
 	$(LOCK) --python-version 3.13 formulas/minion/files/requirements.in -o formulas/minion/files/requirements.txt
-	$(LOCK) --universal --python-version 3.11 --group pyproject.toml:dev -o requirements/dev.txt
+	$(LOCK) --universal --python-version 3.11 --group pyproject.toml:dev examples/marketplace/pyproject.toml \
+		-o requirements/dev.txt
+	$(LOCK) --universal --python-version 3.11 examples/marketplace/pyproject.toml -o examples/marketplace/requirements.txt
+	$(LOCK) --python-version 3.13 tests/support/botapi/requirements.in -o tests/support/botapi/requirements.txt
 
 pins: .venv/complete ## refresh image tags and digests from their registry, and show the difference
 	$(PYTHON) tools/pins.py

@@ -1,4 +1,4 @@
-"""``deploy.*`` over salt-ssh: the same functions, called on the droplet. See salt/_modules/deploy.py for their meaning."""
+"""``deploy.*`` over salt-ssh: the same functions, called on the droplet. salt/_modules/deploy.py says what they do."""
 
 __virtualname__ = "deploy"
 
