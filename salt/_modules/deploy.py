@@ -25,7 +25,6 @@ from marketplace_world import World
 
 __virtualname__ = "deploy"
 
-PATHS = Paths()
 TREE = Path("/srv/deploy")
 
 
@@ -63,7 +62,7 @@ def release(version=None, image=None):
     wanted = str(version or settings["backend"]["version"])
     request = Request(version=wanted, image=str(image or ""), by=_caller(), tree=revision(TREE))
     try:
-        record = ship(World.of(PATHS), settings, release_settings(settings)["digest"], request, _progress)
+        record = ship(World.of(_paths()), settings, release_settings(settings)["digest"], request, _progress)
     except (LedgerError, DockerError, EdgeError, OSError, ValueError, RuntimeError) as error:
         return _refused(str(error))
     if record.outcome not in ("live", "unchanged"):
@@ -80,11 +79,11 @@ def resume():
 
         salt-call deploy.resume
     """
-    settings = read_json(PATHS.settings)
+    settings = read_json(_paths().settings)
     if settings is None:
         return _refused("this droplet is not converged yet: run state.apply")
     try:
-        return settle(World.of(PATHS), settings, _caller(), _progress)
+        return settle(World.of(_paths()), settings, _caller(), _progress)
     except (LockHeld, LedgerError, DockerError, EdgeError, OSError, ValueError, RuntimeError) as error:
         return _refused(str(error))
 
@@ -98,10 +97,10 @@ def status():
 
         salt-call deploy.status
     """
-    settings = read_json(PATHS.settings)
+    settings = read_json(_paths().settings)
     try:
         return droplet_status(
-            World.of(PATHS), settings, release_settings(settings)["digest"] if settings else None
+            World.of(_paths()), settings, release_settings(settings)["digest"] if settings else None
         )
     except (LedgerError, DockerError, ValueError) as error:
         return _refused(str(error))
@@ -122,7 +121,7 @@ def history(limit=10):
     """
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
         return _refused(f"limit is {limit!r}, expected a whole number such as 10, or 0 for all")
-    ledger = World.of(PATHS).ledger
+    ledger = World.of(_paths()).ledger
     try:
         broken = ledger.broken()
         return [
@@ -135,10 +134,10 @@ def history(limit=10):
 
 def _settings_for_change():
     """The effective settings, or None and why nothing may be changed with them."""
-    why = refusal(__pillar__, PATHS.settings)
+    why = refusal(__pillar__, _paths().settings)
     if why:
         return None, why
-    settings = read_json(PATHS.settings)
+    settings = read_json(_paths().settings)
     if settings is None:
         return None, "this droplet is not converged yet: run state.apply"
     return settings, ""
@@ -156,3 +155,7 @@ def _caller():
 
 def _progress(line):
     print(line, file=sys.stderr, flush=True)
+
+
+def _paths():
+    return Paths(Path(__opts__.get("marketplace_root", "/")))

@@ -1,13 +1,13 @@
 """The health of the droplet and its services."""
 
+from pathlib import Path
+
 from marketplace_docker import DockerError
 from marketplace_health import report
 from marketplace_paths import Paths
 from marketplace_world import World
 
 __virtualname__ = "health"
-
-PATHS = Paths()
 
 
 def __virtual__():
@@ -31,7 +31,7 @@ def check(brief=False):
         salt-call health.check brief=True
     """
     try:
-        found = report(World.of(PATHS))
+        found = report(World.of(_paths()))
     except DockerError as error:
         __context__["retcode"] = 1
         return {"status": "unhealthy", "services": {}, "reason": str(error)}
@@ -43,3 +43,7 @@ def check(brief=False):
             "services": {name: service["status"] for name, service in found["services"].items()},
         }
     return found
+
+
+def _paths():
+    return Paths(Path(__opts__.get("marketplace_root", "/")))

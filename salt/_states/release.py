@@ -14,7 +14,6 @@ from marketplace_settings import release_settings
 
 __virtualname__ = "release"
 
-PATHS = Paths()
 SALT_CALL = "/usr/local/bin/salt-call"
 
 
@@ -35,7 +34,7 @@ def live(name):
     settings = __pillar__["settings"]
     backend = settings["backend"]
     try:
-        record = Ledger(PATHS.ledger).live()
+        record = Ledger(_paths().ledger).live()
     except LedgerError as error:
         return ret | {"result": False, "comment": str(error)}
     if record is None:
@@ -74,7 +73,7 @@ def _running(ret, colour):
     inspect = ["docker", "container", "inspect", "--format", "{{.State.Status}}", name]
     found = __salt__["cmd.run_all"](inspect, python_shell=False, ignore_retcode=True)
     status = found["stdout"].strip() if found["retcode"] == 0 else "missing"
-    unfinished = read_json(Path(PATHS.journal / "current.json"))
+    unfinished = read_json(Path(_paths().journal / "current.json"))
     if unfinished is None and status in ("running", "restarting", "paused"):
         return ret
     if unfinished is None:
@@ -107,3 +106,7 @@ def _engine(function, *arguments):
             {},
             f"{function} gave no answer (exit code {called['retcode']}); it said: {' / '.join(said[-5:])}",
         )
+
+
+def _paths():
+    return Paths(Path(__opts__.get("marketplace_root", "/")))

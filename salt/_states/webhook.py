@@ -8,8 +8,6 @@ from marketplace_telegram import BotApi, TelegramError, Webhook
 
 __virtualname__ = "webhook"
 
-PATHS = Paths()
-
 
 def __virtual__():
     return __virtualname__
@@ -31,10 +29,10 @@ def registered(name, certificate=""):
     edge, telegram = settings["edge"], settings["telegram"]
     url = f"https://{edge['domains'][0]}{edge['webhook_path']}"
     try:
-        token = (PATHS.secrets / "telegram_token").read_text().strip()
+        token = (_paths().secrets / "telegram_token").read_text().strip()
         wanted = Webhook(
             url=url,
-            secret=(PATHS.secrets / "webhook_secret").read_text().strip(),
+            secret=(_paths().secrets / "webhook_secret").read_text().strip(),
             allowed_updates=tuple(telegram["allowed_updates"]),
             max_connections=telegram["max_connections"],
             certificate=Path(certificate).read_text() if certificate else "",
@@ -49,7 +47,9 @@ def registered(name, certificate=""):
         return ret | {"result": False, "comment": f"{error.filename} is missing; run state.apply as a whole"}
     bot = BotApi(telegram["api_url"], token)
     try:
-        changes = wanted.differences(bot.webhook_info(), (read_json(PATHS.webhook) or {}).get("fingerprint"))
+        changes = wanted.differences(
+            bot.webhook_info(), (read_json(_paths().webhook) or {}).get("fingerprint")
+        )
         if not changes:
             return ret | {"comment": f"The webhook is {url}."}
         if __opts__["test"]:
@@ -60,7 +60,7 @@ def registered(name, certificate=""):
             }
         bot.set_webhook(wanted)
         # Written only now: a registration that failed is tried again by the next run.
-        write_atomic(PATHS.webhook, to_json({"fingerprint": wanted.fingerprint()}), mode=0o600)
+        write_atomic(_paths().webhook, to_json({"fingerprint": wanted.fingerprint()}), mode=0o600)
         left = wanted.differences(bot.webhook_info(), wanted.fingerprint())
     except TelegramError as error:
         return ret | {"result": False, "comment": str(error)}
@@ -71,3 +71,7 @@ def registered(name, certificate=""):
             "comment": f"The Bot API did not take: {', '.join(left)}",
         }
     return ret | {"changes": changes, "comment": f"The webhook is {url}."}
+
+
+def _paths():
+    return Paths(Path(__opts__.get("marketplace_root", "/")))

@@ -31,7 +31,9 @@ def test_prices(text: str, cents: int) -> None:
     assert parse_price(text) == cents
 
 
-@pytest.mark.parametrize("text", ["", "0", "0.00", "-1", "1.234", "abc", "1e5", "1000000.01", "12 50", "١٢", "9" * 40])
+@pytest.mark.parametrize(
+    "text", ["", "0", "0.00", "-1", "1.234", "abc", "1e5", "1000000.01", "12 50", "١٢", "9" * 40]
+)
 def test_what_is_no_price(text: str) -> None:
     assert parse_price(text) is None
 
@@ -42,7 +44,9 @@ def test_a_price_is_shown_as_it_is_read() -> None:
 
 
 def test_a_call_survives_being_stored(bot: Bot) -> None:
-    keyboard = InlineKeyboardMarkup(inline_keyboard=[[InlineKeyboardButton(text="Buy", callback_data="buy:1")]])
+    keyboard = InlineKeyboardMarkup(
+        inline_keyboard=[[InlineKeyboardButton(text="Buy", callback_data="buy:1")]]
+    )
     call = as_call(SendMessage(chat_id=7, text="hello", reply_markup=keyboard), bot)
     assert call == {
         "method": "sendMessage",
@@ -122,7 +126,9 @@ def test_a_version_has_the_revisions_of_its_time(
 ) -> None:
     assemble(EXAMPLE, tmp_path / "app", version, variant)
     assert sorted(file.name for file in (tmp_path / "app/migrations/versions").iterdir()) == revisions
-    assert (tmp_path / "app/marketplace_bot/features/favourites.py").exists() == ("0002_likes.py" in revisions)
+    assert (tmp_path / "app/marketplace_bot/features/favourites.py").exists() == (
+        "0002_likes.py" in revisions
+    )
 
 
 def test_an_unknown_variant_is_an_error_that_lists_the_known(tmp_path: Path) -> None:

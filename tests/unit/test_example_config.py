@@ -28,7 +28,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def test_reads_everything(environment: dict[str, str]) -> None:
-    config = load({**environment, "PORT": "9000", "VERSION": "1.2.3", "COLOUR": "blue", "STOP_GRACE_SECONDS": "12"})
+    config = load(
+        {**environment, "PORT": "9000", "VERSION": "1.2.3", "COLOUR": "blue", "STOP_GRACE_SECONDS": "12"}
+    )
     assert (config.port, config.stop_grace, config.identity.colour) == (9000, 12, "blue")
     assert config.database.password == "db-secret"
     assert config.telegram_token == TOKEN
@@ -44,7 +46,12 @@ def test_names_every_problem_at_once(environment: dict[str, str], tmp_path: Path
     (tmp_path / "telegram_token").write_text("no-token")
     (tmp_path / "webhook_secret").write_text("")
     del environment["DATABASE_HOST"]
-    environment |= {"PORT": "99999", "WEBHOOK_PATH": "hook", "LOG_LEVEL": "loud", "REDIS_PASSWORD_FILE": "/nowhere"}
+    environment |= {
+        "PORT": "99999",
+        "WEBHOOK_PATH": "hook",
+        "LOG_LEVEL": "loud",
+        "REDIS_PASSWORD_FILE": "/nowhere",
+    }
     with pytest.raises(ConfigError) as caught:
         load(environment)
     for name in (

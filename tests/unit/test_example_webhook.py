@@ -16,7 +16,9 @@ Process = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
 GOOD = {SECRET_HEADER: "secret"}
 
 
-async def post(process: Process, headers: dict[str, str] = GOOD, body: str = '{"update_id": 5}') -> tuple[Any, Any]:
+async def post(
+    process: Process, headers: dict[str, str] = GOOD, body: str = '{"update_id": 5}'
+) -> tuple[Any, Any]:
     app = web.Application()
     app.router.add_post("/hook", Webhook(process, "secret").handle)
     async with TestClient(TestServer(app)) as client:
@@ -44,7 +46,9 @@ async def test_answers_with_the_reply() -> None:
     assert (response.status, body["text"]) == (200, "5")
 
 
-@pytest.mark.parametrize("headers", [{}, {SECRET_HEADER: "wrong"}, {SECRET_HEADER: ""}, {SECRET_HEADER: "sécret"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {SECRET_HEADER: "wrong"}, {SECRET_HEADER: ""}, {SECRET_HEADER: "sécret"}]
+)
 async def test_a_wrong_secret_is_refused_before_the_body_is_read(headers: dict[str, str]) -> None:
     response, _ = await post(failing(AssertionError("processed")), headers)
     assert response.status == 403
@@ -74,7 +78,9 @@ async def test_a_passing_failure_asks_telegram_to_come_back_soon(error: Exceptio
     assert response.headers["Retry-After"] == "3"
 
 
-@pytest.mark.parametrize("error", [KeyError("bug"), ProgrammingError("x", None, PostgresError("42P01"))], ids=repr)
+@pytest.mark.parametrize(
+    "error", [KeyError("bug"), ProgrammingError("x", None, PostgresError("42P01"))], ids=repr
+)
 async def test_a_bug_keeps_the_update_at_telegram(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     response, _ = await post(failing(error))
     assert response.status == 500

@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument(
         "--local",
         action="store_true",
-        help="like a local Bot API server: webhooks may use plain HTTP and any port",
+        help="like a local Bot API server: webhooks may use plain HTTP, any port and any name",
     )
     arguments = parser.parse_args()
     logging.basicConfig(level=os.environ.get("LOG_LEVEL", "INFO"), format="%(levelname)s %(message)s")

@@ -105,7 +105,7 @@ class Methods:
             except (ssl.SSLError, ValueError) as error:
                 raise ApiError(400, "Bad Request: bad webhook: Can't create an SSL context") from error
         address = str(values.get("ip_address") or "")
-        if not address:
+        if not address and not self._local:
             await self._resolve(parts.hostname, parts.port or 443)
         maximum = str(values.get("max_connections") or 40)
         return Webhook(
