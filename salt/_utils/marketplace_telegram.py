@@ -6,6 +6,7 @@ Source of the methods and their rules: https://core.telegram.org/bots/api#setweb
 import hashlib
 import json
 import ssl
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -13,9 +14,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+PATIENCE = 3
+LONGEST_PAUSE = 10.0
+
 
 class TelegramError(Exception):
     """The Bot API refuses or is out of reach. The message never holds the token."""
+
+
+class _Later(TelegramError):
+    """Too many calls: the Bot API takes one setWebhook a second, and says when to come again."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(message)
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,14 @@ class BotApi:
         self._call("setWebhook", fields, files)
 
     def _call(self, method: str, fields: Mapping[str, str], files: Mapping[str, str]) -> Any:
+        for _ in range(PATIENCE):
+            try:
+                return self._attempt(method, fields, files)
+            except _Later as later:
+                time.sleep(min(later.seconds, LONGEST_PAUSE))
+        return self._attempt(method, fields, files)
+
+    def _attempt(self, method: str, fields: Mapping[str, str], files: Mapping[str, str]) -> Any:
         body, content_type = _multipart(fields, files)
         request = urllib.request.Request(  # noqa: S310 - the parser admits http and https only
             f"{self._url}/bot{self._token}/{method}", data=body, headers={"Content-Type": content_type}
@@ -98,7 +118,10 @@ class BotApi:
             with urllib.request.urlopen(request, timeout=self._timeout, context=context) as response:  # noqa: S310
                 document = json.load(response)
         except urllib.error.HTTPError as error:
-            raise TelegramError(f"{method} at {self._url}: {self._description(error)}") from None
+            description, retry_after = self._description(error)
+            if retry_after is not None:
+                raise _Later(f"{method} at {self._url}: {description}", retry_after) from None
+            raise TelegramError(f"{method} at {self._url}: {description}") from None
         except (OSError, ValueError) as error:
             reason = str(getattr(error, "reason", error)).replace(self._token, "<token>")
             raise TelegramError(f"{method}: {self._url} is out of reach: {reason}") from None
@@ -106,14 +129,19 @@ class BotApi:
             raise TelegramError(f"{method} at {self._url}: {document}")
         return document.get("result")
 
-    def _description(self, error: urllib.error.HTTPError) -> str:
+    def _description(self, error: urllib.error.HTTPError) -> tuple[str, float | None]:
+        """The Bot API's own words, and after how many seconds it wants to be asked again."""
         try:
-            text = str(json.load(error).get("description", ""))
-        except (ValueError, OSError, AttributeError):
-            text = ""
+            document = json.load(error)
+        except (ValueError, OSError):
+            document = {}
+        if not isinstance(document, dict):
+            document = {}
+        text = str(document.get("description", ""))
         if error.code in (401, 404):
             text += " (is the secret telegram_token right?)"
-        return f"HTTP {error.code} {text}".replace(self._token, "<token>")
+        retry_after = (document.get("parameters") or {}).get("retry_after")
+        return f"HTTP {error.code} {text}".replace(self._token, "<token>"), retry_after
 
 
 def _multipart(fields: Mapping[str, str], files: Mapping[str, str]) -> tuple[bytes, str]:
