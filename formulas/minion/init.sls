@@ -6,9 +6,8 @@ include:
 {% endif %}
 
 Ensure what Salt is installed with is there:
-  pkg.installed:
+  apt_package.installed:
     - pkgs: [python3-venv, ca-certificates]
-    - install_recommends: False
 
 Ensure the locked list of Salt's packages is there:
   file.managed:
@@ -29,7 +28,7 @@ Ensure Salt is installed from the locked list:
     - installer: /usr/local/lib/salt/install-salt
     - requirements: /usr/local/lib/salt/requirements.txt
     - require:
-      - pkg: Ensure what Salt is installed with is there
+      - apt_package: Ensure what Salt is installed with is there
       - file: Ensure the locked list of Salt's packages is there
       - file: Ensure the installer is there
 
@@ -44,3 +43,8 @@ Ensure the droplet knows its own id:
     - name: /etc/salt/minion_id
     - contents: {{ grains.id }}
     - contents_newline: False
+
+# Salt's cache would win over the tree's modules (see autoload_dynamic_modules in the configuration).
+Ensure no copies of the tree's modules are left in Salt's cache:
+  file.absent:
+    - name: /var/cache/salt/minion/extmods

@@ -35,8 +35,7 @@ def test_an_sls_is_structure(path):
     assert not re.search(r"^\s+- (unless|onlyif):(?!\s*$)", text, re.MULTILINE)
 
 
-# What bootstrap.sh has installed already is the exception: there is nothing to fetch.
-@pytest.mark.parametrize("path", [path for path in SLS if path.parent.name != "minion"], ids=shown)
+@pytest.mark.parametrize("path", SLS, ids=shown)
 def test_packages_are_installed_by_a_state_that_honours_test_mode(path):
     # pkg.installed fetches the package lists even under test=True.
     assert not re.search(r"^\s+pkg\.\w+:", path.read_text(), re.MULTILINE)
