@@ -62,7 +62,7 @@ def laptop(controller: Machine, site: Site, images: Images, target: Droplet) -> 
     controller.run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", "openssh-client"])
     controller.run(["useradd", "--create-home", "--shell=/bin/bash", "ops"], check=False)
     controller.put_tree(CHECKOUT)
-    roster = {"host": "bare.test", "user": "deploy", "sudo": True, "priv": f"{HOME}/.ssh/id_ed25519"}
+    roster = {"host": "bare.test", "user": "deploy", "sudo": True}
     controller.put(f"{CHECKOUT}/roster", yaml.safe_dump({"development": roster}))
     # A bot and a name of its own: two droplets must not take each other's webhook.
     own = {
