@@ -4,20 +4,20 @@ Every function returns plain data; a failing one sets a non-zero exit code and s
 stderr, so that ``--out=json`` on stdout stays whole.
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
 
-from marketplace_docker import DockerError
 from marketplace_durable import read_json
-from marketplace_edge import EdgeError
+from marketplace_effective import release_digest
+from marketplace_flight import Request
 from marketplace_ledger import LedgerError
 from marketplace_lock import LockHeld
 from marketplace_paths import Paths
-from marketplace_release import Request
+from marketplace_release import TROUBLE
 from marketplace_release import release as ship
 from marketplace_release import resume as settle
-from marketplace_settings import release_settings
 from marketplace_settings_guard import refusal
 from marketplace_status import status as droplet_status
 from marketplace_tree import revision
@@ -39,7 +39,8 @@ def release(version=None, image=None):
         Tag of ``backend:image``; default is the setting ``backend:version``. A version that YAML reads as a number
         (1.10) needs quotes that reach Salt: ``deploy.release "'1.10'"``.
     image
-        A whole image reference, with tag or digest, instead of ``backend:image`` and its tag.
+        A whole image reference, with tag or digest, instead of ``backend:image`` and its tag. The version is then its
+        tag, or its label ``org.opencontainers.image.version``, unless given.
 
     Returns the release record. Exit code 0 for the outcomes ``live`` and ``unchanged``; 1 for ``failed``,
     ``rolled_back`` and ``refused``, whose ``reason`` says why.
@@ -54,16 +55,16 @@ def release(version=None, image=None):
     if isinstance(version, (int, float)):
         return _refused(
             f"version {version!r} arrived as a number, which loses digits (1.10 becomes 1.1); "
-            f"quote it for Salt: deploy.release \"'{version}'\""
+            "quote it for Salt as well as for the shell: deploy.release \"'1.10'\""
         )
     settings, why = _settings_for_change()
     if settings is None:
         return _refused(why)
-    wanted = str(version or settings["backend"]["version"])
+    wanted = str(version or ("" if image else settings["backend"]["version"]))
     request = Request(version=wanted, image=str(image or ""), by=_caller(), tree=revision(TREE))
     try:
-        record = ship(World.of(_paths()), settings, release_settings(settings)["digest"], request, _progress)
-    except (LedgerError, DockerError, EdgeError, OSError, ValueError, RuntimeError) as error:
+        record = ship(World.of(_paths()), settings, release_digest(settings, _paths()), request, _progress)
+    except TROUBLE as error:
         return _refused(str(error))
     if record.outcome not in ("live", "unchanged"):
         __context__["retcode"] = 1
@@ -79,12 +80,12 @@ def resume():
 
         salt-call deploy.resume
     """
-    settings = read_json(_paths().settings)
-    if settings is None:
-        return _refused("this droplet is not converged yet: run state.apply")
     try:
+        settings = read_json(_paths().settings)
+        if settings is None:
+            return _refused("this droplet is not converged yet: run state.apply")
         return settle(World.of(_paths()), settings, _caller(), _progress)
-    except (LockHeld, LedgerError, DockerError, EdgeError, OSError, ValueError, RuntimeError) as error:
+    except (LockHeld, *TROUBLE) as error:
         return _refused(str(error))
 
 
@@ -97,12 +98,12 @@ def status():
 
         salt-call deploy.status
     """
-    settings = read_json(_paths().settings)
     try:
+        settings = read_json(_paths().settings)
         return droplet_status(
-            World.of(_paths()), settings, release_settings(settings)["digest"] if settings else None
+            World.of(_paths()), settings, release_digest(settings, _paths()) if settings else None
         )
-    except (LedgerError, DockerError, ValueError) as error:
+    except TROUBLE as error:
         return _refused(str(error))
 
 
@@ -154,7 +155,9 @@ def _caller():
 
 
 def _progress(line):
-    print(line, file=sys.stderr, flush=True)
+    # Somebody who stops listening (a closed terminal, a pipe to head) loses the view, never the release.
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _paths():

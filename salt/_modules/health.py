@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from marketplace_docker import DockerError
 from marketplace_health import report
 from marketplace_paths import Paths
 from marketplace_world import World
@@ -30,11 +29,7 @@ def check(brief=False):
         salt-call health.check
         salt-call health.check brief=True
     """
-    try:
-        found = report(World.of(_paths()))
-    except DockerError as error:
-        __context__["retcode"] = 1
-        return {"status": "unhealthy", "services": {}, "reason": str(error)}
+    found = report(World.of(_paths()))
     if found["status"] == "unhealthy":
         __context__["retcode"] = 1
     if brief:

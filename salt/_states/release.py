@@ -8,9 +8,10 @@ import json
 from pathlib import Path
 
 from marketplace_durable import read_json
+from marketplace_effective import release_digest
 from marketplace_ledger import Ledger, LedgerError
+from marketplace_lock import lock_holder
 from marketplace_paths import Paths
-from marketplace_settings import release_settings
 
 __virtualname__ = "release"
 
@@ -27,8 +28,8 @@ def live(name):
     name
         A sentence; what to release comes from the settings.
 
-    A live release is never changed otherwise: changed backend settings, or another version in pillar, show in the
-    comment and in deploy.status until somebody runs deploy.release. What was released and does not run is started.
+    A live release is never changed otherwise: changed backend settings or secrets show in the comment and in
+    deploy.status until somebody runs deploy.release. What was released and does not run is started.
     """
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
     settings = __pillar__["settings"]
@@ -39,16 +40,19 @@ def live(name):
         return ret | {"result": False, "comment": str(error)}
     if record is None:
         return _release(ret, None, backend["version"])
-    behind = []
-    if record.version != backend["version"]:
-        behind.append(f"pillar names version {backend['version']}")
-    if record.settings_digest != release_settings(settings)["digest"]:
-        behind.append("backend settings have changed")
-    if behind and backend["follow_pillar"]:
+    changed = record.settings_digest != release_digest(settings, _paths())
+    another = record.version != backend["version"]
+    if (changed or another) and backend["follow_pillar"]:
         return _release(ret, record.version, backend["version"])
     ret["comment"] = f"Version {record.version} is live."
-    if behind:
-        ret["comment"] += f" Pending: {' and '.join(behind)}; deploy.release ships that."
+    if changed:
+        ret["comment"] += (
+            f" Pending: backend settings or secrets have changed; deploy.release {record.version} ships them."
+        )
+    if another:
+        ret["comment"] += (
+            f" (Pillar's first version is {backend['version']}; deploy.release decides what is live.)"
+        )
     return _running(ret, record.colour)
 
 
@@ -74,12 +78,15 @@ def _running(ret, colour):
     found = __salt__["cmd.run_all"](inspect, python_shell=False, ignore_retcode=True)
     status = found["stdout"].strip() if found["retcode"] == 0 else "missing"
     unfinished = read_json(Path(_paths().journal / "current.json"))
-    if unfinished is None and status in ("running", "restarting", "paused"):
+    if unfinished is None and status in ("running", "restarting"):
         return ret
+    if lock_holder(_paths().lock):
+        return ret | {"comment": f"{ret['comment']} A release is running; it is left alone."}
     if unfinished is None:
         what = {"backend": {"old": f"{name} {status}", "new": f"{name} running"}}
     else:
-        what = {"release": {"old": f"{unfinished['release']} interrupted", "new": "finished or undone"}}
+        flight = unfinished["run"]["release"]
+        what = {"release": {"old": f"{flight} interrupted", "new": "finished or undone"}}
     if __opts__["test"]:
         return ret | {
             "result": None,

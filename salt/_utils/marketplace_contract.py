@@ -2,24 +2,39 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 VERSION = "1"
+# The edge knows these paths as well, so version 1 of the contract fixes them.
+PATHS = {
+    "marketplace.health.live": "/health/live",
+    "marketplace.health.ready": "/health/ready",
+    "marketplace.version.path": "/version",
+}
+READY_PATH = PATHS["marketplace.health.ready"]
+VERSION_PATH = PATHS["marketplace.version.path"]
 
 
 @dataclass(frozen=True)
 class Contract:
     """What the engine needs to know of an image."""
 
-    port: int
-    live_path: str
-    ready_path: str
-    version_path: str
     migrate: tuple[str, ...]
     migrate_current: tuple[str, ...]
     migrate_heads: tuple[str, ...]
     worker: tuple[str, ...] | None
     environment: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the journal."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Contract":
+        """The contract in a journal's entry."""
+        fields: dict[str, Any] = {name: value and tuple(value) for name, value in document.items()}
+        return cls(**fields)
 
 
 class ContractError(Exception):
@@ -52,12 +67,6 @@ def parse_contract(image: str, labels: Mapping[str, str], port: int, has_healthc
             problems.append(f"label {name} is missing, for example {name}={example}")
         return value
 
-    def path(name: str, example: str) -> str:
-        value = text(name, example)
-        if value and not value.startswith("/"):
-            problems.append(f"label {name} is '{value}', expected a path such as {example}")
-        return value
-
     def argv(name: str, example: str, required: bool = True) -> tuple[str, ...] | None:
         value = labels.get(name, "")
         if not value:
@@ -79,13 +88,13 @@ def parse_contract(image: str, labels: Mapping[str, str], port: int, has_healthc
     declared = text("marketplace.port", str(port))
     if declared and declared != str(port):
         problems.append(f"label marketplace.port is '{declared}', the setting backend:port is {port}")
+    for name, path in PATHS.items():
+        value = text(name, path)
+        if value and value != path:
+            problems.append(f"label {name} is '{value}', the edge asks for {path}")
     if not has_healthcheck:
         problems.append("the image has no HEALTHCHECK")
     contract = Contract(
-        port=port,
-        live_path=path("marketplace.health.live", "/health/live"),
-        ready_path=path("marketplace.health.ready", "/health/ready"),
-        version_path=path("marketplace.version.path", "/version"),
         migrate=argv("marketplace.migrate", '["alembic","upgrade","head"]') or (),
         migrate_current=argv("marketplace.migrate.current", '["alembic","current"]') or (),
         migrate_heads=argv("marketplace.migrate.heads", '["alembic","heads"]') or (),

@@ -73,6 +73,7 @@ class Docker:
                 ["docker", *arguments],
                 capture_output=True,
                 text=True,
+                errors="replace",  # what containers write need not be UTF-8
                 timeout=timeout,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -109,17 +110,27 @@ class Docker:
         """Give a local image one more name."""
         self.run("tag", reference, name)
 
+    def untag(self, name: str) -> None:
+        """Take a name off an image; the image itself stays while it has others. A missing name is fine."""
+        self.run("rmi", "--no-prune", name, check=False)
+
     def containers(self, *names: str) -> dict[str, ContainerState]:
         """States of those of ``names`` that exist."""
         if not names:
             return {}
         result = self.run("container", "inspect", *names, check=False)
+        # Anything but "No such container" is no answer, and must not look as if there was no container.
+        trouble = [
+            line
+            for line in result.stderr.splitlines()
+            if line.strip() and "no such container" not in line.lower()
+        ]
+        if result.returncode != 0 and trouble:
+            raise DockerError(f"docker container inspect failed: {' / '.join(trouble[-3:])}")
         try:
             documents = json.loads(result.stdout or "[]")
-        except ValueError:
-            documents = []
-        if not documents and "Cannot connect" in result.stderr:
-            raise DockerError(result.stderr.strip())
+        except ValueError as error:
+            raise DockerError(f"docker container inspect gave no JSON: {result.stdout[:200]}") from error
         states = [_container_state(document) for document in documents]
         return {state.name: state for state in states}
 

@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 from marketplace_durable import make_directory, write_atomic
+from marketplace_records import COLOURS
 
 
 class EdgeError(Exception):
@@ -25,13 +26,19 @@ class Edge:
         self.admin_socket = admin_socket
 
     def live(self) -> str | None:
-        """The live colour by the file; None while nothing was ever live."""
+        """The live colour by the file; None while there is no file or nothing was ever live.
+
+        Raises:
+            EdgeError: the file says something else. Nothing may be stopped on its word then.
+        """
         try:
-            words = self.live_map.read_text().split()
+            text = self.live_map.read_text()
         except FileNotFoundError:
             return None
-        colour = words[1] if len(words) == 2 and words[0] == "live" else "none"
-        return None if colour == "none" else colour
+        words = text.split()
+        if len(words) != 2 or words[0] != "live" or words[1] not in (*COLOURS, "none"):
+            raise EdgeError(f"{self.live_map} says {text[:80]!r}; expected one line such as 'live blue'")
+        return None if words[1] == "none" else words[1]
 
     def switch(self, colour: str | None) -> None:
         """Make ``colour`` live: durably in the file first, since HAProxy forgets its runtime map when it restarts.
@@ -64,6 +71,10 @@ class Edge:
         """Requests that HAProxy has open towards a colour's backend."""
         rows = self.statistics()
         return int(rows.get((f"be_{colour}", "BACKEND"), {}).get("scur") or 0)
+
+    def check_passes(self, colour: str) -> bool:
+        """Whether HAProxy's own check of a colour's backend passes: it looks only every other second."""
+        return self.statistics().get((f"check_{colour}", "BACKEND"), {}).get("status", "").startswith("UP")
 
     def statistics(self) -> dict[tuple[str, str], dict[str, str]]:
         """HAProxy's ``show stat``, by proxy and server name."""

@@ -4,12 +4,14 @@
 accepted.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from marketplace_docker import ContainerState
+from marketplace_docker import ContainerState, DockerError
+from marketplace_edge import EdgeError
 from marketplace_release_compose import project
 from marketplace_world import World
 
@@ -27,24 +29,24 @@ class ServiceHealth:
 
 
 def judge(
-    live: str | None, containers: Mapping[str, ContainerState], statistics: Statistics | None
+    live: str | None,
+    containers: Mapping[str, ContainerState] | None,
+    statistics: Statistics | None,
+    routed: str | None = None,
 ) -> dict[str, ServiceHealth]:
     """Judge every service.
 
     Args:
-        live: the live colour.
-        containers: states of the containers that exist, by name.
+        live: the live colour by the file.
+        containers: states of the containers that exist, by name; None while Docker does not answer.
         statistics: HAProxy's; None while it does not answer.
+        routed: the live colour as HAProxy has it.
     """
     return {
         "backend": _backend(live, containers, statistics),
-        "postgres": _service("postgres", containers, statistics),
-        "redis": _service("redis", containers, statistics),
-        "edge": ServiceHealth("healthy", "HAProxy answers")
-        if statistics is not None
-        else ServiceHealth(
-            "unhealthy", "HAProxy does not answer on its admin socket; see: systemctl status haproxy"
-        ),
+        "postgres": _judged("postgres", "check_postgres", containers, statistics),
+        "redis": _judged("redis", "check_redis", containers, statistics),
+        "edge": _edge(live, statistics, routed),
     }
 
 
@@ -59,13 +61,7 @@ def overall(services: Mapping[str, ServiceHealth]) -> str:
 
 def report(world: World) -> dict[str, Any]:
     """The Health Status entity: overall and per service, with time and diagnosis. Reads only."""
-    live = world.edge.live()
-    names = [*(project(colour) for colour in ([live] if live else [])), "postgres", "redis"]
-    try:
-        statistics: Statistics | None = world.edge.statistics()
-    except Exception:
-        statistics = None
-    services = judge(live, world.docker.containers(*names), statistics)
+    services = _services(world)
     return {
         "status": overall(services),
         "time": world.clock.now().isoformat(timespec="seconds"),
@@ -73,23 +69,53 @@ def report(world: World) -> dict[str, Any]:
     }
 
 
+def _services(world: World) -> dict[str, ServiceHealth]:
+    statistics: Statistics | None = None
+    routed = None
+    with contextlib.suppress(EdgeError):
+        statistics = world.edge.statistics()
+        routed = world.edge.runtime_live()
+    containers: dict[str, ContainerState] | None = None
+    try:
+        live = world.edge.live()
+    except EdgeError as error:
+        broken = ServiceHealth("unhealthy", f"{error}; do: salt-call deploy.resume")
+        return judge(None, None, statistics) | {"edge": broken}
+    names = [*(project(colour) for colour in ([live] if live else [])), "postgres", "redis"]
+    with contextlib.suppress(DockerError):
+        containers = world.docker.containers(*names)
+    return judge(live, containers, statistics, routed)
+
+
+def _edge(live: str | None, statistics: Statistics | None, routed: str | None) -> ServiceHealth:
+    if statistics is None:
+        return ServiceHealth(
+            "unhealthy", "HAProxy does not answer on its admin socket; see: systemctl status haproxy"
+        )
+    if routed is not None and routed != (live or "none"):
+        return ServiceHealth(
+            "degraded",
+            f"HAProxy routes to {routed}, live.map says {live or 'none'}; do: salt-call deploy.resume",
+        )
+    return ServiceHealth("healthy", "HAProxy answers")
+
+
 def _backend(
-    live: str | None, containers: Mapping[str, ContainerState], statistics: Statistics | None
+    live: str | None, containers: Mapping[str, ContainerState] | None, statistics: Statistics | None
 ) -> ServiceHealth:
     if live is None:
-        return ServiceHealth("unhealthy", "nothing was ever released; do: salt-call deploy.release")
+        return ServiceHealth("unhealthy", "nothing is live; do: salt-call deploy.release")
     return _judged(project(live), f"check_{live}", containers, statistics)
 
 
-def _service(
-    name: str, containers: Mapping[str, ContainerState], statistics: Statistics | None
-) -> ServiceHealth:
-    return _judged(name, f"check_{name}", containers, statistics)
-
-
 def _judged(
-    name: str, check: str, containers: Mapping[str, ContainerState], statistics: Statistics | None
+    name: str, check: str, containers: Mapping[str, ContainerState] | None, statistics: Statistics | None
 ) -> ServiceHealth:
+    if containers is None:
+        passes = (statistics or {}).get((check, "BACKEND"), {}).get("status", "").startswith("UP")
+        answers = "passes the edge's check" if passes else "does not pass the edge's check"
+        words = f"Docker does not answer (see: systemctl status docker); {name} {answers}"
+        return ServiceHealth("degraded" if passes else "unhealthy", words)
     state = containers.get(name)
     if state is None:
         return ServiceHealth("unhealthy", f"container {name} does not exist; do: salt-call state.apply")
@@ -123,6 +149,8 @@ def _judged(
         return ServiceHealth("degraded", f"{name} fails its own health check", since, facts)
     if state.health == "starting":
         return ServiceHealth("healthy", f"{name} answers; its own health check has just begun", since, facts)
+    if statistics is None:
+        return ServiceHealth("degraded", f"{name} runs; the edge, which checks it, is silent", since, facts)
     return ServiceHealth("healthy", f"{name} answers", since, facts)
 
 

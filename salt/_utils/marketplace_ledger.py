@@ -70,7 +70,7 @@ class Ledger:
             raise LedgerError(f"release '{record.release}' is in the ledger already")
         chain = digest_of(self.document(ids[-1])) if ids else GENESIS
         chained = replace(record, chain=chain)
-        write_atomic(self.directory / f"{record.release}.json", to_json(chained.to_dict()))
+        write_atomic(self.directory / f"{record.release}.json", to_json(chained.to_dict()), mode=0o600)
         return chained
 
     def broken(self) -> list[str]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,16 +16,19 @@ def other_colour(colour: str) -> str:
     return "green" if colour == "blue" else "blue"
 
 
-def release_id(now: datetime, taken: Sequence[str] = ()) -> str:
-    """A sortable id: UTC time to the second, with a running letter where that second is taken.
+def release_id(now: datetime, newest: str = "") -> str:
+    """A sortable id: UTC time to the second, made larger than ``newest`` where the clock is not ahead of it.
 
     Args:
         now: an aware time.
-        taken: ids already in use.
+        newest: the ledger's newest id: order is the ledger's, whatever the clock says.
     """
     stem = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    candidates = [stem, *(f"{stem}-{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
-    return next(candidate for candidate in candidates if candidate not in taken)
+    if stem > newest:
+        return stem
+    head, _, letters = newest.partition("-")
+    last = letters[-1:] or "`"  # the character before "a"
+    return f"{head}-{letters[:-1]}{chr(ord(last) + 1)}" if last < "z" else f"{newest}a"
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,14 @@ class ReleaseRecord:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "ReleaseRecord":
-        """The record in a ledger file.
+        """The record in a ledger file; keys that a newer engine added are passed over.
 
         Raises:
-            KeyError, TypeError: a key is missing or unknown.
+            KeyError, TypeError: a key is missing.
         """
-        fields = dict(document)
-        fields["steps"] = tuple(StepRecord(**step) for step in fields["steps"])
-        return cls(**fields)
+        known = {item.name: document[item.name] for item in fields(cls) if item.name in document}
+        known["steps"] = tuple(StepRecord(**step) for step in document["steps"])
+        return cls(**known)
 
 
 def digest_of(document: Mapping[str, Any]) -> str:

@@ -88,7 +88,10 @@ def render(
         "pids_limit": limits["pids"],
         "stop_grace_period": f"{backend['stop_grace'] + 5}s",
         "restart": "unless-stopped",
-        "environment": environment(settings, release, version, colour, "application"),
+        "environment": {
+            key: _literal(value)
+            for key, value in environment(settings, release, version, colour, "application").items()
+        },
         "volumes": [
             {
                 "type": "bind",
@@ -115,11 +118,12 @@ def render(
     if contract.worker:
         services["worker"] = common | {
             "container_name": worker(colour),
-            "command": list(contract.worker),
+            "command": [_literal(word) for word in contract.worker],
             "networks": {"app": {}, "data": {}},
             "logging": {"driver": "journald", "options": {"tag": worker(colour)}},
-            # Singletons are started by the engine alone, never by `compose up`.
+            # A singleton is started by the engine alone: not by `compose up`, and not by Docker after a power loss.
             "profiles": ["worker"],
+            "restart": "on-failure",
         }
     return {
         "name": project(colour),
@@ -128,6 +132,11 @@ def render(
             name: {"external": True, "name": settings["network"][name]["name"]} for name in ("app", "data")
         },
     }
+
+
+def _literal(text: str) -> str:
+    """Compose replaces $NAME by its own environment; a doubled dollar is a dollar."""
+    return text.replace("$", "$$")
 
 
 def one_off(

@@ -29,8 +29,14 @@ class Spool:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def emit(self, kind: str, severity: str, summary: str, data: dict[str, Any] | None = None) -> Event:
+    def emit(
+        self, kind: str, severity: str, summary: str, data: dict[str, Any] | None = None, subject: str = ""
+    ) -> Event:
         """Store an event durably.
+
+        Args:
+            subject: what it is about, for example a release's id; the same kind for the same subject is one event,
+                however often it is told.
 
         Raises:
             ValueError: ``severity`` is none of SEVERITIES.
@@ -38,16 +44,17 @@ class Spool:
         if severity not in SEVERITIES:
             raise ValueError(f"severity '{severity}' is none of {', '.join(SEVERITIES)}")
         now = datetime.now(UTC)
-        identity = f"{now:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}-{kind}"
+        identity = f"{subject or f'{now:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}'}-{kind}"
         event = Event(identity, kind, severity, summary, now.isoformat(timespec="milliseconds"), data or {})
         make_directory(self.directory)
-        write_atomic(self.directory / f"{identity}.json", to_json(vars(event)))
+        write_atomic(self.directory / f"{identity}.json", to_json(vars(event)), mode=0o600)
         return event
 
     def pending(self) -> list[Event]:
         """Unacknowledged events, oldest first."""
-        documents = (read_json(path) for path in sorted(self.directory.glob("[0-9]*.json")))
-        return [Event(**document) for document in documents if document]
+        documents = (read_json(path) for path in self.directory.glob("[0-9]*.json"))
+        events = [Event(**document) for document in documents if document]
+        return sorted(events, key=lambda event: (event.time, event.id))
 
     def acknowledge(self, identity: str) -> bool:
         """Drop an event that has reached its reader; False when it was not there."""

@@ -24,7 +24,7 @@ def status(world: World, settings: dict[str, Any] | None, settings_digest: str |
             f"nothing was ever released: state.apply or deploy.release ships {settings['backend']['version']}"
         )
     elif live.settings_digest != settings_digest:
-        pending.append(f"backend settings have changed: deploy.release {live.version} ships them")
+        pending.append(f"backend settings or secrets have changed: deploy.release {live.version} ships them")
     restarts = read_json(world.paths.pending) or []
     pending.extend(str(item) for item in restarts)
     broken = world.ledger.broken()
@@ -40,8 +40,22 @@ def status(world: World, settings: dict[str, Any] | None, settings_digest: str |
         },
         "health": report(world) if settings is not None else None,
         "lock": lock_holder(world.paths.lock),
-        "in_flight": world.journal.read(),
+        "in_flight": _in_flight(world),
         "pending": pending,
         "ledger": {"releases": len(world.ledger.ids()), "broken": broken},
         "events": len(world.spool.pending()),
+    }
+
+
+def _in_flight(world: World) -> dict[str, Any] | None:
+    """The release that is on its way, or was interrupted there."""
+    entry = world.journal.read()
+    if entry is None:
+        return None
+    run = entry["run"]
+    return {key: run[key] for key in ("release", "version", "colour")} | {
+        "step": entry["step"],
+        "phase": entry["phase"],
+        "by": entry["request"]["by"],
+        "started": entry["started"],
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_docker import Docker
-from marketplace_durable import make_directory, read_json, to_json, write_atomic
+from marketplace_durable import fsync_directory, make_directory, read_json, to_json, write_atomic
 from marketplace_edge import Edge
 from marketplace_ledger import Ledger
 from marketplace_paths import Paths
@@ -44,14 +44,17 @@ class Journal:
 
     def write(self, entry: dict[str, Any]) -> None:
         make_directory(self.directory)
-        write_atomic(self.file, to_json(entry))
+        write_atomic(self.file, to_json(entry), mode=0o600)
 
     def read(self) -> dict[str, Any] | None:
         entry = read_json(self.file)
         return entry if isinstance(entry, dict) else None
 
     def clear(self) -> None:
-        self.file.unlink(missing_ok=True)
+        """Durably: an entry that came back after a power loss would be a release that never was."""
+        if self.file.exists():
+            self.file.unlink()
+            fsync_directory(self.directory)
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,13 @@ class World:
     spool: Spool
     probe: Probe
     clock: Clock
+
+    def scrubbed(self, text: str) -> str:
+        """``text`` of others (logs, a migration's output) without the store's secrets: records are kept for good."""
+        secrets = (file.read_text().strip() for file in self.paths.secrets.glob("*") if file.is_file())
+        for secret in sorted((secret for secret in secrets if len(secret) >= 6), key=len, reverse=True):
+            text = text.replace(secret, "(secret)")
+        return text
 
     @classmethod
     def of(cls, paths: Paths) -> "World":

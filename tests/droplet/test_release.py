@@ -127,7 +127,9 @@ def test_new_settings_are_pending_until_they_are_released(
         applied = call(droplet, "state.apply")
         assert applied.failed == {}
         assert list(applied.changed) == ["Ensure the settings are valid and written"]
-        assert "backend settings have changed" in str(call(droplet, "deploy.status").value["pending"])
+        assert "backend settings or secrets have changed" in str(
+            call(droplet, "deploy.status").value["pending"]
+        )
         release = call(droplet, "deploy.release", version)
         assert release.value["outcome"] == "live"
         environment = droplet.run(["docker", "inspect", f"backend-{live_colour(droplet)}"]).stdout

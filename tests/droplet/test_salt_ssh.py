@@ -69,7 +69,9 @@ def laptop(controller: Machine, site: Site, images: Images, target: Droplet) -> 
         "secrets": {"telegram_token": {"value": f"7000000002:{'o' * 35}"}},
         "edge": {"domains": ["bare.test"]},
     }
-    controller.put(f"{CHECKOUT}/pillar/local/init.sls", yaml.safe_dump(pillar.local(site, images) | own))
+    controller.put(
+        f"{CHECKOUT}/pillar/local/init.sls", yaml.safe_dump(pillar.local(site, images) | own), 0o600
+    )
     controller.run(["chown", "--recursive", "ops:ops", HOME])
     made = Laptop(controller)
     made.run("sh", "-c", INSTALL, "install", f"{CHECKOUT}/formulas/minion/files/requirements.txt")

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import salt.config
 from marketplace_durable import make_directory, to_json, write_atomic
+from marketplace_effective import release_digest
 from marketplace_ledger import Ledger
 from marketplace_paths import Paths
 from marketplace_records import ReleaseRecord
-from marketplace_settings import release_settings
 from marketplace_settings_gate import gate, no_pillar
 from saltfactories.utils.functional import Loaders
 
@@ -60,7 +60,7 @@ class Host:
 
     def record(self, version: str = "1.0.0", digest: str | None = None) -> None:
         """A live release in the ledger."""
-        settings_digest = digest or release_settings(self.pillar["settings"])["digest"]
+        settings_digest = digest or release_digest(self.pillar["settings"], self.paths)
         Ledger(self.paths.ledger).append(
             ReleaseRecord(
                 "20260101T000000Z", version, "i@sha256:0", None, "live", "", "blue", {"before": None, "after": None},
@@ -140,8 +140,8 @@ def test_droplet_converged_from_elsewhere_releases_without_pillar(
     assert "deploy.release" in host.loaders(test=False).modules
     monkeypatch.setenv("PATH", str(tmp_path))  # nothing of this machine's Docker
     record, code = host.call("deploy.release", "1.0.0")
-    assert (code, record["outcome"]) == (1, "refused")
-    assert record["reason"] == "docker is not installed; run state.apply first"
+    assert (code, record["outcome"]) == (1, "failed")
+    assert "docker is not installed; run state.apply first" in record["reason"]
 
 
 @pytest.mark.parametrize("limit", [-1, "many", True])
@@ -163,6 +163,15 @@ def test_follow_pillar_plans_the_next_version(tmp_path: Path, options: dict[str,
     host.record("1.0.0")
     planned = host.state("release.live", test=True)
     assert planned["changes"] == {"release": {"old": "1.0.0", "new": "1.1.0"}}
+
+
+def test_changed_secret_waits_for_a_release(host: Host) -> None:
+    before = release_digest(host.pillar["settings"], host.paths)
+    make_directory(host.paths.delivered / "backend")
+    write_atomic(host.paths.delivered / "backend/telegram_token", "one")
+    with_one = release_digest(host.pillar["settings"], host.paths)
+    write_atomic(host.paths.delivered / "backend/telegram_token", "two")
+    assert len({before, with_one, release_digest(host.pillar["settings"], host.paths)}) == 3
 
 
 def test_damaged_ledger_stops_the_release_state(host: Host) -> None:

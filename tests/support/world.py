@@ -129,11 +129,15 @@ class FakeDocker(Docker):
         image = self.local.get(reference)
         if image is None:
             return None
-        return ImageFacts("sha256:id", (f"{REPOSITORY}@{image.digest}",), image.labels, image.has_healthcheck)
+        digests = (f"{REPOSITORY}@{image.digest}",)
+        return ImageFacts(image.digest, digests, image.labels, image.has_healthcheck)
 
     def tag(self, reference: str, name: str) -> None:
         self.calls.append(("tag", reference, name))
         self.local[name] = self.image_of(reference)
+
+    def untag(self, name: str) -> None:
+        self.local.pop(name, None)
 
     def containers(self, *names: str) -> dict[str, ContainerState]:
         return {name: self.running[name] for name in names if name in self.running}
@@ -185,7 +189,7 @@ class FakeDocker(Docker):
         if what == "current":
             return _completed(0, "\n".join(self.schema))
         if image.migration == "fails":
-            return _completed(1, "", "relation already exists")
+            return _completed(1, "", "relation already exists, password hunter2-hunter2")
         if image.migration == "good":
             self.schema = list(image.heads)
         return _completed(0, "")
@@ -198,8 +202,9 @@ def _completed(code: int, stdout: str, stderr: str = "") -> subprocess.Completed
 class FakeEdge(Edge):
     """The real live map on disk, with a HAProxy that is a variable."""
 
-    def __init__(self, live_map: Path) -> None:
+    def __init__(self, live_map: Path, docker: FakeDocker) -> None:
         super().__init__(live_map, live_map.with_name("admin.sock"))
+        self.docker = docker
         self.runtime = "none"
         self.answers = True
 
@@ -213,7 +218,17 @@ class FakeEdge(Edge):
         if words[:2] == ["show", "map"]:
             return f"0x1 live {self.runtime}\n"
         if words == ["show", "stat"]:
-            return "# pxname,svname,scur,status,lastchg\nbe_blue,BACKEND,0,UP,1\nbe_green,BACKEND,0,UP,1\n"
+            rows = ["# pxname,svname,scur,status,lastchg"]
+            for colour in ("blue", "green"):
+                state = self.docker.running.get(f"backend-{colour}")
+                serves = (
+                    state and state.running and self.docker.image_of(state.image).behaviour != "never_ready"
+                )
+                rows += [
+                    f"be_{colour},BACKEND,0,UP,1",
+                    f"check_{colour},BACKEND,0,{'UP' if serves else 'DOWN'},1",
+                ]
+            return "\n".join(rows) + "\n"
         raise AssertionError(f"unexpected command {command}")
 
 
@@ -249,7 +264,7 @@ class Simulated:
     clock: FakeClock
 
     @property
-    def live_files(self) -> dict[str, Any]:
+    def durable(self) -> dict[str, Any]:
         """What is durable: ids in the ledger, the live colour, whether something is in flight."""
         return {
             "ledger": self.world.ledger.ids(),
@@ -261,7 +276,8 @@ class Simulated:
 def simulated(root: Path) -> Simulated:
     """A droplet that was converged and where nothing was released yet."""
     paths = Paths(root)
-    docker, edge, clock = FakeDocker(), FakeEdge(paths.live_map), FakeClock()
+    docker, clock = FakeDocker(), FakeClock()
+    edge = FakeEdge(paths.live_map, docker)
     world = World(
         paths=paths,
         docker=docker,

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from marketplace_contract import ContractError, parse_contract
-from marketplace_docker import ContainerState
+from marketplace_docker import ContainerState, Docker, DockerError
 from marketplace_durable import make_directory, read_json, write_atomic
+from marketplace_edge import Edge, EdgeError
 from marketplace_health import judge, overall
 from marketplace_ledger import Ledger, LedgerError
 from marketplace_lock import LockHeld, lock_holder, release_lock
 from marketplace_records import ReleaseRecord, other_colour, release_id
+from marketplace_reference import Reference
 from marketplace_release_compose import one_off, render
 from marketplace_spool import Spool
 from marketplace_telegram import Webhook
@@ -42,9 +44,15 @@ def record(release: str, outcome: str = "live") -> ReleaseRecord:
 def test_release_ids_sort_by_time_and_never_collide() -> None:
     now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     first = release_id(now)
-    second = release_id(now, [first])
     assert first == "20260102T030405Z"
-    assert first < second < release_id(now.replace(second=6))
+    assert first < release_id(now, first) < release_id(now.replace(second=6), first)
+
+
+def test_release_ids_go_on_growing_when_the_clock_goes_back() -> None:
+    ids = ["20260102T030405Z"]
+    for _ in range(60):
+        ids.append(release_id(datetime(2026, 1, 1, tzinfo=UTC), ids[-1]))
+    assert ids == sorted(set(ids))
 
 
 def test_ledger_returns_what_was_appended_newest_first(tmp_path: Path) -> None:
@@ -148,6 +156,7 @@ def test_contract_names_all_that_is_wrong_at_once() -> None:
         "marketplace.contract": "2",
         "marketplace.port": "80",
         "marketplace.migrate": "alembic upgrade head",
+        "marketplace.version.path": "/v",
     }
     with pytest.raises(ContractError) as caught:
         parse_contract("image", labels, 8080, has_healthcheck=False)
@@ -157,6 +166,7 @@ def test_contract_names_all_that_is_wrong_at_once() -> None:
         "port is '80'",
         "no HEALTHCHECK",
         "health.ready is missing",
+        "version.path is '/v'",
         "expected a JSON list",
         "migrate.heads is missing",
     ):
@@ -182,6 +192,61 @@ def test_rendered_backend_is_confined_and_publishes_nothing() -> None:
     assert all(isinstance(value, str) for value in backend["environment"].values())
     assert backend["volumes"][0]["bind"] == {"create_host_path": False}
     assert "worker" not in document["services"]
+
+
+def test_dollars_in_settings_are_not_composes() -> None:
+    contract = parse_contract("image", LABELS, 8080, has_healthcheck=True)
+    ours = settings()
+    ours["backend"]["environment"] = {"GREETING": "pa$$word ${HOME}"}
+    document = render(ours, contract, "r1", "1.0", "image@sha256:0", "green", "/etc/x/backend")
+    assert document["services"]["backend"]["environment"]["GREETING"] == "pa$$$$word $${HOME}"
+
+
+@pytest.mark.parametrize(
+    ("text", "repository", "tag", "digest"),
+    [
+        ("docker.io/team/app:1.2", "docker.io/team/app", "1.2", ""),
+        ("host:5000/app@sha256:aa", "host:5000/app", "", "sha256:aa"),
+        ("host:5000/app:1@sha256:aa", "host:5000/app", "1", "sha256:aa"),
+        ("redis", "redis", "", ""),
+    ],
+)
+def test_references_are_taken_apart(text: str, repository: str, tag: str, digest: str) -> None:
+    assert Reference.parse(text) == Reference(repository, tag, digest)
+
+
+def test_references_of_docker_hub_have_two_forms() -> None:
+    assert Reference.parse("docker.io/team/app:1").same_repository("team/app@sha256:aa")
+    assert Reference.parse("docker.io/library/redis").same_repository("redis@sha256:aa")
+    assert not Reference.parse("ghcr.io/team/app").same_repository("team/app@sha256:aa")
+
+
+STUB = """#!/bin/sh
+echo '[]'
+echo "$DOCKER_SAYS" >&2
+exit 1
+"""
+
+
+def test_no_answer_of_docker_is_not_no_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub = tmp_path / "docker"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("DOCKER_SAYS", "Error response from daemon: No such container: redis")
+    assert Docker(tmp_path / "none").containers("redis") == {}
+    monkeypatch.setenv("DOCKER_SAYS", "error during connect: EOF")
+    with pytest.raises(DockerError, match="error during connect"):
+        Docker(tmp_path / "none").containers("redis")
+
+
+def test_live_map_that_says_something_else_is_no_answer(tmp_path: Path) -> None:
+    edge = Edge(tmp_path / "live.map", tmp_path / "socket")
+    assert edge.live() is None
+    for text in ("", "live red\n", "# comment\nlive blue\n", "live blue\nlive green\n"):
+        (tmp_path / "live.map").write_text(text)
+        with pytest.raises(EdgeError, match="expected one line such as 'live blue'"):
+            edge.live()
 
 
 def test_one_off_runs_as_owner_on_the_data_network_only() -> None:
@@ -239,6 +304,20 @@ def test_health_is_judged_in_words(
     services = judge("blue", present, None if statistics is None else ALL_UP | statistics)
     assert overall(services) == expected
     assert words in services[service].detail
+
+
+def test_health_when_docker_or_the_edge_is_silent() -> None:
+    silent = judge("blue", None, ALL_UP, "blue")
+    assert overall(silent) == "degraded"
+    assert "systemctl status docker" in silent["postgres"].detail
+    blind = judge("blue", CONTAINERS, None)
+    assert (overall(blind), blind["backend"].status) == ("unhealthy", "degraded")
+
+
+def test_health_when_the_edge_routes_elsewhere() -> None:
+    services = judge("blue", CONTAINERS, ALL_UP, "green")
+    assert overall(services) == "degraded"
+    assert "HAProxy routes to green, live.map says blue" in services["edge"].detail
 
 
 def test_health_before_any_release() -> None:
