@@ -11,6 +11,7 @@ from marketplace_paths import Paths
 from marketplace_pending import record
 from salt.utils.path import which
 
+_SECONDS = 300
 _PULL_SECONDS = 900
 
 
@@ -27,9 +28,9 @@ def running(
 ) -> dict[str, Any]:
     """Ensure the project's containers exist, run and are healthy.
 
-    Missing containers are created and stopped ones started. A running container whose definition changed is made
-    again only with ``allow_restart``; else it goes on as it is, the comment says why a restart is pending, and
-    deploy.status shows it.
+    Missing containers are created and stopped ones started. A container whose definition changed is made again only
+    with ``allow_restart``, whether it runs or not; else it goes on, or is started, as it is: what ran before comes
+    back first. Then the comment says why a restart is pending, and deploy.status shows it.
 
     Args:
         name: the project.
@@ -50,19 +51,21 @@ def running(
             "changes": {"project": {"old": None, "new": name}},
             "comment": f"Project {name} would be created",
         }
+    waiting: dict[str, str] = {}
     try:
         wanted = _wanted(name, file)
         todo = plan(wanted, _containers(name), _times(read_at_start or {}))
         changes = _changes(todo, allow_restart)
+        waiting = {} if allow_restart else todo.pending
         if __opts__["test"]:
             verdict = {"result": None, "comment": f"Project {name} would be brought up"} if changes else {}
-            return _with_pending(ret | verdict | {"changes": changes}, {} if allow_restart else todo.pending)
+            return _with_pending(ret | verdict | {"changes": changes}, waiting)
         if changes:
             _bring_up(name, file, wanted, todo, allow_restart)
         todo = plan(wanted, _wait(name, wanted, timeout), _times(read_at_start or {}))
         record(Paths().pending, f"pending restart in {name}", todo.pending)
     except (_Failure, ValueError, OSError) as error:
-        return ret | {"result": False, "comment": str(error)}
+        return _with_pending(ret | {"result": False, "comment": str(error)}, waiting)
     remaining = _changes(todo, allow_restart)
     if remaining:
         return ret | {
@@ -117,21 +120,26 @@ def _changes(todo: Plan, allow_restart: bool) -> dict[str, Any]:
 
 def _bring_up(name: str, file: str, wanted: list[Service], todo: Plan, allow_restart: bool) -> None:
     compose = ("docker", "compose", "-p", name, "-f", file)
-    making = {*todo.missing, *(todo.outdated if allow_restart else ())}
+    remaking = sorted(todo.outdated) if allow_restart else []
     for service in wanted:
-        if service.name in making:
+        if service.name in {*todo.missing, *remaking}:
             _pull(service.image)
+    # Nobody is left half way: every container may take the whole of its grace to stop.
+    patience = _SECONDS + sum(service.stop_grace for service in wanted)
     for container in todo.leftovers:
         # They hold no data of their own, but may still be flushing: stop first, with the grace they have.
-        _run("docker", "stop", container)
+        _run("docker", "stop", container, timeout=patience)
         _run("docker", "rm", container)
-    if todo.missing or todo.stopped:
-        _run(*compose, "up", "--detach", "--no-recreate")
-    if allow_restart and todo.outdated:
-        _run(*compose, "up", "--detach", *todo.outdated)
+    # Nothing is pulled here: what is needed is there by now, what is pending must not be asked for.
+    up = (*compose, "up", "--detach", "--pull", "never")
+    starting = [service for service in (*todo.missing, *todo.stopped) if service not in remaking]
+    if starting:
+        _run(*up, "--no-recreate", *starting, timeout=patience)
+    if remaking:
+        _run(*up, *remaking, timeout=patience)
     unread = [service for service in todo.unread if service not in todo.outdated]
     if allow_restart and unread:
-        _run(*compose, "restart", *unread)
+        _run(*compose, "restart", *unread, timeout=patience)
 
 
 def _pull(image: str) -> None:
@@ -156,7 +164,7 @@ def _wait(name: str, wanted: list[Service], timeout: int) -> list[Container]:
     return found
 
 
-def _run(*command: str, timeout: int = 300, env: dict[str, str] | None = None) -> str:
+def _run(*command: str, timeout: int = _SECONDS, env: dict[str, str] | None = None) -> str:
     result = __salt__["cmd.run_all"](list(command), python_shell=False, timeout=timeout, env=env)
     if result["retcode"]:
         raise _Failure(f"{' '.join(command)} failed: {result['stderr'] or result['stdout']}")

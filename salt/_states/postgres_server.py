@@ -14,6 +14,8 @@ from marketplace_postgres import Access, Role, difference, parse, question, stat
 from marketplace_secrets import Store, UnknownSecret
 from salt.utils.path import which
 
+# No stop grace is longer than 900 s; docker waits for the container's own.
+_RESTART_SECONDS = 1200
 _CONFIGURATION = """SELECT json_build_object(
   'loaded', extract(epoch FROM pg_conf_load_time()),
   'errors', (SELECT coalesce(json_agg(concat(sourcefile, ' line ', sourceline, ': ', name, ' ', error)), '[]')
@@ -127,7 +129,9 @@ def _await_reload(container: str, before: float) -> dict[str, Any]:
 
 
 def _restart(container: str) -> None:
-    result = __salt__["cmd.run_all"](["docker", "restart", container], python_shell=False, timeout=300)
+    result = __salt__["cmd.run_all"](
+        ["docker", "restart", container], python_shell=False, timeout=_RESTART_SECONDS
+    )
     if result["retcode"]:
         raise _Failure(f"docker restart {container} failed: {result['stderr']}")
     end = time.monotonic() + 120

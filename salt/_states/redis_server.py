@@ -9,6 +9,8 @@ from marketplace_redis import Connection, LoginRefused, RedisError, difference
 from marketplace_secrets import Store, UnknownSecret
 
 _RESTART = "restart"
+# No stop grace is longer than 900 s; docker waits for the container's own.
+_RESTART_SECONDS = 1200
 
 
 def users_loaded(
@@ -73,7 +75,9 @@ def _changes(
 
 def _restart(container: str) -> None:
     """Restart the server and wait until it has loaded its data."""
-    result = __salt__["cmd.run_all"](["docker", "restart", container], python_shell=False, timeout=300)
+    result = __salt__["cmd.run_all"](
+        ["docker", "restart", container], python_shell=False, timeout=_RESTART_SECONDS
+    )
     if result["retcode"]:
         raise RedisError(f"docker restart {container} failed: {result['stderr']}")
     end = time.monotonic() + 120

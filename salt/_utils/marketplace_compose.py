@@ -1,9 +1,12 @@
 """Pure decisions about a compose project: what is missing, stopped, left over, or runs with an older definition."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from marketplace_units import parse_duration
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,16 @@ class Container:
 
 @dataclass(frozen=True)
 class Service:
-    """One service of the compose file, with the hash that compose gives to its definition."""
+    """One service of the compose file, with the hash that compose gives to its definition.
+
+    ``stop_grace`` is seconds.
+    """
 
     name: str
     container: str
     image: str
     config_hash: str
+    stop_grace: int = 10
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class Plan:
         leftovers: containers that a killed compose left under a temporary name.
         missing: services without a container.
         stopped: services whose container does not run.
-        outdated: service -> why it would have to be made again.
+        outdated: service -> why its container, running or not, would have to be made again.
         unread: service -> the files that it reads only at its start and that changed since.
     """
 
@@ -96,13 +103,15 @@ def services(document: Mapping[str, Any], hashes: Mapping[str, str]) -> list[Ser
     """The services of a compose file's content.
 
     Raises:
-        ValueError: a service has no ``container_name`` or no ``image``.
+        ValueError: a service has no ``container_name`` or no ``image``, or its ``stop_grace_period`` is no duration.
     """
     found = []
     for name, definition in document["services"].items():
         if not definition.get("container_name") or not definition.get("image"):
             raise ValueError(f"service {name} needs a container_name and an image")
-        found.append(Service(name, definition["container_name"], definition["image"], hashes.get(name, "")))
+        grace = parse_duration(definition.get("stop_grace_period", "10s"))
+        container, image = definition["container_name"], definition["image"]
+        found.append(Service(name, container, image, hashes.get(name, ""), grace))
     return found
 
 
@@ -122,22 +131,28 @@ def plan(
     unread: dict[str, str] = {}
     for service in wanted:
         container = by_name.get(service.container)
-        if container is None or not container.running:
+        if container is None:
             continue
         if container.image != service.image:
             outdated[service.name] = f"image {container.image} -> {service.image}"
         elif container.config_hash != service.config_hash:
             outdated[service.name] = "definition changed"
         changed = [path for path, at in read_at_start.get(service.name, {}).items() if at > container.started]
-        if changed:
+        if changed and container.running:
             unread[service.name] = f"{', '.join(sorted(changed))} changed"
     return Plan(
-        leftovers=tuple(sorted(c.name for c in found if c.name not in names)),
+        leftovers=tuple(sorted(c.name for c in found if _is_leftover(c.name, names))),
         missing=tuple(s.name for s in wanted if s.container not in by_name),
         stopped=tuple(s.name for s in wanted if s.container in by_name and not by_name[s.container].running),
         outdated=outdated,
         unread=unread,
     )
+
+
+def _is_leftover(name: str, names: set[str]) -> bool:
+    """Compose gives a container that it replaces such a name; an operator's ``compose run`` has another."""
+    found = re.fullmatch(r"[0-9a-f]{12}_(.+)", name)
+    return bool(found and found[1] in names)
 
 
 def unwell(wanted: list[Service], found: list[Container]) -> dict[str, str]:

@@ -136,8 +136,18 @@ def test_units_wait_longer_than_the_grace_they_give(render):
     data = render("marketplace/files/marketplace-data.service.jinja", given)
     backend = render("marketplace/files/marketplace-backend.service.jinja", given)
     assert "TimeoutStopSec=120" in data
-    assert "TimeoutStopSec=70" in backend
-    assert "docker stop --time 40" in backend
+    assert "TimeoutStopSec=75" in backend
+    assert "docker stop --time 45 backend-blue backend-green worker-blue worker-green" in backend
     for unit in (data, backend):
         assert "Requires=docker" not in unit
+        # One that fails once at boot is tried again, and so gets its orderly stop back.
+        assert "Restart=on-failure" in unit
+        assert "StartLimitIntervalSec=0" in unit
         assert "PartOf" not in unit
+
+
+def test_nothing_is_pulled_or_waited_for_at_boot(render):
+    unit = render("marketplace/files/marketplace-data.service.jinja", settings())
+    start = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
+    assert "--no-recreate --pull never" in start
+    assert "--wait" not in start

@@ -38,7 +38,18 @@ def test_another_image_or_definition_waits_for_a_restart():
 def test_a_stopped_container_is_started_as_it_is():
     made = plan(WANTED, [container(running=False, config_hash="old"), container("redis")], {})
     assert made.stopped == ("postgres",)
-    assert made.pending == {}
+    assert made.missing == ()
+
+
+def test_a_stopped_container_that_is_outdated_can_be_made_again():
+    made = plan(WANTED, [container(running=False, image="postgres:16"), container("redis")], {})
+    assert made.outdated == {"postgres": "image postgres:16 -> postgres:17"}
+    assert made.pending == {"postgres": "image postgres:16 -> postgres:17"}
+
+
+def test_a_stopped_container_reads_its_files_when_it_starts():
+    stopped = container("redis", running=False)
+    assert plan(WANTED, [container(), stopped], {"redis": {"/etc/redis.conf": 1001.0}}).pending == {}
 
 
 @pytest.mark.parametrize(
@@ -53,6 +64,11 @@ def test_what_a_killed_compose_left_is_found():
     made = plan(WANTED, [container("0123456789ab_postgres"), container("redis")], {})
     assert made.leftovers == ("0123456789ab_postgres",)
     assert made.missing == ("postgres",)
+
+
+def test_what_an_operator_runs_is_no_leftover():
+    others = [container("data-postgres-run-0123456789ab"), container("0123456789ab_other")]
+    assert plan(WANTED, [container(), container("redis"), *others], {}).leftovers == ()
 
 
 def test_what_is_not_well_is_said():
@@ -99,5 +115,7 @@ def test_hashes_and_services():
     hashes = parse_hashes("postgres aaa\nredis bbb\n")
     document = {"services": {"postgres": {"container_name": "postgres", "image": "postgres:17"}}}
     assert services(document, hashes) == WANTED[:1]
+    document["services"]["postgres"]["stop_grace_period"] = "900s"
+    assert services(document, hashes)[0].stop_grace == 900
     with pytest.raises(ValueError, match="redis needs a container_name"):
         services({"services": {"redis": {"image": "redis:8"}}}, hashes)
