@@ -33,7 +33,7 @@ redis:
   tag: "8.10.1"
   digest: sha256:298e5b3bc566bade82f46ad5511777a4a07a294097ce16ada2f6a42be5239df5
   limits:
-    # 60% of it holds data, the rest is for snapshots.
+    # 45% of it holds data, the rest is for snapshots.
     memory: 384M
     cpus: 0.25
     pids: 64

@@ -13,6 +13,8 @@ from marketplace_units import MIB, format_size
 # SC-010: at most this share of memory and disk may be promised.
 SHARE = 0.8
 _CONNECTION = 2 * MIB
+# Processes of PostgreSQL that are no connections: its own, autovacuum, parallel workers, health checks, psql.
+_PROCESSES = 64
 _PLACEHOLDERS = (".example", "example.com", "example.net", "example.org", ".invalid", "localhost")
 
 
@@ -43,6 +45,7 @@ def check(values: dict[str, Any], environment: str) -> Iterator[Problem]:
         _cpus,
         _redis_disk,
         _connections,
+        _processes,
         _overlaps,
         _roles,
         _users,
@@ -116,6 +119,14 @@ def _connections(view: View) -> Iterator[Problem]:
         most = found[1] // 2 // _CONNECTION
         wrong = f"is {found[0]}, too many for postgres.limits.memory {format_size(found[1])}"
         yield Problem("postgres.max_connections", wrong, f"{most} or less")
+
+
+def _processes(view: View) -> Iterator[Problem]:
+    found = view.sound("postgres.limits.pids", "postgres.max_connections")
+    if found is not None and found[0] < found[1] + _PROCESSES:
+        each = f"each of postgres.max_connections {found[1]} is a process"
+        wrong = f"is {found[0]}, but {each}, and {_PROCESSES} more are needed"
+        yield Problem("postgres.limits.pids", wrong, f"{found[1] + _PROCESSES}")
 
 
 def _overlaps(view: View) -> Iterator[Problem]:

@@ -11,6 +11,10 @@ SCHEMA = 1
 GATEWAY, POSTGRES, REDIS, BLUE, GREEN, MIGRATION = 1, 10, 11, 21, 22, 30
 
 
+# Containers have addresses of their own, so the usual ports are always free; health checks and tools know them.
+POSTGRES_PORT, REDIS_PORT = 5432, 6379
+
+
 def address(subnet: str, offset: int) -> str:
     """The ``offset``th address of ``subnet``."""
     return str(ipaddress.IPv4Network(subnet)[offset])
@@ -50,6 +54,7 @@ def complete(values: dict[str, Any], environment: str, secrets: dict[str, str]) 
             **postgres,
             "reference": _reference(postgres),
             "address": address(data, POSTGRES),
+            "port": POSTGRES_PORT,
             "shm_size": postgres_shm_size(limits["memory"]),
             "tuning": {**tuning, **postgres["parameters"]},
         },
@@ -57,6 +62,7 @@ def complete(values: dict[str, Any], environment: str, secrets: dict[str, str]) 
             **redis,
             "reference": _reference(redis),
             "address": address(data, REDIS),
+            "port": REDIS_PORT,
             "maxmemory": redis_maxmemory(redis["limits"]["memory"]),
         },
     }

@@ -15,6 +15,8 @@ _DOMAIN = re.compile(
 _HOST = re.compile(
     r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*(?::[0-9]{1,5})?"
 )
+# ipaddress calls more than these private: loopback, link-local, networks of documentation.
+_PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 _REPOSITORY_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 
 
@@ -31,8 +33,10 @@ class Subnet(Kind):
             network = ipaddress.IPv4Network(text)
         except ValueError:
             raise Wrong(f"is {shown(raw)}, not an IPv4 network in CIDR form without host bits") from None
-        if not network.is_private:
-            raise Wrong(f"is {network}, which is not a private network (RFC 1918)")
+        if not any(network.subnet_of(block) for block in _PRIVATE):
+            raise Wrong(
+                f"is {network}, which is not in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 (RFC 1918)"
+            )
         if not self.shortest <= network.prefixlen <= self.longest:
             raise Wrong(
                 f"has a prefix of {network.prefixlen}, and /{self.shortest} to /{self.longest} are allowed"

@@ -15,7 +15,6 @@ from marketplace_settings_kinds import (
     UserIds,
     duration,
     name_kind,
-    port,
     size,
 )
 from marketplace_settings_kinds_net import Repository
@@ -34,12 +33,18 @@ _DIGEST = Text(
 class PostgresLimits:
     memory: int = setting(size("1G", 128 * MIB), "memory; the server's tuning follows it", "1G")
     cpus: float = setting(Number("0.75", "number", 0.05, 256), "CPUs", 0.75)
-    pids: int = setting(Integer("256", "whole number", 64, 32768), "processes and threads", 256)
+    pids: int = setting(
+        Integer("256", "whole number", 64, 32768),
+        "processes and threads; 64 more than max_connections at least",
+        256,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class RedisLimits:
-    memory: int = setting(size("384M", 64 * MIB), "memory; maxmemory is 60% of it", "384M")
+    memory: int = setting(
+        size("384M", 64 * MIB), "memory; maxmemory is 45% of it, a snapshot may need as much again", "384M"
+    )
     cpus: float = setting(Number("0.25", "number", 0.05, 256), "CPUs", 0.25)
     pids: int = setting(Integer("64", "whole number", 16, 32768), "processes and threads", 64)
 
@@ -70,7 +75,6 @@ class Postgres:
     )
     digest: str = setting(_DIGEST, "the image to the byte")
     user: str = setting(UserIds('"999:999"', "numeric uid:gid"), "user and group it runs as", "999:999")
-    port: int = setting(port(), "port in its network", 5432)
     database: str = setting(
         name_kind("marketplace", "postgres", "template0", "template1"),
         "the backend's database",
@@ -88,6 +92,7 @@ class Postgres:
     )
     reference: str = derived("image, tag and digest in one")
     address: str = derived("its fixed address on the data network")
+    port: int = derived("its port on the data network")
     shm_size: int = derived("bytes of /dev/shm, for parallel queries")
     tuning: dict[str, str] = derived("postgresql.conf parameters that follow limits, disk and CPUs")
 
@@ -113,7 +118,6 @@ class Redis:
     )
     digest: str = setting(_DIGEST, "the image to the byte")
     user: str = setting(UserIds('"999:999"', "numeric uid:gid"), "user and group it runs as", "999:999")
-    port: int = setting(port(), "port in its network", 6379)
     limits: RedisLimits = section(RedisLimits, "what it may use")
     disk: int = setting(size("2G", 64 * MIB), "size of its file system, allocated at once", "2G")
     stop_grace: int = setting(duration("30", 5, 900), "how long it may take to stop and save", 30)
@@ -134,4 +138,5 @@ class Redis:
     users: RedisUsers = section(RedisUsers, "names of its ACL users")
     reference: str = derived("image, tag and digest in one")
     address: str = derived("its fixed address on the data network")
-    maxmemory: int = derived("bytes of data it may hold: 60% of its memory, the rest is for snapshots")
+    port: int = derived("its port on the data network")
+    maxmemory: int = derived("bytes of data it may hold: 45% of its memory, the rest is for snapshots")

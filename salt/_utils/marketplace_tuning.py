@@ -51,5 +51,8 @@ def postgres_shm_size(memory: int) -> int:
 
 
 def redis_maxmemory(memory: int) -> int:
-    """Bytes of data for a Redis container of ``memory`` bytes; a snapshot's copy-on-write needs the rest."""
-    return memory * 6 // 10 // MIB * MIB
+    """Bytes of data for a Redis container of ``memory`` bytes.
+
+    While a snapshot is written, every page that changes exists twice: as much again at worst, and buffers besides.
+    """
+    return memory * 45 // 100 // MIB * MIB

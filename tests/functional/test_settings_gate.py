@@ -117,9 +117,9 @@ def test_a_right_pillar_passes_and_a_second_run_changes_nothing(host):
 
 def test_an_override_on_the_command_line_is_checked_too(host):
     host.say()
-    done = host.call("state.apply", "behind", "pillar={postgres: {port: 1}}")
+    done = host.call("state.apply", "behind", "pillar={backend: {port: 1}}")
     assert done.returncode == 1
-    assert "postgres.port is 1, and 1024 to 65535 are allowed" in done.stdout
+    assert "backend.port is 1, and 1024 to 65535 are allowed" in done.stdout
     assert host.made() == []
 
 
@@ -151,7 +151,7 @@ def test_without_the_ext_pillar_the_first_state_stops_the_run(host):
 def test_a_secret_in_a_wrong_place_is_neither_shown_nor_logged(host):
     secret = "S3cret-S3cret-S3cret-S3cret"
     host.say(
-        {"backend.version": secret + "!", "postgres.port": secret, "secrets.webhook_secret": {"value": "x"}}
+        {"backend.version": secret + "!", "backend.port": secret, "secrets.webhook_secret": {"value": "x"}}
     )
     done = host.call("state.apply", "behind", "-l", "debug")
     assert done.returncode == 1

@@ -167,12 +167,12 @@ def test_test_mode_predicts_and_does_nothing(droplet):
 
 
 def test_a_changed_setting_is_shown(converged):
-    converged.say(changes={"postgres.port": 5433, "network": {"app": {"subnet": "10.1.0.0/24"}}})
+    converged.say(changes={"postgres.disk": "10G", "backend.stop_grace": "1m"})
     result = converged.minion().run("settings.written", "settings")
     assert result.changes == {
         "settings": {
-            "network.app.subnet": {"old": "10.213.10.0/24", "new": "10.1.0.0/24"},
-            "postgres.port": {"old": 5432, "new": 5433},
+            "backend.stop_grace": {"old": 30, "new": 60},
+            "postgres.disk": {"old": 20 << 30, "new": 10 << 30},
         }
     }
 
@@ -298,10 +298,10 @@ def test_a_registry_login(converged):
 
 
 def test_check_lists_all_problems_and_exits_with_one(droplet):
-    droplet.say(changes={"postgres.port": 1, "redis.tag": "7", "backend.image": "x"})
+    droplet.say(changes={"postgres.disk": 1, "redis.tag": "7", "backend.image": "x"})
     minion = droplet.minion()
     problems = minion.modules["settings.check"]()
-    assert [problem.split(" ")[0] for problem in problems] == ["backend.image", "postgres.port", "redis.tag"]
+    assert [problem.split(" ")[0] for problem in problems] == ["backend.image", "postgres.disk", "redis.tag"]
     assert minion.context["retcode"] == 1
 
 
@@ -320,7 +320,7 @@ def test_show_tells_where_a_value_comes_from(droplet):
     assert shown["postgres.digest"]["value"] == DIGEST
     assert shown["redis.disk"] == {"value": 3 << 30, "origin": "production"}
     assert shown["backend.environment"] == {"value": {"LOG_LEVEL": "debug"}, "origin": "local"}
-    assert shown["redis.port"] == {"value": 6379, "origin": "default"}
+    assert shown["redis.port"] == {"value": 6379, "origin": "derived"}
     assert shown["redis.maxmemory"]["origin"] == "derived"
     assert shown["secrets.telegram_token"] == {"value": "given", "origin": "base"}
     assert TOKEN not in json.dumps(shown)

@@ -82,7 +82,20 @@ def test_tuning_fits_the_memory_it_is_given(memory, disk, cpus, connections):
     assert number["max_wal_size"] * MIB <= disk * GIB / 8
     assert 32 <= number["min_wal_size"] <= number["max_wal_size"]
     assert postgres_shm_size(memory * MIB) <= memory * MIB // 4 or memory <= 256
-    assert redis_maxmemory(memory * MIB) <= memory * MIB * 0.6
+    assert redis_maxmemory(memory * MIB) <= memory * MIB * 0.45
+
+
+def test_postgres_and_redis_listen_on_their_usual_ports():
+    made = settings()
+    assert (made["postgres"]["port"], made["redis"]["port"]) == (5432, 6379)
+
+
+def test_a_process_for_each_connection_is_enough_with_some_more():
+    assert settings({"postgres": {**pillar()["postgres"], "max_connections": 192}})
+
+
+def test_a_small_redis_fits_a_small_disk():
+    assert settings({"redis.disk": "1G"})["redis"]["maxmemory"] == 172 * MIB
 
 
 def test_parameters_win_over_the_tuning():
@@ -163,7 +176,7 @@ def test_placeholders_are_accepted_in_development_only():
         ({"telegram": {"api_url": "http://127.0.0.1:8081"}}, False),
         ({"postgres.database": "shop"}, False),
         ({"postgres.roles": {"application": "shop_app"}}, False),
-        ({"redis.port": 6380}, False),
+        ({"redis.users": {"application": "shop"}}, False),
         ({"network": {"data": {"subnet": "10.213.30.0/24"}}}, False),
     ],
 )
@@ -183,9 +196,9 @@ def test_keys_of_salt_itself_are_left_out():
 def test_differences_name_the_paths():
     one = settings()
     other = settings(
-        {"postgres.port": 5433, "backend.environment": {"A": "b"}, "edge.domains": ["x.team.dev"]}
+        {"postgres.disk": "10G", "backend.environment": {"A": "b"}, "edge.domains": ["x.team.dev"]}
     )
-    assert differences(one, other) == ["backend.environment.A", "edge.domains", "postgres.port"]
+    assert differences(one, other) == ["backend.environment.A", "edge.domains", "postgres.disk"]
     assert differences(one, one) == []
 
 

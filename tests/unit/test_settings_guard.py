@@ -37,12 +37,12 @@ def test_without_a_pillar_the_droplets_own_settings_serve(file):
 def test_changed_settings_are_named(settings, file):
     changed = {
         **settings,
-        "redis": {**settings["redis"], "port": 6380},
+        "redis": {**settings["redis"], "disk": 1 << 30},
         "firewall": {"ssh_sources": ["::/0"]},
     }
     assert (
         refusal(gated(changed), file)
-        == "settings have changed (firewall.ssh_sources, redis.port): run state.apply"
+        == "settings have changed (firewall.ssh_sources, redis.disk): run state.apply"
     )
 
 
@@ -54,10 +54,10 @@ def test_what_only_follows_is_left_out(settings, file):
 
 
 def test_many_changes_are_counted(settings, file):
-    ports = {f"{service}.port": 7000 for service in ("backend", "postgres", "redis")}
+    users = {f"{service}.user": "70:70" for service in ("backend", "postgres", "redis")}
     waits = {f"{service}.stop_grace": 20 for service in ("backend", "postgres", "redis")}
     more = {"backend.keep_releases": 9, "droplet": {"swap": 0}, "edge.webhook_path": "/hook"}
-    parsed, _ = parse(pillar({**ports, **waits, **more}), "production", ENVIRONMENTS)
+    parsed, _ = parse(pillar({**users, **waits, **more}), "production", ENVIRONMENTS)
     assert " and 1 more): run state.apply" in refusal(gated(to_dict(parsed)), file)
 
 

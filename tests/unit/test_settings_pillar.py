@@ -33,9 +33,9 @@ def test_a_right_pillar_gets_settings_a_digest_and_the_formulas_pillar():
 
 
 def test_a_wrong_pillar_gets_its_problems_and_nothing_else():
-    added = gate(pillar({"postgres.port": 1, "redis.port": 1}), "production", ENVIRONMENTS)
+    added = gate(pillar({"postgres.port": 1, "redis.disk": "1"}), "production", ENVIRONMENTS)
     assert set(added) == {"settings_gate", "_errors"}
-    assert [error.split()[0] for error in added["_errors"]] == ["postgres.port", "redis.port"]
+    assert [error.split()[0] for error in added["_errors"]] == ["postgres.port", "redis.disk"]
 
 
 def test_a_host_without_pillar_is_not_at_fault():
@@ -51,7 +51,7 @@ def test_a_finished_pillar_goes_through_unchanged(changes):
 
 @pytest.mark.parametrize("changes", [{}, {"firewall": {"ssh_sources": SOURCES}}])
 @pytest.mark.parametrize(
-    "override", [{"postgres": {"port": 5433}}, {"firewall": {"ssh_sources": ["::1/128"]}}]
+    "override", [{"postgres": {"disk": "10G"}}, {"firewall": {"ssh_sources": ["::1/128"]}}]
 )
 def test_an_override_over_a_finished_pillar_counts(changes, override):
     direct = through(merge(pillar(changes), override))
