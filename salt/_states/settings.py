@@ -4,17 +4,21 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
+from marketplace_ledger import Ledger, LedgerError
+from marketplace_machine import look, shortfalls
 from marketplace_paths import Paths
 from marketplace_settings import differences, digest, said
 from marketplace_settings_fields import public
+from marketplace_settings_fixed import moved, refusal_text
 from marketplace_settings_guard import GATE_MISSING, problems_text
 
 
 def written(name: str) -> dict[str, Any]:
     """Make /etc/marketplace/settings.json say what pillar says, and stamp the droplet with its environment.
 
-    Fails where the parser didn't run, found problems, or where the droplet belongs to another environment. Put it
-    first, with ``failhard: True``.
+    Fails, in test mode as well, where the parser didn't run or found problems, where the droplet belongs to another
+    environment, where pillar changes a setting that is fixed by now, and where the machine is smaller than pillar
+    says. Put it first, with ``failhard: True``: nothing has changed by then.
 
     Args:
         name: a sentence.
@@ -72,7 +76,22 @@ def _refusal(paths: Paths) -> str | None:
             f" '{settings['environment']}'. Set the minion id to {stamp} (in /etc/salt/minion_id); where a droplet is"
             f" really to change its environment, remove {paths.environment} first"
         )
+    fixed = moved(_read(paths.settings), settings, _is_live(paths))
+    if fixed:
+        return refusal_text(fixed)
+    machine = look(paths.root)
+    short = shortfalls(machine, settings) if machine else []
+    if short:
+        return "\n".join(["this machine is smaller than pillar says:", *(f"  - {text}" for text in short)])
     return None
+
+
+def _is_live(paths: Paths) -> bool:
+    """Whether a release is live; a ledger that can't be read has had one."""
+    try:
+        return Ledger(paths.ledger).live() is not None
+    except LedgerError:
+        return True
 
 
 def _stamp(paths: Paths) -> str | None:
