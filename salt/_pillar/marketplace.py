@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from marketplace_settings_fields import Problem
 from marketplace_settings_gate import gate, no_pillar
 from marketplace_tree import revision
 
@@ -26,7 +27,7 @@ def ext_pillar(minion_id: str, pillar: Mapping[str, Any], *_args: Any, **_kwargs
     roots = [Path(root) for root in __opts__.get("pillar_roots", {}).get("base", [])]
     if not any((root / "top.sls").is_file() for root in roots):
         return no_pillar()
-    answer = gate(pillar, minion_id, environments(roots))
+    answer = gate(pillar, minion_id, environments(roots), problems=open_files(roots))
     # A droplet that is converged over ssh gets a copy of the tree that compiles this pillar, and remembers its commit.
     answer["settings_gate"]["revision"] = revision(roots[0].resolve().parent)
     return answer
@@ -43,3 +44,29 @@ def environments(roots: list[Path]) -> list[str]:
             if directory.name not in _SHARED and (directory / "init.sls").is_file()
         }
     )
+
+
+def open_files(roots: list[Path]) -> list[Problem]:
+    """A problem for each file of ``local`` in pillar ``roots`` that others than its owner may read.
+
+    Secrets stand there. What is in a directory that nobody else may enter is fine.
+    """
+    found = []
+    for root in roots:
+        files = [root / "local.sls"]
+        if _is_open(root / "local"):
+            files += sorted((root / "local").rglob("*.sls"))
+        found += [
+            Problem(
+                f"pillar/{file.relative_to(root)}",
+                "can be read by others than its owner, and secrets belong there",
+                f"chmod 600 {file}",
+            )
+            for file in files
+            if _is_open(file)
+        ]
+    return found
+
+
+def _is_open(path: Path) -> bool:
+    return path.exists() and path.stat().st_mode & 0o077 != 0

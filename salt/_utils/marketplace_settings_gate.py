@@ -9,6 +9,7 @@ from typing import Any
 
 from marketplace_formula_inputs import formula_inputs
 from marketplace_settings import digest, examine, to_dict
+from marketplace_settings_fields import Problem
 from marketplace_settings_secrets import Sources
 
 NO_PILLAR = "this host has no pillar, it is converged from a controller: run state.apply there"
@@ -21,7 +22,11 @@ def no_pillar() -> dict[str, Any]:
 
 
 def gate(
-    pillar: Mapping[str, Any], minion_id: str, environments: Iterable[str], sources: Sources | None = None
+    pillar: Mapping[str, Any],
+    minion_id: str,
+    environments: Iterable[str],
+    sources: Sources | None = None,
+    problems: Iterable[Problem] = (),
 ) -> dict[str, Any]:
     """What the gate adds to ``pillar``.
 
@@ -30,6 +35,7 @@ def gate(
         minion_id: decides the environment.
         environments: names of the environments there are.
         sources: how secrets outside the pillar are read.
+        problems: those of the files that the pillar comes from.
 
     Returns:
         ``settings_gate`` always; ``settings``, ``secrets_given`` and the formulas' pillar where all is well, else
@@ -39,8 +45,9 @@ def gate(
     said = unmerged(pillar)
     outcome = examine(said, minion_id, environments, sources)
     checked = {"checked": True, "source": "pillar"}
-    if outcome.settings is None:
-        return {"settings_gate": checked, "_errors": [str(problem) for problem in outcome.problems]}
+    found = [*problems, *outcome.problems]
+    if outcome.settings is None or found:
+        return {"settings_gate": checked, "_errors": [str(problem) for problem in found]}
     settings = to_dict(outcome.settings)
     inputs = formula_inputs(settings)
     return {

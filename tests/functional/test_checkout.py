@@ -59,5 +59,10 @@ def test_settings_are_checked_without_a_droplet(checkout: Path) -> None:
         "edge": {"domains": ["bot.team.dev"]},
         "backend": {"image": "ghcr.io/team/bot"},
     }
-    (checkout / "pillar/local/init.sls").write_text(yaml.safe_dump(local))
+    file = checkout / "pillar/local/init.sls"
+    file.write_text(yaml.safe_dump(local))
+    file.chmod(0o644)
+    code, problems = salt_call(checkout, "settings.check")
+    assert (code, [problem.split()[-1] for problem in problems]) == (1, [str(file)])  # type: ignore[attr-defined]
+    file.chmod(0o600)
     assert salt_call(checkout, "settings.check") == (0, [])

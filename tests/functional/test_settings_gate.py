@@ -68,6 +68,8 @@ class Host:
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.directory), "LANG": "C.UTF-8"}
         return subprocess.run(
             [command, "-c", self.directory, *arguments],
+            # Not in the checkout: its Saltfile says where the configuration is.
+            cwd=self.directory,
             capture_output=True,
             text=True,
             env=environment,

@@ -315,6 +315,7 @@ def test_show_tells_where_a_value_comes_from(droplet):
     (droplet.pillar / "production/init.sls").write_text("redis: {disk: 3G}\n")
     (droplet.pillar / "local").mkdir()
     (droplet.pillar / "local/init.sls").write_text("backend: {environment: {LOG_LEVEL: debug}}\n")
+    (droplet.pillar / "local/init.sls").chmod(0o600)
     shown = droplet.minion().modules["settings.show"]()
     assert shown["postgres.tag"] == {"value": "17.11", "origin": "base"}
     assert shown["postgres.digest"]["value"] == DIGEST
@@ -329,3 +330,27 @@ def test_show_tells_where_a_value_comes_from(droplet):
         "redis.users.operator",
         "redis.users.health",
     }
+
+
+@pytest.mark.parametrize("rights", [0o640, 0o604, 0o644])
+def test_a_local_pillar_that_others_may_read_is_refused(droplet, rights):
+    local = droplet.pillar / "local"
+    local.mkdir(mode=0o755)
+    file = local / "init.sls"
+    file.write_text("{}\n")
+    file.chmod(rights)
+    minion = droplet.minion()
+    wrong = "pillar/local/init.sls can be read by others than its owner, and secrets belong there"
+    assert minion.modules["settings.check"]() == [f"{wrong}. Try: chmod 600 {file}"]
+    assert minion.run("settings.written", "settings").result is False
+    assert droplet.listing() == []
+
+
+@pytest.mark.parametrize(("directory", "rights"), [(0o755, 0o600), (0o700, 0o644)])
+def test_a_local_pillar_that_is_its_owners_alone_is_fine(droplet, directory, rights):
+    local = droplet.pillar / "local"
+    local.mkdir()
+    (local / "init.sls").write_text("{}\n")
+    (local / "init.sls").chmod(rights)
+    local.chmod(directory)
+    assert droplet.minion().modules["settings.check"]() == []

@@ -35,6 +35,7 @@ def minion(request, tmp_path_factory):
     local = base / "pillar/local"
     local.mkdir(parents=True)
     (local / "init.sls").write_text(yaml.safe_dump(OWN))
+    (local / "init.sls").chmod(0o600)
     for entry in (TREE / "pillar").iterdir():
         if entry.name != "local":
             (base / "pillar" / entry.name).symlink_to(entry)
