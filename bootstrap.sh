@@ -60,6 +60,18 @@ for stamp in /etc/salt/minion_id /etc/marketplace/environment; do
     [ "$known" = "$wanted" ] || die "this host is '$known' ($stamp), not '$wanted'. Run ./bootstrap.sh with its own id, or use a fresh droplet"
 done
 
+# Another apt may be at work, as on a droplet's first boot: its own waiting covers dpkg's lock, not that on the lists.
+apt() {
+    deadline=$(($(date +%s) + 300))
+    until said=$(LC_ALL=C.UTF-8 apt-get -qq -y -o DPkg::Lock::Timeout=300 "$@" 2>&1); do
+        case $said in
+            *"Could not get lock"*) [ "$(date +%s)" -ge "$deadline" ] || { sleep 2 && continue; } ;;
+        esac
+        printf '%s\n' "$said" >&2
+        return 1
+    done
+}
+
 missing=
 for package in python3-venv ca-certificates; do
     dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2> /dev/null | grep -q '^ii' || missing="$missing $package"
@@ -68,7 +80,7 @@ if [ -n "$missing" ]; then
     say "Installing$missing"
     export DEBIAN_FRONTEND=noninteractive
     # shellcheck disable=SC2086
-    { apt-get update -qq && apt-get install -qq -y --no-install-recommends $missing > /dev/null; } ||
+    { apt update && apt install --no-install-recommends $missing; } ||
         die "apt could not install$missing. Check the network and /etc/apt/sources.list*, then run ./bootstrap.sh $id again"
 fi
 

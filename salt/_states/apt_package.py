@@ -4,11 +4,12 @@ Salt's own ``pkg.installed`` fetches the package lists even under test=True, and
 fresh droplet the first boot's upgrades are often still running.
 """
 
+import time
 from typing import Any
 
 _LOCK_SECONDS = 300
 _APT = ("apt-get", "--quiet", "--quiet", "--yes", f"--option=DPkg::Lock::Timeout={_LOCK_SECONDS}")
-_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
 _REFRESHED = "apt_package.refreshed"
 
 
@@ -39,7 +40,7 @@ def installed(name: str, pkgs: list[str]) -> dict[str, Any]:
     if not __context__.get(_REFRESHED):
         commands.insert(0, [*_APT, "update"])
     for command in commands:
-        result = __salt__["cmd.run_all"](command, python_shell=False, env=_ENVIRONMENT, timeout=1800)
+        result = _run(command)
         if result["retcode"]:
             said = (result["stderr"] or result["stdout"]).strip().splitlines()
             why = "\n".join(said[-8:])
@@ -57,6 +58,19 @@ def installed(name: str, pkgs: list[str]) -> dict[str, Any]:
             "comment": f"Still not installed: {', '.join(remaining)}",
         }
     return ret | {"changes": changes, "comment": f"Installed: {', '.join(missing)}"}
+
+
+def _run(command: list[str]) -> dict[str, Any]:
+    """apt's own waiting covers dpkg's lock only, not the one on the package lists: those are tried again."""
+    end = time.monotonic() + _LOCK_SECONDS
+    while True:
+        result: dict[str, Any] = __salt__["cmd.run_all"](
+            command, python_shell=False, env=_ENVIRONMENT, timeout=1800, ignore_retcode=True
+        )
+        locked = "Could not get lock" in result["stderr"]
+        if not result["retcode"] or not locked or time.monotonic() > end:
+            return result
+        time.sleep(2)
 
 
 def _missing(pkgs: list[str]) -> list[str]:

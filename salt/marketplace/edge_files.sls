@@ -3,6 +3,7 @@
 # What the proxy's configuration refers to, and so has to be there before it is checked.
 include:
   - marketplace.gate
+  - firewall
   - haproxy
 
 Ensure the edge has a certificate:
@@ -10,7 +11,9 @@ Ensure the edge has a certificate:
     - name: /etc/haproxy/certs/{{ domains[0] }}.pem
     - public: /etc/marketplace/tls/{{ domains[0] }}.crt
     - domains: {{ domains | json }}
+    # The proxy is not even configured before the firewall is in force.
     - require:
+      - sls: firewall
       - sls: haproxy
     - require_in:
       - file: Ensure the proxy is configured

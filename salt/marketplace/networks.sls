@@ -1,5 +1,6 @@
 include:
   - marketplace.gate
+  - firewall
   - docker
 
 {% for network in [pillar.settings.network.app, pillar.settings.network.data] %}
@@ -10,6 +11,8 @@ Ensure the network {{ network.name }} is present:
     - subnet: {{ network.subnet }}
     - gateway: {{ network.gateway }}
     - internal: {{ network.name == "data" }}
+    # Nothing is reachable, or reaches anything, before the firewall is in force.
     - require:
+      - sls: firewall
       - sls: docker
 {% endfor %}
