@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from marketplace_compose import Container, Plan, Service, parse_hashes, plan, services, unwell
+from marketplace_compose import Container, Hold, Plan, Service, parse_hashes, plan, services, unwell
+from marketplace_durable import make_directory, write_atomic
 from marketplace_paths import Paths
 from marketplace_pending import record
 from salt.utils.path import which
@@ -23,6 +24,7 @@ def running(
     name: str,
     file: str,
     read_at_start: dict[str, list[str]] | None = None,
+    holds: dict[str, dict[str, str]] | None = None,
     allow_restart: bool = False,
     timeout: int = 180,
 ) -> dict[str, Any]:
@@ -36,6 +38,9 @@ def running(
         name: the project.
         file: its compose file; every service has a container_name.
         read_at_start: service -> files that it reads only when it starts.
+        holds: service -> {directory: its data, file: what is always in there once it was made, mark: a file elsewhere,
+            written when that was first seen}. With the mark but without the file the data was lost: then nothing is
+            started, since the service would make new, empty data and look healthy.
         allow_restart: whether running containers may be restarted or made again.
         timeout: seconds to wait for health.
     """
@@ -52,21 +57,24 @@ def running(
             "comment": f"Project {name} would be created",
         }
     waiting: dict[str, str] = {}
+    kept = [Hold(service, **facts) for service, facts in (holds or {}).items()]
     try:
+        _refuse_lost(kept)
         wanted = _wanted(name, file)
         todo = plan(wanted, _containers(name), _times(read_at_start or {}))
-        changes = _changes(todo, allow_restart)
+        changes = _changes(todo, allow_restart) | _unmarked(kept)
         waiting = {} if allow_restart else todo.pending
         if __opts__["test"]:
             verdict = {"result": None, "comment": f"Project {name} would be brought up"} if changes else {}
             return _with_pending(ret | verdict | {"changes": changes}, waiting)
-        if changes:
+        if changes.keys() - _unmarked(kept).keys():
             _bring_up(name, file, wanted, todo, allow_restart)
         todo = plan(wanted, _wait(name, wanted, timeout), _times(read_at_start or {}))
+        _mark(kept)
         record(Paths().pending, f"pending restart in {name}", todo.pending)
     except (_Failure, ValueError, OSError) as error:
         return _with_pending(ret | {"result": False, "comment": str(error)}, waiting)
-    remaining = _changes(todo, allow_restart)
+    remaining = _changes(todo, allow_restart) | _unmarked(kept)
     if remaining:
         return ret | {
             "result": False,
@@ -116,6 +124,31 @@ def _changes(todo: Plan, allow_restart: bool) -> dict[str, Any]:
         for service, why in todo.pending.items():
             changes[service] = {"old": why, "new": "restarted"}
     return changes
+
+
+def _refuse_lost(kept: list[Hold]) -> None:
+    for hold in kept:
+        if hold.lost:
+            raise _Failure(
+                f"{hold.service} had its data in {hold.directory} but {hold.path} is gone, so it is not started on an "
+                "empty directory. Restore the data and apply again; to start with new, empty data on purpose: "
+                f"rm {hold.mark}, then apply again."
+            )
+
+
+def _unmarked(kept: list[Hold]) -> dict[str, Any]:
+    return {f"mark of {hold.service}": {"old": None, "new": hold.mark} for hold in kept if hold.unmarked}
+
+
+def _mark(kept: list[Hold]) -> None:
+    for hold in kept:
+        if not hold.path.exists():
+            raise _Failure(
+                f"{hold.service} is healthy but {hold.path} is not there; docker logs shows what it uses"
+            )
+        if hold.unmarked:
+            make_directory(Path(hold.mark).parent, 0o700)
+            write_atomic(Path(hold.mark), "")
 
 
 def _bring_up(name: str, file: str, wanted: list[Service], todo: Plan, allow_restart: bool) -> None:

@@ -5,9 +5,19 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from marketplace_durable import make_directory, write_atomic
+from marketplace_durable import fsync_directory, make_directory, write_atomic
+from marketplace_paths import Paths
 from marketplace_systemd import escape_path, mount_unit
-from marketplace_volume import SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Image, Plan, Refusal, filesystem_size, plan
+from marketplace_volume import (
+    SUPERBLOCK_OFFSET,
+    SUPERBLOCK_SIZE,
+    Image,
+    Marks,
+    Plan,
+    Refusal,
+    filesystem_size,
+    plan,
+)
 
 _UNITS = Path("/etc/systemd/system")
 
@@ -28,9 +38,10 @@ def mounted(
 ) -> dict[str, Any]:
     """Ensure a fixed-size file system is mounted.
 
-    The image is created once; whatever holds anything is never formatted. A larger size grows it in use (the kernel
-    wants CAP_SYS_RESOURCE for that; without it, stop what uses it, unmount it and apply again), a smaller one is only
-    reported. Holes are allocated again, so that the space stays promised.
+    The image is created once; whatever holds anything is never formatted, and an image that is gone is not replaced by
+    an empty one: a mark beside it, or a release on record, says that there was one. A larger size grows it in use (the
+    kernel wants CAP_SYS_RESOURCE for that; without it, stop what uses it, unmount it and apply again), a smaller one is
+    only reported. Holes are allocated again, so that the space stays promised.
 
     Args:
         name: the mount point.
@@ -45,7 +56,7 @@ def mounted(
     ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"{name} is mounted"}
     target = Path(name) / directory
     try:
-        todo = plan(image, _image(image), size)
+        todo = plan(image, _image(image), size, _used(image))
         changes = _changes(name, image, size, todo, options) | _directory_changes(target, user, group, mode)
         if todo.note:
             ret["comment"] = f"{name} {todo.note}"
@@ -54,7 +65,7 @@ def mounted(
         if __opts__["test"]:
             return ret | {"result": None, "changes": changes, "comment": f"{name} would be mounted as asked"}
         _prepare(name, image, size, todo, options, changes)
-        _prepare_directory(target, user, group, mode)
+        _prepare_directory(Path(name), target, user, group, mode)
         todo = plan(image, _image(image), size)
         remaining = _changes(name, image, size, todo, options) | _directory_changes(target, user, group, mode)
     except (Refusal, _Failure, OSError) as error:
@@ -66,6 +77,18 @@ def mounted(
             "comment": f"{name} is still not as asked: {remaining}",
         }
     return ret | {"changes": changes, "comment": ret["comment"]}
+
+
+def _used(image: str) -> str:
+    """Why there must have been such an image before, empty when there need not have been one."""
+    marks = Marks.beside(image)
+    if marks.start_empty.exists():
+        return ""
+    if marks.made.exists():
+        return f"it was made once ({marks.made})"
+    if any(Paths().ledger.glob("*.json")):
+        return f"this droplet has had releases ({Paths().ledger})"
+    return ""
 
 
 def _image(path: str) -> Image | None:
@@ -98,6 +121,8 @@ def _changes(name: str, image: str, size: int, todo: Plan, options: str) -> dict
     changes: dict[str, Any] = {}
     if todo.create:
         changes["image"] = {"old": None, "new": f"{image}, {size} bytes"}
+    if not Marks.beside(image).made.exists():
+        changes["mark"] = {"old": None, "new": str(Marks.beside(image).made)}
     if todo.allocate:
         changes["image"] = {"old": "not fully allocated", "new": f"{size} bytes"}
     if todo.resize:
@@ -134,6 +159,10 @@ def _prepare(name: str, image: str, size: int, todo: Plan, options: str, changes
         _create(image, size)
     elif todo.allocate:
         _allocate(image, size)
+    if "mark" in changes or todo.create:
+        # Before the first mount: nothing gets into an image that could be taken for one that never was.
+        write_atomic(Marks.beside(image).made, "")
+        Marks.beside(image).start_empty.unlink(missing_ok=True)
     if "unit" in changes:
         write_atomic(_UNITS / f"{escape_path(name)}.mount", mount_unit(name, image, options))
         _run("systemctl", "daemon-reload")
@@ -174,6 +203,7 @@ def _create(image: str, size: int) -> None:
         _run("mkfs.ext4", "-q", "-F", "-m", "0", "-i", "65536", "-E", options, str(unfinished))
         _allocate(str(unfinished), size)
         unfinished.rename(image)
+        fsync_directory(unfinished.parent)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
@@ -197,7 +227,9 @@ def _allocate(image: str, size: int) -> None:
         os.close(descriptor)
 
 
-def _prepare_directory(target: Path, user: int, group: int, mode: str) -> None:
+def _prepare_directory(mount: Path, target: Path, user: int, group: int, mode: str) -> None:
+    if not mount.is_mount():
+        raise _Failure(f"{mount} is not mounted; systemctl status {escape_path(str(mount))}.mount shows why")
     target.mkdir(exist_ok=True)
     os.chown(target, user, group)
     target.chmod(int(mode, 8))

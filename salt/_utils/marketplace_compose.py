@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from marketplace_units import parse_duration
@@ -58,6 +59,36 @@ class Service:
     image: str
     config_hash: str
     stop_grace: int = 10
+
+
+@dataclass(frozen=True)
+class Hold:
+    """What a service's data directory holds ever since it was made.
+
+    Attributes:
+        service: the service's name.
+        directory: its data directory.
+        file: what is in there, relative to it.
+        mark: a file elsewhere that says that it was seen; absolute.
+    """
+
+    service: str
+    directory: str
+    file: str
+    mark: str
+
+    @property
+    def path(self) -> Path:
+        return Path(self.directory) / self.file
+
+    @property
+    def lost(self) -> bool:
+        """Whether the data is gone. A directory that is not there is another matter: nothing starts without it."""
+        return Path(self.mark).exists() and Path(self.directory).exists() and not self.path.exists()
+
+    @property
+    def unmarked(self) -> bool:
+        return self.path.exists() and not Path(self.mark).exists()
 
 
 @dataclass(frozen=True)

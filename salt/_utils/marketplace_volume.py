@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 
 SUPERBLOCK_OFFSET = 1024
 SUPERBLOCK_SIZE = 1024
@@ -34,6 +35,23 @@ class Plan:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Marks:
+    """Files beside the image that outlive it.
+
+    Attributes:
+        made: says that the image was made once, so that one that is gone is not taken for one that never was.
+        start_empty: an operator's word that a new, empty one is wanted all the same; used up by making it.
+    """
+
+    made: Path
+    start_empty: Path
+
+    @classmethod
+    def beside(cls, image: str) -> "Marks":
+        return cls(Path(image).with_suffix(".made"), Path(image).with_suffix(".start-empty"))
+
+
 class Refusal(Exception):
     """The image must not be touched; the message says why and what to do."""
 
@@ -49,23 +67,31 @@ def filesystem_size(superblock: bytes) -> int | None:
     return int(blocks * block_size)
 
 
-def plan(path: str, image: Image | None, size: int) -> Plan:
+def plan(path: str, image: Image | None, size: int, used: str = "") -> Plan:
     """Decide how to get from what stands to a fully allocated file system of ``size`` bytes.
 
     Args:
         path: the image file, for messages.
         image: what stands, None when there is no such file.
         size: bytes asked for.
+        used: why a missing image must have held data, empty when it may be made.
 
     Raises:
-        Refusal: the file holds something that is not an ext file system.
+        Refusal: the file holds something that is not an ext file system, or is gone although there was one.
     """
+    if image is None and used:
+        raise Refusal(
+            f"{path} is not there, but {used}, so no empty one is made in its place. "
+            "Bring the image back and apply again; to start with an empty one on purpose: "
+            f"touch {Marks.beside(path).start_empty}, then apply again."
+        )
     if image is None:
         return Plan(create=True)
     if image.filesystem is None:
         raise Refusal(
             f"{path} exists but holds no ext4 file system, so it will not be touched. "
-            f"Look at it (file {path}); when it is of no use, move it away and apply again."
+            f"A damaged superblock has copies: e2fsck -b 32768 {path} repairs it from one. "
+            f"What holds something else (file {path} tells) is to be moved away by hand."
         )
     wanted = max(size, image.size)
     note = ""

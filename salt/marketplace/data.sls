@@ -101,6 +101,11 @@ Ensure the data services are running:
     - file: /etc/marketplace/data/compose.yaml
     - read_at_start:
         redis: [/etc/marketplace/redis/redis.conf]
+    - holds:
+        postgres:
+          directory: /srv/data/postgres/data
+          file: 17/PG_VERSION
+          mark: /var/lib/marketplace/volumes/postgres.initialised
     - allow_restart: {{ pillar.get("allow_restart", False) }}
     - require:
       - sls: marketplace.secrets

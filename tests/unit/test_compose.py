@@ -1,7 +1,7 @@
 """Compose projects: what is missing, stopped, left over, or waits for a restart."""
 
 import pytest
-from marketplace_compose import Container, Service, parse_hashes, parse_time, plan, services, unwell
+from marketplace_compose import Container, Hold, Service, parse_hashes, parse_time, plan, services, unwell
 
 WANTED = [Service("postgres", "postgres", "postgres:17", "aaa"), Service("redis", "redis", "redis:8", "bbb")]
 
@@ -119,3 +119,17 @@ def test_hashes_and_services():
     assert services(document, hashes)[0].stop_grace == 900
     with pytest.raises(ValueError, match="redis needs a container_name"):
         services({"services": {"redis": {"image": "redis:8"}}}, hashes)
+
+
+def test_data_that_was_seen_and_is_gone_is_lost(tmp_path):
+    hold = Hold("postgres", str(tmp_path / "data"), "17/PG_VERSION", str(tmp_path / "mark"))
+    assert (hold.lost, hold.unmarked) == (False, False)
+    hold.path.parent.mkdir(parents=True)
+    hold.path.touch()
+    assert (hold.lost, hold.unmarked) == (False, True)
+    (tmp_path / "mark").touch()
+    assert (hold.lost, hold.unmarked) == (False, False)
+    hold.path.unlink()
+    assert (hold.lost, hold.unmarked) == (True, False)
+    (tmp_path / "mark").unlink()
+    assert not hold.lost

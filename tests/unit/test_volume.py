@@ -32,6 +32,15 @@ def test_nothing_there_is_made():
     assert plan("/x.img", None, GIB).create
 
 
+def test_one_that_is_gone_is_not_made_again():
+    with pytest.raises(Refusal, match=r"it was made once, so no empty one .* touch /v/x\.start-empty"):
+        plan("/v/x.img", None, GIB, used="it was made once")
+
+
+def test_why_it_was_used_does_not_matter_to_one_that_is_there():
+    assert plan("/x.img", Image(GIB, GIB, GIB), GIB, used="it was made once").create is False
+
+
 def test_a_whole_one_is_left_alone():
     made = plan("/x.img", Image(GIB, GIB, GIB), GIB)
     assert (made.create, made.allocate, made.resize, made.note) == (False, False, False, "")
@@ -59,7 +68,7 @@ def test_small_holes_are_the_timers_and_large_ones_are_filled():
 
 
 def test_what_holds_something_else_is_never_formatted():
-    with pytest.raises(Refusal, match=r"/x\.img exists but holds no ext4"):
+    with pytest.raises(Refusal, match=r"/x\.img exists but holds no ext4.* e2fsck -b 32768 /x\.img"):
         plan("/x.img", Image(GIB, GIB, None), GIB)
 
 
