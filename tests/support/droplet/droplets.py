@@ -18,8 +18,8 @@ from .paths import LABEL
 MEMORY = 4 << 30
 CPUS = 2
 BOOT_TIMEOUT = 120
-UNWANTED = ("SYS_RESOURCE", "SYS_MODULE", "SYS_TIME")
-"""Capabilities that a droplet goes without: not every host has the first; modules and clock are the host's business."""
+UNWANTED = ("SYS_RESOURCE", "SYS_MODULE")
+"""Capabilities that a droplet goes without: not every host has the first, and the second is the host's own business."""
 
 
 class Droplet(Machine):
