@@ -14,6 +14,7 @@ TREE = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TREE / "salt/_utils"))
 
 from marketplace_settings_fields import REQUIRED, Setting, settable  # noqa: E402
+from marketplace_settings_fixed import ALWAYS, WHILE_LIVE  # noqa: E402
 from marketplace_settings_model import Settings  # noqa: E402
 from marketplace_settings_secrets import CATALOGUE  # noqa: E402
 
@@ -37,6 +38,13 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def meaning(path: str, declared: Setting) -> str:
+    """What setting ``path`` is, and whether it may change."""
+    if path in ALWAYS:
+        return f"{declared.doc} (chosen once)"
+    return f"{declared.doc} (fixed while a release is live)" if path in WHILE_LIVE else declared.doc
+
+
 def _rows(cls: Any, prefix: str) -> list[str]:
     rows = []
     for item in settable(cls):
@@ -45,9 +53,8 @@ def _rows(cls: Any, prefix: str) -> list[str]:
             rows += _rows(item.metadata["section"], f"{path}.")
             continue
         declared = item.metadata["setting"]
-        rows.append(
-            f"| `{path}` | {_cell(declared.doc)} | {_cell(declared.kind.text)} | {_cell(_default(declared))} |"
-        )
+        cells = (meaning(path, declared), declared.kind.text, _default(declared))
+        rows.append(f"| `{path}` | {' | '.join(map(_cell, cells))} |")
     return rows
 
 

@@ -38,7 +38,9 @@ class Droplet:
     memory: int = setting(size("4G", 512 * MIB), "memory the droplet was bought with", "4G")
     disk: int = setting(size("80G", 1024 * MIB), "disk the droplet was bought with", "80G")
     cpus: int = setting(Integer("2", "whole number", 1, 256), "virtual CPUs of the droplet", 2)
-    swap: int = setting(size("1G", 0), "size of the swap file; 0 for none", "1G")
+    swap: int = setting(
+        size("1G", 0), "size of the swap file; 0 makes none, and leaves one that is there", "1G"
+    )
     timezone: str = setting(
         Text("Etc/UTC", "IANA time zone", r"[A-Z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*", "a time zone's name"),
         "the host's time zone",
@@ -141,7 +143,9 @@ class Backend:
         False,
     )
     keep_releases: int = setting(
-        Integer("5", "whole number", 2, 50), "releases whose images are kept for a rollback", 5
+        Integer("5", "whole number", 2, 50),
+        "releases to keep for a rollback; not enforced yet, all are kept",
+        5,
     )
     user: str = setting(
         UserIds('"10001:10001"', "numeric uid:gid"), "user and group it runs as", "10001:10001"
@@ -190,7 +194,7 @@ class Telegram:
     api_url: str = setting(Url("https://api.telegram.org", "URL"), "the Bot API", "https://api.telegram.org")
     networks: list[str] = setting(
         Networks("[149.154.160.0/20, 91.108.4.0/22]", "list of networks"),
-        "where webhook calls may come from",
+        "where webhook calls may come from; not enforced yet, the webhook secret alone decides",
         ["149.154.160.0/20", "91.108.4.0/22"],
     )
     allowed_updates: list[str] = setting(
@@ -228,7 +232,7 @@ class Settings:
     """The effective settings: what /etc/marketplace/settings.json holds."""
 
     droplet: Droplet = section(Droplet, "the machine")
-    network: Network = section(Network, "container networks; choose before the first converge")
+    network: Network = section(Network, "container networks")
     registry: Registry = section(Registry, "a private image registry")
     backend: Backend = section(Backend, "the bot")
     postgres: Postgres = section(Postgres, "the database")

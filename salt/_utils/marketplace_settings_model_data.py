@@ -84,7 +84,7 @@ class Postgres:
     disk: int = setting(size("20G", 256 * MIB), "size of its file system, allocated at once", "20G")
     stop_grace: int = setting(duration("60", 10, 900), "how long it may take to stop", 60)
     max_connections: int = setting(Integer("100", "whole number", 20, 2000), "connections at a time", 100)
-    roles: Roles = section(Roles, "names of its roles; choose before the first converge")
+    roles: Roles = section(Roles, "names of its roles")
     parameters: dict[str, str] = setting(
         Parameters("{work_mem: 8MB}", "mapping of postgresql.conf parameters", OWN_PARAMETERS),
         "parameters that win over the computed ones",

@@ -1,4 +1,5 @@
 from marketplace_settings_fields import REQUIRED, walk
+from marketplace_settings_fixed import ALWAYS, WHILE_LIVE
 from marketplace_settings_model import Settings
 from marketplace_settings_secrets import CATALOGUE
 
@@ -13,9 +14,15 @@ def test_the_document_is_in_step_with_the_parser():
 def test_every_setting_and_secret_is_documented():
     document = settings_docs.DOCUMENT.read_text()
     for path, declared in walk(Settings):
-        assert f"| `{path}` | {declared.doc} |" in document
+        assert f"| `{path}` | {settings_docs.meaning(path, declared)} |" in document
     for name in CATALOGUE:
         assert f"| `{name}` |" in document
+
+
+def test_what_is_fixed_is_marked():
+    document = settings_docs.DOCUMENT.read_text()
+    assert document.count(" (chosen once) |") == len(ALWAYS)
+    assert document.count(" (fixed while a release is live) |") == len(WHILE_LIVE)
 
 
 def test_examples_and_defaults_are_right_values():
