@@ -88,6 +88,9 @@ say "Installing Salt into /opt/salt"
 "$tree/formulas/minion/files/install-salt" "$tree/formulas/minion/files/requirements.txt" ||
     die "Salt could not be installed. Check that pip reaches its package index, then run ./bootstrap.sh $id again"
 
+# The bot's token is there, and an editor makes files that everybody may read.
+[ ! -d "$tree/pillar/local" ] || chmod -R go-rwx "$tree/pillar/local"
+
 mkdir -p /etc/salt/minion.d
 cmp -s "$tree/minion.conf" /etc/salt/minion.d/marketplace.conf || cp "$tree/minion.conf" /etc/salt/minion.d/marketplace.conf
 [ -s /etc/salt/minion_id ] || printf '%s' "$id" > /etc/salt/minion_id

@@ -76,7 +76,9 @@ def _refusal(paths: Paths) -> str | None:
             f" '{settings['environment']}'. Set the minion id to {stamp} (in /etc/salt/minion_id); where a droplet is"
             f" really to change its environment, remove {paths.environment} first"
         )
-    fixed = moved(_read(paths.settings), settings, _is_live(paths))
+    # A first converge that failed before it made a volume has built nothing on the old values yet.
+    built = any((paths.state / "volumes").glob("*.img"))
+    fixed = moved(_read(paths.settings), settings, _is_live(paths)) if built else []
     if fixed:
         return refusal_text(fixed)
     machine = look(paths.root)

@@ -32,6 +32,9 @@ GIB = 2**30
 def converged(tmp_path):
     droplet = Droplet(tmp_path)
     assert write(droplet).result is True
+    volumes = droplet.root / "var/lib/marketplace/volumes"
+    volumes.mkdir(parents=True)
+    (volumes / "postgres.img").touch()
     return droplet
 
 
@@ -66,6 +69,13 @@ def at(settings, path):
     for part in path.split("."):
         settings = settings[part]
     return settings
+
+
+def test_a_first_converge_that_failed_early_may_choose_again(tmp_path):
+    droplet = Droplet(tmp_path)
+    assert write(droplet).result is True
+    droplet.say(changes={"postgres.database": "shop"})
+    assert write(droplet).result is True
 
 
 def test_there_is_another_value_for_each_fixed_setting():
