@@ -175,7 +175,9 @@ def wait(world: World, run: Run) -> str:
         elif state.oom_killed:
             limit = int(run.settings["backend"]["limits"]["memory"]) >> 20
             fate.append(f"it was killed for using more than its memory limit of {limit} MiB")
-        elif state.status in ("exited", "dead", "restarting") or state.restarts:
+        elif state.restarts:  # Docker forgets the exit code as soon as it starts it again
+            fate.append(f"it exits on start (started again {state.restarts} times)")
+        elif state.status in ("exited", "dead", "restarting"):
             fate.append(f"it exits on start (exit code {state.exit_code})")
         return bool(fate)
 
