@@ -36,7 +36,7 @@ class Role:
         password: the plain password, kept out of every repr; None for a role that cannot log in.
         superuser: only the server's own.
         replication: may stream the log.
-        member_of: predefined roles it is in.
+        member_of: all the roles it is in.
         connects: may connect to the database.
     """
 
@@ -131,9 +131,8 @@ def _role_changes(role: Role, found: Mapping[str, Any] | None) -> dict[str, Any]
         for key, value in role.attributes().items()
         if found[key] is not value
     }
-    missing = [group for group in role.member_of if group not in found["member_of"]]
-    if missing:
-        changes["member_of"] = {"old": found["member_of"], "new": sorted({*found["member_of"], *missing})}
+    if set(found["member_of"]) != set(role.member_of):
+        changes["member_of"] = {"old": sorted(found["member_of"]), "new": sorted(role.member_of)}
     # The values stay out: that the password is another one is all there is to say.
     if role.password is not None and not matches(found["verifier"], role.password):
         changes["password"] = {
@@ -154,12 +153,23 @@ def _wanted_grants(access: Access) -> tuple[set[tuple[str, str]], set[tuple[str,
     return database, {(name, "USAGE") for name in others}
 
 
-def _lacking(
-    wanted: set[tuple[str, str]], found: list[list[str]] | None
-) -> tuple[list[tuple[str, str]], bool]:
-    """(grants that are missing, whether PUBLIC holds any)."""
+@dataclass(frozen=True)
+class Grants:
+    """Sorted (grantee, privilege) pairs: those that are missing, and those that are too much."""
+
+    missing: list[tuple[str, str]]
+    excess: list[tuple[str, str]]
+
+
+def _compare(access: Access, wanted: set[tuple[str, str]], found: list[list[str]] | None) -> Grants:
+    """Excess are PUBLIC's grants and those of the roles of ``access``; what other roles hold is not judged.
+
+    The owner and superusers may do all of it anyway.
+    """
     held = {(grantee, privilege) for grantee, privilege in found or []}
-    return sorted(wanted - held), any(grantee == "PUBLIC" for grantee, _ in held)
+    mighty = {access.owner} | {role.name for role in access.roles if role.superuser}
+    judged = ({role.name for role in access.roles} - mighty) | {"PUBLIC"}
+    return Grants(sorted(wanted - held), sorted(pair for pair in held - wanted if pair[0] in judged))
 
 
 def _missing_defaults(access: Access, found: list[list[str]]) -> list[str]:
@@ -184,11 +194,11 @@ def difference(access: Access, found: Mapping[str, Any]) -> dict[str, Any]:
         ("database grants", on_database, database["grants"]),
         ("schema grants", on_schema, found["schema"]),
     ):
-        missing, public = _lacking(wanted, held)
-        if missing or public:
+        grants = _compare(access, wanted, held)
+        if grants.missing or grants.excess:
             changes[what] = {
-                "old": "open to PUBLIC" if public else "incomplete",
-                "new": [f"{name}: {privilege}" for name, privilege in missing] or "PUBLIC revoked",
+                "old": [f"{name}: {privilege}" for name, privilege in grants.excess],
+                "new": [f"{name}: {privilege}" for name, privilege in grants.missing],
             }
     defaults = _missing_defaults(access, found["defaults"])
     if defaults:
@@ -216,6 +226,14 @@ def statements(access: Access, found: Mapping[str, Any]) -> str:
         script.append(f"ALTER DATABASE {database} OWNER TO {identifier(access.owner)};")
     script += [f"REVOKE ALL ON DATABASE {database} FROM PUBLIC;", "REVOKE ALL ON SCHEMA public FROM PUBLIC;"]
     on_database, on_schema = _wanted_grants(access)
+    there = found["database"] or {"grants": []}
+    for what, wanted, held in (
+        (f"DATABASE {database}", on_database, there["grants"]),
+        ("SCHEMA public", on_schema, found["schema"] if found["database"] else []),
+    ):
+        for name, right in _compare(access, wanted, held).excess:
+            if name != "PUBLIC":
+                script.append(f"REVOKE {right} ON {what} FROM {identifier(name)};")
     script += [
         f"GRANT {right} ON DATABASE {database} TO {identifier(name)};" for name, right in sorted(on_database)
     ]
@@ -237,6 +255,8 @@ def _role_statements(role: Role, found: Mapping[str, Any] | None) -> list[str]:
     words = [_ATTRIBUTES[key][int(value)] for key, value in role.attributes().items()]
     script.append(f"ALTER ROLE {name} {' '.join(words)};")
     script += [f"GRANT {identifier(group)} TO {name};" for group in role.member_of]
+    excess = sorted(set(found["member_of"]) - set(role.member_of)) if found else []
+    script += [f"REVOKE {identifier(group)} FROM {name};" for group in excess]
     if role.password is not None and (found is None or "password" in changes):
         script.append(f"ALTER ROLE {name} PASSWORD {literal(verifier(role.password))};")
     return script

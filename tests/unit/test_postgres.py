@@ -72,11 +72,15 @@ def test_an_empty_server_gets_everything():
         (lambda server: server["roles"]["shop_app"].update(verifier=verifier("old")), "shop_app"),
         (lambda server: server["roles"]["shop_backup"].update(rolreplication=False), "shop_backup"),
         (lambda server: server["roles"]["shop_backup"].update(member_of=[]), "shop_backup"),
+        (lambda server: server["roles"]["shop_app"].update(member_of=["shop_owner"]), "shop_app"),
         (lambda server: server["roles"]["health"].update(rolcanlogin=True), "health"),
         (lambda server: server["database"].update(owner="postgres"), "shop"),
         (lambda server: server["database"]["grants"].append(["PUBLIC", "CONNECT"]), "database grants"),
         (lambda server: server["database"]["grants"].remove(["shop_app", "CONNECT"]), "database grants"),
+        (lambda server: server["database"]["grants"].append(["shop_app", "CREATE"]), "database grants"),
+        (lambda server: server["database"]["grants"].append(["health", "CONNECT"]), "database grants"),
         (lambda server: server["schema"].append(["PUBLIC", "CREATE"]), "schema grants"),
+        (lambda server: server["schema"].append(["shop_app", "CREATE"]), "schema grants"),
         (lambda server: server["defaults"].remove(["r", "shop_app", "DELETE"]), "default privileges"),
     ],
 )
@@ -92,6 +96,18 @@ def test_only_a_role_that_differs_is_written(right):
     assert '"shop_backup" PASSWORD' not in script
     assert "CREATE ROLE" not in script
     assert "CREATE DATABASE" not in script
+
+
+def test_what_is_too_much_is_revoked(right):
+    right["roles"]["shop_backup"]["member_of"].append("pg_write_all_data")
+    right["database"]["grants"].append(["shop_app", "CREATE"])
+    right["schema"].append(["shop_app", "CREATE"])
+    script = statements(ACCESS, right)
+    assert 'REVOKE "pg_write_all_data" FROM "shop_backup";' in script
+    assert 'REVOKE "pg_read_all_data"' not in script
+    assert 'REVOKE CREATE ON DATABASE "shop" FROM "shop_app";' in script
+    assert 'REVOKE CREATE ON SCHEMA public FROM "shop_app";' in script
+    assert script.count("REVOKE") == 5
 
 
 def test_passwords_are_in_nothing_but_the_store(right):
