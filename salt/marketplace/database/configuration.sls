@@ -1,12 +1,21 @@
 include:
   - marketplace.gate
 
+Ensure PostgreSQL's settings can be checked:
+  file.managed:
+    - name: /usr/local/sbin/check-postgresql-conf
+    - source: salt://marketplace/files/check-postgresql-conf
+    - mode: "0755"
+
 Ensure PostgreSQL's settings are written:
   file.managed:
     - name: /etc/marketplace/postgres/postgresql.conf
     - source: salt://marketplace/files/postgresql.conf.jinja
     - template: jinja
     - makedirs: True
+    - check_cmd: /usr/local/sbin/check-postgresql-conf
+    - require:
+      - file: Ensure PostgreSQL's settings can be checked
 
 Ensure PostgreSQL's access rules are written:
   file.managed:
