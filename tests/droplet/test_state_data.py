@@ -97,6 +97,24 @@ def test_a_password_changed_by_hand_is_set_right(droplet: Droplet) -> None:
     assert "SCRAM" not in json.dumps(done.value)
 
 
+def test_rights_given_by_hand_are_taken_back(droplet: Droplet) -> None:
+    psql(
+        droplet,
+        "GRANT marketplace_owner TO marketplace_app; GRANT CREATE ON SCHEMA public TO marketplace_app;"
+        "GRANT CREATE ON DATABASE marketplace TO PUBLIC;",
+    )
+    done = call(droplet, "state.apply", "marketplace.database")
+    assert (done.failed, set(done.changed)) == ({}, {"Ensure the database has its roles and grants"})
+    shown = psql(
+        droplet,
+        "SELECT pg_has_role('marketplace_app', 'marketplace_owner', 'MEMBER'), "
+        "has_schema_privilege('marketplace_app', 'public', 'CREATE'), "
+        "has_database_privilege('marketplace_app', 'marketplace', 'CREATE');",
+    )
+    assert shown.stdout.strip() == "f|f|f"
+    assert call(droplet, "state.apply", "marketplace.database").changed == {}
+
+
 def test_redis_users_may_do_what_they_are_for(droplet: Droplet) -> None:
     assert redis(droplet, "marketplace", "redis_app_password", "SET", "proof", "1").strip() == "OK"
     assert redis(droplet, "marketplace", "redis_app_password", "DEL", "proof").strip() == "1"
@@ -138,7 +156,7 @@ def told(droplet: Droplet, site: Site, images: Images) -> Iterator[dict]:
     """The droplet's own pillar, to change; the end puts it back and allows what that takes."""
     before = droplet.get(pillar.FILE)
     yield yaml.safe_load(before)
-    droplet.put(pillar.FILE, before)
+    droplet.put(pillar.FILE, before, mode=0o600)
     assert call(droplet, "state.apply", ALLOW).failed == {}
 
 
@@ -194,6 +212,16 @@ def test_a_setting_that_needs_no_restart_gets_none(droplet: Droplet, told: dict)
     assert psql(droplet, "SHOW work_mem;").stdout.strip() == "3MB"
     assert started(droplet) == before
     assert call(droplet, "state.apply").changed == {}
+
+
+def test_a_setting_that_the_server_refuses_never_reaches_its_file(droplet: Droplet, told: dict) -> None:
+    file = "/etc/marketplace/postgres/postgresql.conf"
+    before = droplet.get(file)
+    told["postgres"]["parameters"] = {"work_memory": "3MB"}
+    pillar.write(droplet, told)
+    refused = call(droplet, "state.apply", "marketplace.database")
+    assert 'unrecognized configuration parameter "work_memory"' in str(refused.failed)
+    assert droplet.get(file) == before
 
 
 def test_what_a_killed_compose_leaves_is_cleared(droplet: Droplet) -> None:
@@ -264,6 +292,55 @@ def test_a_volume_grows_and_never_shrinks(undone: Droplet) -> None:
     refused = call(undone, "state.apply", "volumes")
     assert "holds no ext4" in refused.failed[volume]
     assert undone.run(["systemctl", "start", "docker"], check=False).returncode != 0
+
+    # One that is gone is not replaced by an empty one, but on purpose.
+    undone.run(["rm", image])
+    assert "it was made once" in call(undone, "state.apply", "volumes").failed[volume]
+    assert undone.run(["test", "-e", image], check=False).returncode != 0
+    undone.run(["touch", "/var/lib/marketplace/volumes/redis.start-empty"])
+    again = call(undone, "state.apply", "volumes")
+    assert again.failed == {}
+    assert {"image", "mounted", "directory"} <= set(again.changed[volume])
+    assert call(undone, "state.apply", "volumes").changed == {}
+
+
+def test_a_database_that_is_gone_is_not_taken_for_a_new_one(droplet: Droplet) -> None:
+    droplet.run(["systemctl", "stop", "marketplace-backend", "marketplace-data"])
+    droplet.run(["mv", "/srv/data/postgres/data/17", "/srv/data/postgres/17.away"])
+    refused = call(droplet, "state.apply", "marketplace.data")
+    assert "PG_VERSION is gone" in refused.failed["Ensure the data services are running"]
+    assert droplet.run(["systemctl", "start", "marketplace-data"], check=False).returncode != 0
+    assert droplet.run(["ls", "/srv/data/postgres/data"]).stdout == ""
+
+    droplet.run(["mv", "/srv/data/postgres/17.away", "/srv/data/postgres/data/17"])
+    assert call(droplet, "state.apply").failed == {}
+    assert psql(droplet, "SELECT 1;").stdout.strip() == "1"
+
+
+def test_an_image_that_cannot_be_pulled_keeps_nothing_down_at_boot(undone: Droplet) -> None:
+    told = yaml.safe_load(undone.get(pillar.FILE))
+    told["postgres"]["digest"] = f"sha256:{'0' * 64}"
+    pillar.write(undone, told)
+    done = call(undone, "state.apply", "marketplace.data")
+    assert done.failed == {}
+    assert "Pending restart: postgres" in comments(done)["Ensure the data services are running"]
+    undone.reboot()
+    undone.run(["systemctl", "start", "marketplace-data"])
+    assert psql(undone, "SELECT 1;").stdout.strip() == "1"
+    assert call(undone, "state.apply", "marketplace.data").changed == {}
+
+
+def test_what_an_operator_runs_is_left_alone(droplet: Droplet) -> None:
+    image = droplet.run(["docker", "inspect", "--format", "{{.Image}}", "redis"]).stdout.strip()
+    labels = ["--label=com.docker.compose.project=data", "--label=com.docker.compose.oneoff=True"]
+    name = "data-redis-run-0123456789ab"
+    droplet.run(["docker", "run", "--detach", f"--name={name}", *labels, "--entrypoint=sleep", image, "60"])
+    try:
+        assert call(droplet, "state.apply", "marketplace.data").changed == {}
+        state = ["docker", "inspect", "--format", "{{.State.Running}}", name]
+        assert droplet.run(state).stdout.strip() == "true"
+    finally:
+        droplet.run(["docker", "rm", "--force", name])
 
 
 def test_an_operator_that_redis_does_not_know_any_more_comes_back_with_a_restart(droplet: Droplet) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.machine import Machine
 from tests.support.droplet.salt import call
 
 LOADED = "Ensure the firewall is in force"
@@ -42,6 +43,19 @@ def test_no_other_table_is_touched(droplet: Droplet) -> None:
     droplet.run(["systemctl", "stop", "firewall"])
     assert tables(droplet) == before
     droplet.run(["systemctl", "start", "firewall"])
+
+
+def test_a_reserved_address_on_the_loopback_interface_is_served(droplet: Droplet, neighbour: Machine) -> None:
+    reserved = "2001:db8::53"
+    droplet.run(["ip", "-6", "address", "replace", f"{reserved}/128", "dev", "lo"])
+    neighbour.run(["ip", "-6", "route", "replace", f"{reserved}/128", "via", droplet.address(6)])
+    try:
+        for port, opened in ((443, True), (8405, False)):
+            connect = f"import socket; socket.create_connection(('{reserved}', {port}), 2)"
+            assert neighbour.run(["python3", "-c", connect], check=False).ok is opened
+    finally:
+        neighbour.run(["ip", "-6", "route", "del", f"{reserved}/128"])
+        droplet.run(["ip", "-6", "address", "del", f"{reserved}/128", "dev", "lo"])
 
 
 def test_a_restart_of_the_engine_keeps_rules_and_containers(droplet: Droplet) -> None:
