@@ -30,7 +30,7 @@ lint: .venv/complete ## style, types, YAML, shell
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/yamllint --strict .
-	.venv/bin/shellcheck bootstrap.sh formulas/minion/files/install-salt .ci/run
+	.venv/bin/shellcheck bootstrap.sh formulas/minion/files/install-salt salt/marketplace/files/check-postgresql-conf .ci/run
 
 format: .venv/complete ## let ruff lay out the Python
 	.venv/bin/ruff format .
