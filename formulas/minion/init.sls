@@ -48,4 +48,5 @@ Ensure the droplet knows its own id:
 Ensure no copies of the tree's modules are left in Salt's cache:
   file.directory:
     - name: /var/cache/salt/minion/extmods
+    - makedirs: True
     - clean: True
