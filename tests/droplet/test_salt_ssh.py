@@ -24,7 +24,7 @@ awk '/^[a-z]/ { keep = /^setuptools==/ } keep' "$1" > build.txt
 salt/bin/pip install --quiet --no-deps --require-hashes -r build.txt
 salt/bin/pip install --quiet --no-deps --no-build-isolation --require-hashes -r "$1"
 mkdir -p -m 700 .ssh
-ssh-keygen -q -t ed25519 -N '' -f .ssh/id_ed25519
+[ -e .ssh/id_ed25519 ] || ssh-keygen -q -t ed25519 -N '' -f .ssh/id_ed25519
 """
 
 
