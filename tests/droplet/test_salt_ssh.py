@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 
+from tests.support.botapi.client import BotApi
 from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
@@ -46,7 +47,7 @@ class Laptop:
 
 
 @pytest.fixture
-def target(site: Site, images: Images) -> object:
+def target(site: Site, images: Images, botapi: BotApi) -> object:
     """A bare droplet that only its image's user and key give access to."""
     made = site.droplet("bare")
     made.run(["useradd", "--create-home", "--shell=/bin/bash", "deploy"], check=False)
