@@ -44,10 +44,6 @@ class Paths:
         return self.etc / "docker"
 
     @property
-    def data_compose(self) -> Path:
-        return self.etc / "data/compose.yaml"
-
-    @property
     def state(self) -> Path:
         return self.root / "var/lib/marketplace"
 

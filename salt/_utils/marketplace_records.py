@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
-OUTCOMES = ("live", "failed", "rolled_back", "refused", "unchanged")
 COLOURS = ("blue", "green")
 
 

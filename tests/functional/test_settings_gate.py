@@ -9,21 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.pillars import pillar
+from tests.support.pillars import TEN_MISTAKES, pillar
 
 TREE = Path(__file__).parents[2]
-TEN = {
-    "droplet.cpus": "two",
-    "network.app.subnet": "10.0.0.1/24",
-    "backend.image": "marketplace",
-    "backend.version": 1.10,
-    "backend.limits": {"memory": "lots"},
-    "postgres.digest": "sha256:abc",
-    "redis.save": [],
-    "edge.domains": ["https://bot.team.dev"],
-    "telegram": {"api_urll": "https://api.telegram.org"},
-    "secrets": {},
-}
 
 
 class Host:
@@ -89,7 +77,7 @@ def host(tmp_path):
 
 
 def test_ten_mistakes_are_reported_at_once_and_change_nothing(host):
-    host.say(TEN)
+    host.say(TEN_MISTAKES)
     done = host.call("state.apply", "behind")
     assert done.returncode == 1
     for path in (

@@ -17,6 +17,20 @@ _GOOD: dict[str, Any] = {
     "secrets": {"telegram_token": {"value": TOKEN}},
 }
 
+# One mistake of each kind, by dotted path; each is one problem.
+TEN_MISTAKES: dict[str, Any] = {
+    "droplet.cpus": "two",
+    "network.app.subnet": "10.0.0.1/24",
+    "backend.image": "marketplace",
+    "backend.version": 1.10,
+    "backend.limits": {"memory": "lots"},
+    "postgres.digest": "sha256:abc",
+    "redis.save": [],
+    "edge.domains": ["https://bot.team.dev"],
+    "telegram": {"api_urll": "https://api.telegram.org"},
+    "secrets": {},
+}
+
 
 def pillar(changes: dict[str, Any] | None = None) -> dict[str, Any]:
     """A right pillar with ``changes`` by dotted path; REMOVED takes a key away."""

@@ -10,7 +10,7 @@ from marketplace_settings_fields import walk
 from marketplace_settings_model import Settings
 from marketplace_settings_secrets import CATALOGUE, Sources
 
-from tests.support.pillars import ENVIRONMENTS, REMOVED, TOKEN, pillar
+from tests.support.pillars import ENVIRONMENTS, REMOVED, TEN_MISTAKES, TOKEN, pillar
 
 BIG = {"limits": {"memory": "3G"}}
 
@@ -168,19 +168,7 @@ def test_there_are_as_many_wrong_pillars_as_promised():
 
 
 def test_ten_mistakes_are_ten_problems():
-    ten = {
-        "droplet.cpus": "two",
-        "network.app.subnet": "10.0.0.1/24",
-        "backend.image": "marketplace",
-        "backend.version": 1.10,
-        "backend.limits": {"memory": "lots"},
-        "postgres.digest": "sha256:abc",
-        "redis.save": [],
-        "edge.domains": ["https://bot.team.dev"],
-        "telegram": {"api_urll": "https://api.telegram.org"},
-        "secrets": {},
-    }
-    parsed, problems = parse(pillar(ten), "production", ENVIRONMENTS)
+    parsed, problems = parse(pillar(TEN_MISTAKES), "production", ENVIRONMENTS)
     assert parsed is None
     assert sorted(problem.path for problem in problems) == [
         "backend.image",
