@@ -1,7 +1,8 @@
 """The application contract as an image declares it (docs/contract.md). Pure: labels in, contract or problems out."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,17 +15,37 @@ PATHS = {
 }
 READY_PATH = PATHS["marketplace.health.ready"]
 VERSION_PATH = PATHS["marketplace.version.path"]
+# What the value of a variable may have to be, and how one that is right looks.
+KINDS = {
+    "number": (r"-?\d+(\.\d+)?", "a number such as 8 or 0.5"),
+    "url": (r"[a-z][a-z0-9+.-]*://\S+", "a URL such as https://pay.your-company.com/v1"),
+    "flag": (r"true|false|0|1", "true or false"),
+}
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What the engine needs to know of an image."""
+    """What the engine needs to know of an image. Commands are argv lists; those that may be missing are None then.
+
+    Args:
+        migrate, migrate_current, migrate_heads: commands of the schema.
+        worker: the singleton process.
+        environment: variables that the image cannot start without, ``NAME`` or ``NAME:kind``.
+        migrate_plan: prints the migrations the image knows (marketplace_migrations.parse_plan).
+        migrate_down: takes migrations back; the revisions to go back to are appended.
+        before, after: hooks of a release.
+    """
 
     migrate: tuple[str, ...]
     migrate_current: tuple[str, ...]
     migrate_heads: tuple[str, ...]
     worker: tuple[str, ...] | None
     environment: tuple[str, ...]
+    # With defaults, for an older tree's journal has no such fields.
+    migrate_plan: tuple[str, ...] | None = None
+    migrate_down: tuple[str, ...] | None = None
+    before: tuple[str, ...] | None = None
+    after: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the journal."""
@@ -32,8 +53,10 @@ class Contract:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Contract":
-        """The contract in a journal's entry."""
-        fields: dict[str, Any] = {name: value and tuple(value) for name, value in document.items()}
+        """The contract in a journal's entry, an older tree's as well."""
+        fields: dict[str, Any] = {
+            name: None if value is None else tuple(value) for name, value in document.items()
+        }
         return cls(**fields)
 
 
@@ -94,13 +117,41 @@ def parse_contract(image: str, labels: Mapping[str, str], port: int, has_healthc
             problems.append(f"label {name} is '{value}', the edge asks for {path}")
     if not has_healthcheck:
         problems.append("the image has no HEALTHCHECK")
+    environment = tuple(labels.get("marketplace.environment", "").split())
+    for word in environment:
+        name, _, kind = word.partition(":")
+        if not name.isidentifier() or kind not in ("", *KINDS):
+            problems.append(
+                f"label marketplace.environment has '{word}', expected NAME or NAME:kind with one of {', '.join(KINDS)}"
+            )
     contract = Contract(
         migrate=argv("marketplace.migrate", '["alembic","upgrade","head"]') or (),
         migrate_current=argv("marketplace.migrate.current", '["alembic","current"]') or (),
         migrate_heads=argv("marketplace.migrate.heads", '["alembic","heads"]') or (),
         worker=argv("marketplace.worker", '["python","-m","bot.worker"]', required=False),
-        environment=tuple(labels.get("marketplace.environment", "").split()),
+        environment=environment,
+        migrate_plan=argv("marketplace.migrate.plan", '["python","-m","bot.migrate","plan"]', required=False),
+        migrate_down=argv("marketplace.migrate.down", '["alembic","downgrade"]', required=False),
+        before=argv("marketplace.before", '["python","-m","bot.check"]', required=False),
+        after=argv("marketplace.after", '["python","-m","bot.warm"]', required=False),
     )
     if problems:
         raise ContractError(image, problems)
     return contract
+
+
+def wrong_variables(declared: Sequence[str], given: Mapping[str, str]) -> list[str]:
+    """What is missing or malformed among the variables that an image declares, in words without their values.
+
+    Args:
+        declared: words of the label ``marketplace.environment``; given: the variables it will get.
+    """
+    problems = []
+    for word in declared:
+        name, _, kind = word.partition(":")
+        value = given.get(name, "").strip()
+        if not value:
+            problems.append(f"{name} is missing")
+        elif kind and not re.fullmatch(KINDS[kind][0], value):
+            problems.append(f"{name} has to be {KINDS[kind][1]}")
+    return problems

@@ -5,7 +5,6 @@ The faults are real ones: services are killed, the process is told to stop while
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
@@ -19,12 +18,13 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 import pytest
+from marketplace_migrations import parse_plan
 
 from tests.support.backend_stack import HOOK_SECRET, PORT, Backend, Stack, wait_until
-from tests.support.droplet import host
-from tests.support.droplet.errors import CommandFailed
+from tests.support.droplet import host, image
 from tests.support.droplet.progress import Progress
 from tests.support.droplet.site import Site, names
+from tests.support.worker import AT_WORK, OVERLAPS, WORKER
 
 HEADERS = {"X-Telegram-Bot-Api-Secret-Token": HOOK_SECRET, "Content-Type": "application/json"}
 
@@ -305,7 +305,7 @@ def test_migration_commands_of_the_labels(empty: Stack) -> None:
     assert empty.migrate(old, "marketplace.migrate.current") == (0, "")
     assert empty.migrate(old, "marketplace.migrate.heads") == (0, "0001")
     assert empty.migrate(new, "marketplace.migrate.heads") == (0, "0002")
-    assert empty.migrate(old) == (0, "schema empty -> 0001")
+    assert empty.migrate(old) == (0, "schema nothing -> 0001")
     assert empty.migrate(old) == (0, "schema 0001 -> 0001")
     assert empty.migrate(new) == (0, "schema 0001 -> 0002")
     assert empty.migrate(old, "marketplace.migrate.current") == (0, "0002")
@@ -332,25 +332,14 @@ def test_a_failing_migration_leaves_nothing(blue: Backend, stack: Stack) -> None
 
 
 def test_a_migration_waits_briefly_for_a_busy_table_and_tries_again(blue: Backend, stack: Stack) -> None:
-    script = "BEGIN; LOCK TABLE listings IN ACCESS SHARE MODE; SELECT 'reader', pg_sleep(300);"
-
-    def read() -> None:
-        with contextlib.suppress(CommandFailed):  # It is ended below.
-            stack.sql(script)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    found = "FROM pg_stat_activity WHERE query LIKE 'SELECT ''reader''%'"
-    wait_until(lambda: stack.sql(f"SELECT count(*) {found}") == "1", "the reader")
     migration = stack.create(
         stack.image("1.1.0"), "migration", ["python3", "-m", "marketplace_bot.migrate", "upgrade"]
     )
-    migration.container.start()
-    wait_until(lambda: b"a table is in use, attempt 1" in migration.container.logs(), "the first attempt")
-    assert blue.ready
-    stack.sql(f"SELECT pg_terminate_backend(pid) {found}")
+    with stack.session("BEGIN; LOCK TABLE listings IN ACCESS SHARE MODE;"):
+        migration.container.start()
+        wait_until(lambda: b"a table is in use, attempt 1" in migration.container.logs(), "the first attempt")
+        assert blue.ready
     assert migration.container.wait()["StatusCode"] == 0
-    reader.join()
     assert stack.revision == "0002"
 
 
@@ -359,6 +348,114 @@ def test_a_migration_that_breaks_the_live_version_shows_in_its_readiness(blue: B
     assert code == 0, output
     wait_until(lambda: not blue.ready, "not ready")
     assert "title" in blue.page("/health/ready")[1]["checks"]["database"]
+
+
+def test_migrations_are_taken_back_as_far_as_they_are_reversible(empty: Stack) -> None:
+    plan, down, newest = "marketplace.migrate.plan", "marketplace.migrate.down", empty.image("1.4.0")
+    code, output = empty.migrate(newest, plan)
+    assert (code, [migration.revision for migration in parse_plan(output)][-1]) == (0, "0005")
+    assert empty.migrate(newest) == (0, "schema nothing -> 0005")
+    assert empty.migrate(newest, down, more=["0004"]) == (0, "schema 0005 -> 0004")
+    username = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'username'"
+    assert empty.sql(username) == "1"
+    code, output = empty.migrate(newest, down, more=["0002"])
+    assert (code, empty.revision) == (1, "0004")
+    assert "0004 is not reversible, it has lost the usernames of all users" in output
+    # The image of 1.2.0 has no 0004, so it can't take it back either.
+    middle = empty.image("1.2.0")
+    code, output = empty.migrate(middle, down, more=["0002"])
+    assert (code, "the schema is at 0004, which this image does not have" in output) == (1, True)
+    empty.clear()
+    assert empty.migrate(middle)[0] == 0
+    assert empty.migrate(middle, down, more=["0002"]) == (0, "schema 0003 -> 0002")
+    assert empty.migrate(middle, down, more=["0002"]) == (0, "schema 0002 -> 0002")
+    assert empty.migrate(middle, down, more=["base"]) == (0, "schema 0002 -> nothing")
+    assert empty.sql("SELECT to_regclass('users') IS NULL") == "t"
+    assert empty.migrate(middle) == (0, "schema nothing -> 0003")
+
+
+def test_a_breaking_migration_breaks_the_version_before_and_no_other(empty: Stack) -> None:
+    before, newest = empty.image("1.3.0"), empty.image("1.4.0")
+    empty.migrate(empty.image("1.2.0"))
+    empty.sql("INSERT INTO users (id, name, username) VALUES (7, 'Ann', 'ann')")
+    assert empty.migrate(before) == (0, "schema 0003 -> 0004")
+    assert empty.sql("SELECT username IS NULL FROM users") == "t"
+    blue = empty.start(before, "blue")
+    blue.wait_ready()
+    assert empty.migrate(newest) == (0, "schema 0004 -> 0005")
+    wait_until(lambda: not blue.ready, "not ready")
+    assert "username" in blue.page("/health/ready")[1]["checks"]["database"]
+    green = empty.start(newest, "green")
+    green.wait_ready()
+    assert post(green, update("/start", 8))[1]["text"].startswith("Welcome, Ann!")
+    # Taken back, both work.
+    assert empty.migrate(newest, "marketplace.migrate.down", more=["0004"])[0] == 0
+    wait_until(lambda: blue.ready, "ready again")
+    assert green.ready
+    assert post(green, update("/start", 9))[1]["text"].startswith("Welcome, Ann!")
+
+
+def test_a_migration_that_is_not_transactional_leaves_its_half_and_keeps_those_before(empty: Stack) -> None:
+    code, output = empty.migrate(empty.image("1.1.1", "migration-half"))
+    assert (code, "division by zero" in output) == (1, True)
+    assert empty.revision == "0002"
+    assert empty.sql("SELECT to_regclass('half_done') IS NULL") == "f"
+
+
+def test_a_migration_ends_at_its_deadline_and_leaves_nothing(blue: Backend, stack: Stack) -> None:
+    slow = stack.image("1.0.1", "migration-slow")
+    code, output = stack.migrate(slow, MIGRATION_TIMEOUT_SECONDS="1")
+    assert (code, "statement timeout" in output) == (1, True)
+    locks = stack.image("1.0.1", "migration-locks")
+    with stack.session("BEGIN; LOCK TABLE users IN ACCESS SHARE MODE;"):
+        code, output = stack.migrate(locks, MIGRATION_TIMEOUT_SECONDS="8")
+    assert (code, "lock timeout" in output, "attempt 1" in output) == (1, True, False)
+    assert stack.revision == "0001"
+    assert stack.sql("SELECT to_regclass('slow') IS NULL AND to_regclass('locks') IS NULL") == "t"
+    assert blue.ready
+
+
+def test_a_migration_that_is_killed_ends_in_the_database_too(blue: Backend, stack: Stack) -> None:
+    tag = stack.image("1.0.1", "migration-slow")
+    migration = stack.create(tag, "migration", ["python3", "-m", "marketplace_bot.migrate", "upgrade"])
+    migration.container.start()
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%'"
+    wait_until(lambda: stack.sql(asleep) == "1", "the migration")
+    migration.container.kill()
+    wait_until(lambda: stack.sql(asleep) == "0", "its end", 10)
+    assert stack.revision == "0001"
+
+
+def test_the_worker_says_whose_it_is_and_ends_at_once(empty: Stack) -> None:
+    tag = empty.image("1.2.0", WORKER=WORKER)
+    labels = empty.client.images.get(tag).labels
+    assert (labels["marketplace.worker"], labels["marketplace.before"]) == (WORKER, "")
+    command = json.loads(labels["marketplace.worker"])
+    assert empty.migrate(tag)[0] == 0
+    empty.sql("INSERT INTO users (id, name) VALUES (7, 'Ann')")
+    empty.sql("INSERT INTO listings (seller_id, title, price_cents, created_at) "
+              "VALUES (7, 'Lamp', 900, now() - interval '8 days'), (7, 'Chair', 900, now())")  # fmt: skip
+    who = {"VERSION": "1.2.0", "COLOUR": "blue"}
+    first = empty.create(tag, "worker-blue", command, RELEASE="r-1", **who)
+    first.container.start()
+    wait_until(lambda: empty.sql(AT_WORK) == "1.2.0|r-1", "the first worker")
+    reminder = "SELECT call->>'text', call->>'chat_id' FROM outgoing_messages"
+    wait_until(lambda: empty.sql(reminder) == "Nobody has bought #1 Lamp yet.|7", "a reminder")
+    code, seconds = first.stop()
+    assert (code, seconds < 5) == (0, True)
+    assert [line["message"] for line in first.lines()][-2:] == ["stopping", "stopped"]
+    assert empty.sql("SELECT release, ended_at IS NOT NULL FROM worker_runs") == "r-1|t"
+    second = empty.create(tag, "worker-green", command, RELEASE="r-2", **who)
+    second.container.start()
+    wait_until(lambda: empty.sql(AT_WORK) == "1.2.0|r-2", "the second worker")
+    assert empty.sql(OVERLAPS) == "0"
+    third = empty.create(tag, "worker-blue-2", command, RELEASE="r-3", **who)
+    third.container.start()
+    wait_until(lambda: empty.sql(OVERLAPS) == "1", "two at once are seen")
+    second.container.kill()
+    third.container.kill()
+    assert empty.sql("SELECT count(*) FROM worker_runs WHERE ended_at IS NULL") == "2"
+    assert empty.sql(reminder) == "Nobody has bought #1 Lamp yet.|7"
 
 
 @pytest.mark.parametrize("variant", ["crash", "never-ready"])
@@ -373,6 +470,40 @@ def test_spoilt_versions_are_not_ready(empty: Stack, variant: str) -> None:
         wait_until(lambda: green.page("/health/live")[0] == 200, "alive", 90)
         assert not green.ready
         assert 'relation "forgotten" does not exist' in green.page("/health/ready")[1]["checks"]["database"]
+
+
+def test_versions_that_are_spoilt_where_they_run(empty: Stack) -> None:
+    empty.migrate(empty.image())
+    hungry = empty.start(empty.image("1.0.1", "out-of-memory"), "hungry")
+    astray = empty.start(empty.image("1.0.1", "wrong-port"), "astray")
+    # By the kernel: on some hosts Docker is not told that it was for the memory.
+    assert hungry.container.wait(timeout=60)["StatusCode"] == 137
+    wait_until(lambda: any(line["message"] == "started" for line in astray.lines()), "started")
+    assert astray.page("/health/live")[0] == 0
+    needy = empty.image("1.0.1", "needs-variable", ENVIRONMENT_EXTRA="PAYMENT_KEY")
+    asked = empty.client.images.get(needy).labels["marketplace.environment"].split()
+    assert (asked[0], asked[-1]) == ("DATABASE_HOST", "PAYMENT_KEY")
+    without = empty.start(needy, "without")
+    assert without.container.wait(timeout=60)["StatusCode"] == 1
+    assert "PAYMENT_KEY is not set" in without.lines()[-1]["exception"]
+    foreign = empty.start(image.foreign(empty.client, needy), "foreign")
+    assert foreign.container.image.attrs["Architecture"] == "arm64"
+    assert foreign.container.image.labels == empty.client.images.get(needy).labels
+    assert foreign.container.wait(timeout=60)["StatusCode"] != 0
+    assert b"exec format error" in foreign.container.logs()
+
+
+def test_versions_that_spoil_after_a_while(empty: Stack) -> None:
+    empty.migrate(empty.image())
+    wrong = empty.start(empty.image("1.0.1", "errors-later"), "wrong")
+    ill = empty.start(empty.image("1.0.1", "health-fails-later"), "ill")
+    for backend in (wrong, ill):
+        backend.wait_ready()
+    assert post(wrong, update("/start"))[0] == 200
+    wait_until(lambda: not ill.ready, "ill", 20)
+    assert post(ill, update("/start"))[0] == 200
+    assert post(wrong, update("/start"))[0] == 500
+    assert wrong.ready
 
 
 def test_a_bug_keeps_the_update_until_a_good_version_takes_it(empty: Stack) -> None:

@@ -6,18 +6,21 @@ user, secret files, a read-only root, no capabilities. Tests of the application 
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import os
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.support.botapi.client import BotApi
 from tests.support.droplet import image
+from tests.support.droplet.errors import CommandFailed
 from tests.support.droplet.machine import Machine
 from tests.support.droplet.paths import LABEL, site_dir
 from tests.support.droplet.site import BACKEND, BOTAPI, BOTAPI_PORT, Site
@@ -144,16 +147,11 @@ class Stack:
         machine.container.start()
         return machine
 
-    def image(self, version: str = "1.0.0", variant: str = "") -> str:
-        """The tag of a version of the example, built when it is not there."""
-        return image.build_app(
-            self.client,
-            "backend",
-            BACKEND,
-            self.site.say,
-            VERSION=version,
-            **({"VARIANT": variant} if variant else {}),
-        )
+    def image(self, version: str = "1.0.0", variant: str = "", **arguments: str) -> str:
+        """The tag of a version of the example, built when it is not there; `arguments` are more build arguments."""
+        if variant:
+            arguments["VARIANT"] = variant
+        return image.build_app(self.client, "backend", BACKEND, self.site.say, VERSION=version, **arguments)
 
     def wait_postgres(self) -> None:
         argv = ["psql", "-h", "127.0.0.1", "-U", "postgres", "-c", "SELECT 1"]
@@ -170,8 +168,29 @@ class Stack:
         """What psql prints for a script in the application's database: rows by line, columns by `|`."""
         return self._psql("marketplace", script)
 
+    @contextlib.contextmanager
+    def session(self, script: str) -> Iterator[None]:
+        """Somebody at work in the database, for as long as the block: a session that runs `script` and stays open."""
+
+        def work() -> None:
+            with contextlib.suppress(CommandFailed):  # It is ended below.
+                self.sql(f"{script} SELECT pg_sleep(300);")
+
+        found = "FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(300)%'"
+        thread = threading.Thread(target=work)
+        thread.start()
+        wait_until(lambda: self.sql(f"SELECT count(*) {found}") == "1", "the session")
+        try:
+            yield
+        finally:
+            self.sql(f"SELECT pg_terminate_backend(pid) {found}")
+            thread.join()
+
     def create(self, tag: str, role: str, command: list[str] | None = None, **environment: str) -> Backend:
-        """A container of the example as the contract has it, not started: non-root, read-only, no capabilities."""
+        """A container of the example as the contract has it, not started: non-root, read-only, no capabilities.
+
+        A role that begins with `migration` gets the owner's secrets; any other is a colour's, or the worker.
+        """
         owner = role.startswith("migration")
         secrets = {"database_password": PASSWORDS["owner" if owner else "app"]}
         if not owner:
@@ -222,11 +241,21 @@ class Stack:
         return backend
 
     def migrate(
-        self, tag: str, label: str = "marketplace.migrate", role: str = "migration"
+        self,
+        tag: str,
+        label: str = "marketplace.migrate",
+        role: str = "migration",
+        more: Sequence[str] = (),
+        **environment: str,
     ) -> tuple[int, str]:
-        """Run one of the commands that an image's labels name, as the owner: exit code, and stdout with stderr."""
+        """Run one of the commands that an image's labels name, as the owner: exit code, and stdout with stderr.
+
+        Args:
+            more: arguments that the deployment adds.
+            environment: variables beside the database's.
+        """
         command = json.loads(self.client.images.get(tag).labels[label])
-        backend = self.create(tag, role, command)
+        backend = self.create(tag, role, [*command, *more], **environment)
         try:
             backend.container.start()
             code = int(backend.container.wait()["StatusCode"])
@@ -292,4 +321,7 @@ class Stack:
 
     @property
     def revision(self) -> str:
+        """The schema's revision; "" before the first migration, and after everything was taken back."""
+        if self.sql("SELECT to_regclass('alembic_version') IS NULL") == "t":
+            return ""
         return self.sql("SELECT version_num FROM alembic_version")

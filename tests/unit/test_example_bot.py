@@ -118,7 +118,8 @@ async def test_updates_at_the_same_time_do_not_see_each_others_steps() -> None:
         ("1.0.0", "", ["0001_initial.py"]),
         ("1.0.9", "", ["0001_initial.py"]),
         ("1.1.0", "", ["0001_initial.py", "0002_likes.py"]),
-        ("1.10.0", "migration-fails", ["0001_initial.py", "0002_likes.py", "9001_fails.py"]),
+        ("1.2.5", "", ["0001_initial.py", "0002_likes.py", "0003_reminders.py"]),
+        ("1.1.10", "migration-fails", ["0001_initial.py", "0002_likes.py", "9001_fails.py"]),
     ],
 )
 def test_a_version_has_the_revisions_of_its_time(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from marketplace_bot.config import ConfigError, load, load_database
+from marketplace_bot.config import ConfigError, load, load_migration
 
 TOKEN = "123456:" + "A" * 35
 
@@ -75,4 +75,8 @@ def test_an_empty_environment_is_a_list_of_problems_not_a_crash() -> None:
 
 def test_migrations_need_only_the_database(environment: dict[str, str]) -> None:
     only = {name: value for name, value in environment.items() if name.startswith("DATABASE_")}
-    assert load_database(only).user == "marketplace_app"
+    migration = load_migration(only)
+    assert (migration.database.user, migration.seconds) == ("marketplace_app", 300)
+    assert load_migration({**only, "MIGRATION_TIMEOUT_SECONDS": "60"}).seconds == 60
+    with pytest.raises(ConfigError, match="MIGRATION_TIMEOUT_SECONDS must be a whole number from 1"):
+        load_migration({**only, "MIGRATION_TIMEOUT_SECONDS": "soon"})

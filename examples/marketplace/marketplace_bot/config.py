@@ -16,13 +16,21 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class Database:
-    """How to reach PostgreSQL. Holds nothing else, so that migrations start with database variables alone."""
+    """How to reach PostgreSQL."""
 
     host: str
     port: int
     name: str
     user: str
     password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What a migration is told. It may take `seconds`; soon after that it is killed."""
+
+    database: Database
+    seconds: int
 
 
 @dataclass(frozen=True)
@@ -113,13 +121,16 @@ def _database(read: _Reader) -> Database:
     )
 
 
-def load_database(environ: Mapping[str, str]) -> Database:
-    """Read the DATABASE_* variables alone. Raises ConfigError with every problem."""
+def load_migration(environ: Mapping[str, str]) -> Migration:
+    """Read what migrations need, and nothing else. Raises ConfigError with every problem."""
     read = _Reader(environ)
-    database = _database(read)
+    migration = Migration(
+        database=_database(read),
+        seconds=read.number("MIGRATION_TIMEOUT_SECONDS", 300, 1, 86400),
+    )
     if read.problems:
         raise ConfigError(read.problems)
-    return database
+    return migration
 
 
 def load(environ: Mapping[str, str]) -> Config:

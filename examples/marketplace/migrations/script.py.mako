@@ -7,6 +7,7 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
+# Unless the defaults are right (marketplace_bot/revisions.py): breaking, transactional, reversible, loses
 
 
 def upgrade() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +31,10 @@ PARENTS = dict.fromkeys(("droplet", "postgres", "redis", "python", "registry", "
 PREFIX = "marketplace-droplet"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CERTIFICATES = Path("/usr/local/share/ca-certificates")
+# The head of an ELF program: 64 bits, little-endian, executable, for AArch64, without a segment to load.
+ARM64_PROGRAM = struct.pack(
+    "<4sBBBB8xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 2, 183, 1, 0, 0, 0, 0, 64, 56, 0, 64, 0, 0
+)
 
 
 def build(client: docker.DockerClient, name: str, say: Callable[[str], None] = print) -> str:
@@ -141,6 +149,46 @@ def build_directory(client: docker.DockerClient, context: Path, tag: str, argume
     except BuildError as error:
         lines = "".join(part.get("stream", "") for part in error.build_log).splitlines()[-30:]
         raise DropletError(f"image {tag} does not build: {error.msg}\n" + "\n".join(lines)) from error
+
+
+def foreign(client: docker.DockerClient, tag: str) -> str:
+    """The tag of an image that declares just what image ``tag`` does, for 64-bit ARM: it does not start on a PC.
+
+    It holds one file, a ``python3`` that no PC can execute, so it is pushed and pulled in no time.
+
+    Args:
+        client: host engine.
+        tag: of an image here.
+    """
+    described = client.images.get(tag).attrs["Config"]
+    layer = _archive({"usr/bin/python3": ARM64_PROGRAM})
+    layer_digest = f"sha256:{hashlib.sha256(layer).hexdigest()}"
+    config = {
+        "architecture": "arm64",
+        "os": "linux",
+        "config": described,
+        "rootfs": {"type": "layers", "diff_ids": [layer_digest]},
+        "history": [{"created_by": "one file"}],
+    }
+    body = json.dumps(config, sort_keys=True).encode()
+    name = f"{hashlib.sha256(body).hexdigest()}.json"
+    made = f"{tag}-arm64"
+    index = [{"Config": name, "RepoTags": [made], "Layers": ["layer.tar"]}]
+    client.images.load(
+        _archive({name: body, "layer.tar": layer, "manifest.json": json.dumps(index).encode()})
+    )
+    return made
+
+
+def _archive(files: dict[str, bytes]) -> bytes:
+    """A tar archive of executable files, the same bytes for the same files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o755
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
 
 
 def _build_root(client: docker.DockerClient, tag: str) -> None:

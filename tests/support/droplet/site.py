@@ -147,14 +147,17 @@ class Site:
             backend=self.backend("1.0.0"),
         )
 
-    def backend(self, version: str, **arguments: str) -> Pushed:
+    def backend(self, version: str, foreign: bool = False, **arguments: str) -> Pushed:
         """Build a version of the example backend and push it to the site's registry.
 
         Args:
             version: its tag and label.
-            arguments: more build arguments.
+            foreign: make it one for another processor, that does not start here.
+            arguments: more build arguments: ``VARIANT``, ``WORKER`` and others of its Dockerfile.
         """
         tag = image.build_app(self.client, "backend", BACKEND, self.say, VERSION=version, **arguments)
+        if foreign:
+            tag = image.foreign(self.client, tag)
         return self.registry().push(tag, "marketplace", version)
 
     def botapi(self) -> Machine:

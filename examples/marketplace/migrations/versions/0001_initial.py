@@ -8,6 +8,7 @@ revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+loses = "all users, listings, updates and messages"
 
 
 def _now(name: str) -> sa.Column[object]:
