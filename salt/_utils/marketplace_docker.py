@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+SIGKILLED = 137  # 128 and the signal's number, as a shell would say it
+
 
 class DockerError(Exception):
     """A docker command failed; the message is docker's own, shortened to what matters."""
@@ -31,6 +33,14 @@ class ContainerState:
     def running(self) -> bool:
         return self.status == "running"
 
+    @property
+    def killed(self) -> bool:
+        """Whether it ended by SIGKILL, which out of our own hand is the kernel's, for the memory limit.
+
+        Docker does not always notice what for (on cgroup v1 it does not), so the exit code counts as well.
+        """
+        return self.oom_killed or (self.exit_code == SIGKILLED and not self.running)
+
 
 @dataclass(frozen=True)
 class ImageFacts:
@@ -40,6 +50,7 @@ class ImageFacts:
     repo_digests: Sequence[str]
     labels: Mapping[str, str]
     has_healthcheck: bool
+    architecture: str = "amd64"
 
 
 class Docker:
@@ -53,7 +64,7 @@ class Docker:
         self.config = config
 
     def run(
-        self, *arguments: str, timeout: float = 120, check: bool = True
+        self, *arguments: str, timeout: float = 120, check: bool = True, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run one docker command.
 
@@ -61,6 +72,7 @@ class Docker:
             arguments: argv behind ``docker``.
             timeout: deadline in seconds; the command is killed behind it.
             check: raise when it exits non-zero.
+            stdin: what the command reads; nothing by default.
 
         Raises:
             DockerError: it failed, took too long, or docker is not installed.
@@ -76,7 +88,7 @@ class Docker:
                 errors="replace",  # what containers write need not be UTF-8
                 timeout=timeout,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                input=stdin or "",
                 check=False,
             )
         except FileNotFoundError as error:
@@ -104,7 +116,33 @@ class Docker:
             repo_digests=tuple(document.get("RepoDigests") or ()),
             labels=config.get("Labels") or {},
             has_healthcheck=bool((config.get("Healthcheck") or {}).get("Test")),
+            architecture=document.get("Architecture") or "",
         )
+
+    def architecture(self) -> str:
+        """What the engine runs: ``amd64``, ``arm64`` ..., as images say it."""
+        return self.run("version", "--format={{.Server.Arch}}").stdout.strip()
+
+    def remote_size(self, reference: str) -> int | None:
+        """Bytes of an image's layers in its registry (compressed); None where the registry does not tell."""
+        result = self.run("manifest", "inspect", reference, check=False, timeout=30)
+        try:
+            document = json.loads(result.stdout) if result.returncode == 0 else {}
+            return sum(int(layer["size"]) for layer in document["layers"])
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def image_names(self) -> dict[str, str]:
+        """Every name (``repository:tag`` or ``repository@digest``) of the local images, and the image's id."""
+        listed = self.run("image", "ls", "--no-trunc", "--digests", "--format={{json .}}").stdout
+        found: dict[str, str] = {}
+        for line in listed.splitlines():
+            row = json.loads(line)
+            if row["Tag"] != "<none>":
+                found[f"{row['Repository']}:{row['Tag']}"] = row["ID"]
+            if row["Digest"] != "<none>":
+                found[f"{row['Repository']}@{row['Digest']}"] = row["ID"]
+        return found
 
     def tag(self, reference: str, name: str) -> None:
         """Give a local image one more name."""
@@ -161,6 +199,25 @@ class Docker:
         """The last lines that a container wrote, both streams."""
         result = self.run("logs", f"--tail={lines}", name, check=False)
         return (result.stdout + result.stderr).strip()
+
+    def projects(self) -> dict[str, str]:
+        """Names of all containers that compose made, running or not, and the project of each."""
+        listed = self.run(
+            "ps", "--all", "--filter=label=com.docker.compose.project",
+            '--format={{.Names}}\t{{.Label "com.docker.compose.project"}}',
+        ).stdout  # fmt: skip
+        return dict(line.split("\t", 1) for line in listed.splitlines() if "\t" in line)
+
+    def exec_in(
+        self, name: str, argv: Sequence[str], timeout: float, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """A command in a running container; the result is returned whatever its exit code.
+
+        Args:
+            stdin: what the command reads; nothing by default.
+        """
+        flags = ["--interactive"] if stdin is not None else []
+        return self.run("exec", *flags, name, *argv, timeout=timeout, check=False, stdin=stdin)
 
     def run_once(self, arguments: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
         """A one-off container (``docker run``); the result is returned whatever its exit code."""

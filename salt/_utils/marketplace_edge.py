@@ -2,28 +2,66 @@
 
 import csv
 import io
+import json
 import socket
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from marketplace_durable import make_directory, write_atomic
+from marketplace_durable import DISK, Disk
 from marketplace_records import COLOURS
+
+# Who may close the edge for updates: each opens only what it closed.
+KEEPERS = ("operator", "release")
 
 
 class EdgeError(Exception):
     """HAProxy cannot be asked or told; the message says what to look at."""
 
 
+@dataclass(frozen=True)
+class Counters:
+    """Answers of a colour since HAProxy started: all of them, and those that say the server failed (5xx)."""
+
+    answers: int
+    errors: int
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A request as the edge logged it.
+
+    Attributes:
+        end: when it was over, in seconds since 1970; active_ms: how long it took in all.
+        held_ms: how long it waited for a connection to a colour; retries: how often that was tried again.
+        status: HTTP status; -1 where the client had gone.
+        colour: the live colour at its start.
+    """
+
+    end: float
+    active_ms: int
+    held_ms: int
+    retries: int
+    status: int
+    colour: str
+
+
 class Edge:
-    """The live map and HAProxy's runtime.
+    """The live map, the maintenance map, and HAProxy's runtime.
 
     Args:
         live_map: the file that decides who is live.
+        maintenance_map: the file that says who keeps the edge closed.
         admin_socket: HAProxy's socket, level admin.
     """
 
-    def __init__(self, live_map: Path, admin_socket: Path) -> None:
+    def __init__(self, live_map: Path, maintenance_map: Path, admin_socket: Path, disk: Disk = DISK) -> None:
         self.live_map = live_map
+        self.maintenance_map = maintenance_map
         self.admin_socket = admin_socket
+        self.disk = disk
 
     def live(self) -> str | None:
         """The live colour by the file; None while there is no file or nothing was ever live.
@@ -32,7 +70,7 @@ class Edge:
             EdgeError: the file says something else. Nothing may be stopped on its word then.
         """
         try:
-            text = self.live_map.read_text()
+            text = self.disk.read_text(self.live_map)
         except FileNotFoundError:
             return None
         words = text.split()
@@ -46,26 +84,78 @@ class Edge:
         Raises:
             EdgeError: the file is written, but HAProxy could not be told.
         """
-        make_directory(self.live_map.parent)
-        write_atomic(self.live_map, f"live {colour or 'none'}\n")
+        self.disk.make_directory(self.live_map.parent)
+        self.disk.write(self.live_map, f"live {colour or 'none'}\n")
         self.synchronise()
 
     def synchronise(self) -> None:
-        """Bring HAProxy's runtime map to what the file says."""
-        colour = self.live() or "none"
-        if self.runtime_live() == colour:
-            return
-        answer = self.command(f"set map {self.live_map} live {colour}")
-        if answer.strip():
-            raise EdgeError(f"HAProxy did not take the live colour: {answer.strip()}")
+        """Bring HAProxy's runtime maps to what the files say."""
+        self._set(self.live_map, self._runtime(self.live_map), {"live": self.live() or "none"})
+        if self.disk.names(self.maintenance_map.parent).count(self.maintenance_map.name):
+            wanted = {keeper: "on" if on else "off" for keeper, on in self.maintenance().items()}
+            self._set(self.maintenance_map, self._runtime(self.maintenance_map), wanted)
 
     def runtime_live(self) -> str:
         """The live colour as HAProxy has it at this moment (``none`` where nothing is live)."""
-        for line in self.command(f"show map {self.live_map}").splitlines():
-            words = line.split()
-            if len(words) == 3 and words[1] == "live":
-                return words[2]
-        raise EdgeError(f"HAProxy knows no map {self.live_map}; run state.apply")
+        found = self._runtime(self.live_map).get("live")
+        if found is None:
+            raise EdgeError(f"HAProxy knows no map {self.live_map}; run state.apply")
+        return found
+
+    def maintenance(self) -> dict[str, bool]:
+        """Who keeps the edge closed, by the file: ``{"operator": False, "release": False}`` while it is open."""
+        try:
+            lines = self.disk.read_text(self.maintenance_map).splitlines()
+        except FileNotFoundError:
+            lines = []
+        said = dict(line.split(maxsplit=1) for line in lines if len(line.split()) == 2)
+        return {keeper: said.get(keeper) == "on" for keeper in KEEPERS}
+
+    def maintain(self, keeper: str, on: bool) -> None:
+        """Close the edge for updates, which then wait at Telegram (503 with Retry-After), or open it again.
+
+        Args:
+            keeper: ``operator`` or ``release``; it is open when neither keeps it closed.
+
+        Raises:
+            EdgeError: the file is written, but HAProxy could not be told.
+        """
+        state = self.maintenance() | {keeper: on}
+        self.disk.make_directory(self.maintenance_map.parent)
+        lines = (f"{name} {'on' if state[name] else 'off'}\n" for name in KEEPERS)
+        self.disk.write(self.maintenance_map, "".join(lines))
+        self.synchronise()
+
+    def _runtime(self, file: Path) -> dict[str, str]:
+        rows = (line.split() for line in self.command(f"show map {file}").splitlines())
+        return {row[1]: row[2] for row in rows if len(row) == 3}
+
+    def _set(self, file: Path, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+        for key, value in wanted.items():
+            if key not in found:
+                raise EdgeError(f"HAProxy knows no '{key}' in its map {file}; run state.apply")
+            if found[key] != value and (answer := self.command(f"set map {file} {key} {value}").strip()):
+                raise EdgeError(f"HAProxy did not take {key} {value}: {answer}")
+
+    def counters(self, colour: str) -> Counters:
+        """How a colour has answered since HAProxy started."""
+        row = self.statistics().get((f"be_{colour}", "BACKEND"), {})
+        kinds = {kind: int(row.get(f"hrsp_{kind}") or 0) for kind in ("2xx", "3xx", "4xx", "5xx")}
+        return Counters(sum(kinds.values()), kinds["5xx"])
+
+    def answered(self, since: float) -> list[Answered]:
+        """Requests to a colour that were over after ``since`` (seconds since 1970), from the edge's own log.
+
+        Raises:
+            EdgeError: the journal cannot be read.
+        """
+        argv = ["journalctl", "--output=json", f"--since=@{since:.3f}", "SYSLOG_IDENTIFIER=haproxy"]
+        argv += ["--output-fields=MESSAGE", "--no-pager", "--quiet"]
+        try:
+            result = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise EdgeError(f"the edge's log cannot be read: {error}") from error
+        return [found for line in result.stdout.splitlines() if (found := _answered(line))]
 
     def sessions(self, colour: str) -> int:
         """Requests that HAProxy has open towards a colour's backend."""
@@ -97,3 +187,23 @@ class Edge:
             raise EdgeError(
                 f"HAProxy does not answer on {self.admin_socket} ({error}); see: systemctl status haproxy"
             ) from error
+
+
+def _answered(line: str) -> Answered | None:
+    """A request to a colour in a line of the journal; None for any other line."""
+    try:
+        entry: dict[str, Any] = json.loads(line)
+        said: dict[str, Any] = json.loads(entry["MESSAGE"])
+        # The engine's own questions come by another frontend.
+        if not str(said["backend"]).startswith("be_") or not str(said["frontend"]).startswith("https"):
+            return None
+        return Answered(
+            end=int(entry["__REALTIME_TIMESTAMP"]) / 1e6,
+            active_ms=max(0, int(said["active_ms"])),
+            held_ms=max(0, int(said["queue_ms"])) + max(0, int(said["connect_ms"])),
+            retries=int(str(said["retries"]).lstrip("+")),
+            status=int(said["status"]),
+            colour=str(said["backend"]).removeprefix("be_"),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None

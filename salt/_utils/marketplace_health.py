@@ -62,6 +62,10 @@ def overall(services: Mapping[str, ServiceHealth]) -> str:
 def report(world: World) -> dict[str, Any]:
     """The Health Status entity: overall and per service, with time and diagnosis. Reads only."""
     services = _services(world)
+    closed = [keeper for keeper, on in world.edge.maintenance().items() if on]
+    if closed and services["edge"].status == "healthy":
+        words = f"closed for maintenance by {' and '.join(closed)}: updates wait at Telegram"
+        services["edge"] = ServiceHealth("unhealthy", words)
     return {
         "status": overall(services),
         "time": world.clock.now().isoformat(timespec="seconds"),
@@ -133,7 +137,7 @@ def _judged(
         },
     }
     if not state.running:
-        killed = ", killed for using more than its memory limit" if state.oom_killed else ""
+        killed = ", killed, most likely for its memory limit" if state.killed else ""
         return ServiceHealth(
             "unhealthy",
             f"container {name} is {state.status} (exit code {state.exit_code}{killed})",

@@ -1,10 +1,11 @@
 """The ledger: one JSON file a release, each vouching for the one before by its digest. Never pruned."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from marketplace_durable import make_directory, read_json, to_json, write_atomic
+from marketplace_durable import DISK, Disk, to_json
 from marketplace_records import ReleaseRecord, digest_of
 
 GENESIS = "sha256:" + "0" * 64
@@ -17,12 +18,14 @@ class LedgerError(Exception):
 class Ledger:
     """The records below ``directory``, ordered by their sortable release ids."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, disk: Disk = DISK) -> None:
         self.directory = directory
+        self.disk = disk
 
     def ids(self) -> list[str]:
         """Release ids, oldest first."""
-        return sorted(path.stem for path in self.directory.glob("[0-9]*.json"))
+        names = self.disk.names(self.directory)
+        return sorted(name[:-5] for name in names if name[0].isdigit() and name.endswith(".json"))
 
     def document(self, release: str) -> dict[str, Any]:
         """The stored document of ``release``.
@@ -32,7 +35,7 @@ class Ledger:
         """
         path = self.directory / f"{release}.json"
         try:
-            document = read_json(path)
+            document = self.disk.read_json(path)
         except ValueError as error:
             raise LedgerError(str(error)) from error
         if not isinstance(document, dict):
@@ -50,13 +53,14 @@ class Ledger:
         """Records, newest first, ``limit`` at most."""
         return [self.record(release) for release in self.ids()[::-1][:limit]]
 
+    def newest_first(self) -> Iterator[ReleaseRecord]:
+        """Records, newest first, read one by one: few are needed as a rule, and a ledger only grows."""
+        for release in reversed(self.ids()):
+            yield self.record(release)
+
     def live(self) -> ReleaseRecord | None:
         """The record of the release that last became live; None while nothing ever was."""
-        for release in reversed(self.ids()):
-            record = self.record(release)
-            if record.outcome == "live":
-                return record
-        return None
+        return next((record for record in self.newest_first() if record.outcome == "live"), None)
 
     def append(self, record: ReleaseRecord) -> ReleaseRecord:
         """Store ``record`` durably behind the newest one and return it with its chain filled in.
@@ -64,13 +68,13 @@ class Ledger:
         Raises:
             LedgerError: a record of that id is there already.
         """
-        make_directory(self.directory)
+        self.disk.make_directory(self.directory)
         ids = self.ids()
         if record.release in ids:
             raise LedgerError(f"release '{record.release}' is in the ledger already")
         chain = digest_of(self.document(ids[-1])) if ids else GENESIS
         chained = replace(record, chain=chain)
-        write_atomic(self.directory / f"{record.release}.json", to_json(chained.to_dict()), mode=0o600)
+        self.disk.write(self.directory / f"{record.release}.json", to_json(chained.to_dict()), mode=0o600)
         return chained
 
     def broken(self) -> list[str]:

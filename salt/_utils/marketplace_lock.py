@@ -16,75 +16,93 @@ from typing import Any
 
 from marketplace_durable import make_directory
 
+# How often somebody who waits for the lock looks.
+LOOK_SECONDS = 0.2
+
 
 class LockHeld(Exception):
-    """Somebody else holds the lock; ``owner`` says who, since when and doing what."""
+    """Somebody else holds the lock; ``owner`` says who, since when and doing what, ``step`` how far that is."""
 
-    def __init__(self, owner: dict[str, Any]) -> None:
+    def __init__(self, owner: dict[str, Any], step: str = "", waited: float = 0.0) -> None:
         self.owner = owner
+        at = f", now at step {step}" if step else ""
+        patience = f" (waited {waited:.0f} s)" if waited else ""
         super().__init__(
             f"{owner.get('doing', 'another operation')} by {owner.get('by', 'unknown')} (pid {owner.get('pid', '?')}) "
-            f"holds the release lock since {owner.get('since', '?')}; wait for it, or see deploy.status"
+            f"holds the release lock since {owner.get('since', '?')}{at}{patience}; "
+            "wait for it (wait=SECONDS), or see deploy.status"
         )
 
 
-@contextmanager
-def release_lock(path: Path, by: str, doing: str) -> Iterator[None]:
-    """Hold the release lock for the duration of the block.
+class Lock:
+    """The release lock in the file ``path``, which is created when missing."""
 
-    Args:
-        path: the lock file; created when missing.
-        by: who asks, for the message that others see.
-        doing: what for, likewise.
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
-    Raises:
-        LockHeld: a living process has it.
-    """
-    make_directory(path.parent)
-    # close-on-exec is Python's default: no child process keeps the lock alive after we are gone.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        if not _acquire(descriptor):
-            raise LockHeld(_owner(descriptor))
-        note = {
-            "by": by,
-            "doing": doing,
-            "pid": os.getpid(),
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(note).encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
+    @contextmanager
+    def held(self, by: str, doing: str, wait: float = 0.0) -> Iterator[None]:
+        """Hold the lock for the duration of the block.
+
+        Args:
+            by: who asks, for the message that others see.
+            doing: what for, likewise.
+            wait: seconds to wait for somebody who has it.
+
+        Raises:
+            LockHeld: a living process has it.
+        """
+        make_directory(self.path.parent)
+        # close-on-exec is Python's default: no child process keeps the lock alive after we are gone.
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if not _acquire(descriptor, wait):
+                raise LockHeld(_owner(descriptor), waited=wait)
+            note = {
+                "by": by,
+                "doing": doing,
+                "pid": os.getpid(),
+                "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(note).encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def holder(self) -> dict[str, Any] | None:
+        """The owner's note while the lock is held; None when it is free."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _owner(descriptor)
+        else:
+            return None
+        finally:
+            os.close(descriptor)
 
 
 def lock_holder(path: Path) -> dict[str, Any] | None:
-    """The owner's note while the lock is held; None when it is free."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _owner(descriptor)
-    else:
-        return None
-    finally:
-        os.close(descriptor)
+    """:meth:`Lock.holder` of the lock in ``path``."""
+    return Lock(path).holder()
 
 
-def _acquire(descriptor: int) -> bool:
-    # Somebody who only looks (lock_holder) has the lock for some microseconds; that must not refuse a release.
-    for pause in (0.02, 0.05, 0.1, 0.0):
+def _acquire(descriptor: int, wait: float) -> bool:
+    # Somebody who only looks (holder) has the lock for some microseconds; that must not refuse a release.
+    deadline = time.monotonic() + max(wait, 0.2)
+    while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(pause)
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(LOOK_SECONDS if wait else 0.02)
         else:
             return True
-    return False
 
 
 def _owner(descriptor: int) -> dict[str, Any]:

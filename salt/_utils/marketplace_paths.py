@@ -69,6 +69,11 @@ class Paths:
         return self.state / "live.map"
 
     @property
+    def maintenance_map(self) -> Path:
+        """Who keeps the edge closed for updates: one line each for ``operator`` and ``release``, ``on`` or ``off``."""
+        return self.state / "maintenance.map"
+
+    @property
     def lock(self) -> Path:
         return self.state / "lock"
 
@@ -81,6 +86,11 @@ class Paths:
     def webhook(self) -> Path:
         """What was last registered at the Bot API (digests only)."""
         return self.state / "webhook.json"
+
+    @property
+    def run(self) -> Path:
+        """What may be gone after a reboot: tickets of the releases that somebody asked for."""
+        return self.root / "run/marketplace"
 
     @property
     def admin_socket(self) -> Path:

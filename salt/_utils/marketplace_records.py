@@ -59,6 +59,14 @@ class ReleaseRecord:
     settings_digest: str
     steps: Sequence[StepRecord] = field(default_factory=tuple)
     chain: str = ""
+    kind: str = "release"
+    target: str | None = None
+    cutover: Mapping[str, Any] | None = None
+
+    @property
+    def origin(self) -> str:
+        """The release whose version, image and settings these are: of a rollback, the one it went back to."""
+        return self.target or self.release
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the ledger file and for ``--out=json``."""

@@ -6,6 +6,8 @@ from typing import Any
 from marketplace_contract import Contract
 
 SECRETS = "/run/secrets"
+# Container name of an image's one-off commands, of which only one may run.
+MIGRATION = "migration"
 
 
 def project(colour: str) -> str:
@@ -124,6 +126,8 @@ def render(
             # A singleton is started by the engine alone: not by `compose up`, and not by Docker after a power loss.
             "profiles": ["worker"],
             "restart": "on-failure",
+            # The image's own check asks an HTTP server, which a worker is not.
+            "healthcheck": {"disable": True},
         }
     return {
         "name": project(colour),
@@ -147,19 +151,27 @@ def one_off(
     colour: str,
     command: tuple[str, ...],
     delivered: str,
+    deadline: float,
+    role: str = "owner",
 ) -> list[str]:
-    """Arguments of ``docker run`` for a migration container: the new image, the owner's role, the data network only.
+    """Arguments of ``docker run`` for one command in a container of its own, from the release's image.
 
     Args:
-        command: argv inside the container; delivered: directory with the owner's secrets; others as in :func:`render`.
+        command: argv inside the container; delivered: directory with its secrets; others as in :func:`render`.
+        deadline: seconds that the command may take, which it is told.
+        role: ``owner`` for what concerns the schema: on the data network only. ``application``, for hooks, is on the
+            application's network as well, as the application is.
     """
     limits = settings["backend"]["limits"]
-    variables = environment(settings, release, version, colour, "owner")
+    variables = environment(settings, release, version, colour, role)
+    variables["MIGRATION_TIMEOUT_SECONDS"] = f"{deadline:.0f}"
     entrypoint, *arguments = command
+    networks = ["data"] if role == "owner" else ["app", "data"]
+    addresses = settings["backend"]["addresses"]["migration"]
     return [
         "--rm",
         "--init",
-        "--name=migration",
+        f"--name={MIGRATION}",
         f"--user={settings['backend']['user']}",
         "--read-only",
         "--tmpfs=/tmp:size=64m,mode=1777",
@@ -168,14 +180,13 @@ def one_off(
         f"--memory={limits['memory']}",
         f"--cpus={limits['cpus']}",
         f"--pids-limit={limits['pids']}",
-        f"--network={settings['network']['data']['name']}",
-        f"--ip={settings['backend']['addresses']['migration']['data']}",
+        *(f"--network=name={settings['network'][name]['name']},ip={addresses[name]}" for name in networks),
         f"--volume={delivered}:{SECRETS}:ro",
         f"--label=marketplace.release={release}",
         "--pull=never",
         "--no-healthcheck",
         "--log-driver=journald",
-        "--log-opt=tag=migration",
+        f"--log-opt=tag={MIGRATION}",
         *(f"--env={key}={value}" for key, value in sorted(variables.items())),
         f"--entrypoint={entrypoint}",
         image,

@@ -13,6 +13,19 @@ from marketplace_settings_fields import INVALID, MISSING, Problem, read_section,
 from marketplace_settings_model import Settings
 from marketplace_settings_secrets import Secrets, Sources, read_secrets, values_below
 
+# Settings of the backend that decide when, which and how carefully, and not what runs.
+NOT_OF_A_RELEASE = frozenset(
+    (
+        "version",
+        "follow_pillar",
+        "keep_releases",
+        "soak",
+        "soak_errors",
+        "hooks",
+        "hook_timeout",
+        "disk_reserve",
+    )
+)
 # Pillar keys that are no settings: options of one run, given on the command line.
 RUN_OPTIONS = ("allow_restart",)
 
@@ -122,14 +135,10 @@ def release_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         settings: plain settings, as in settings.json.
 
-    Two releases of the same image with the same digest here are the same release. What decides when and which
-    version is shipped (version, follow_pillar, keep_releases) is left out.
+    Two releases of the same image with the same digest here are the same release. What decides which version is
+    shipped, when and how carefully (NOT_OF_A_RELEASE) is left out.
     """
-    backend = {
-        name: value
-        for name, value in settings["backend"].items()
-        if name not in ("version", "follow_pillar", "keep_releases")
-    }
+    backend = {name: value for name, value in settings["backend"].items() if name not in NOT_OF_A_RELEASE}
     postgres, redis, network = settings["postgres"], settings["redis"], settings["network"]
     part = {
         "environment": settings["environment"],

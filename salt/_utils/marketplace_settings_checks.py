@@ -42,6 +42,7 @@ def check(values: dict[str, Any], environment: str) -> Iterator[Problem]:
     for rule in (
         _memory,
         _disk,
+        _disk_reserve,
         _cpus,
         _redis_disk,
         _connections,
@@ -87,6 +88,18 @@ def _memory(view: View) -> Iterator[Problem]:
 def _disk(view: View) -> Iterator[Problem]:
     parts = (("postgres.disk", 1), ("redis.disk", 1), ("droplet.swap", 1), ("droplet.reserve.disk", 1))
     return _sum(view, "disk", parts)
+
+
+def _disk_reserve(view: View) -> Iterator[Problem]:
+    taken = ("postgres.disk", "redis.disk", "droplet.swap")
+    found = view.sound("backend.disk_reserve", "droplet.disk", *taken)
+    if found is None:
+        return
+    reserve, left = found[0], found[1] - sum(found[2:])
+    # A droplet that is promised to too much already is told so by its own rule.
+    if reserve >= left > 0:
+        wrong = f"is {format_size(reserve)}, but {', '.join(taken)} leave {format_size(left)} of droplet.disk"
+        yield Problem("backend.disk_reserve", wrong, "2G: no release could leave that much free")
 
 
 def _cpus(view: View) -> Iterator[Problem]:

@@ -9,6 +9,8 @@ from marketplace_settings_fields import Kind, Wrong, shown, shown_name
 from marketplace_units import format_size, parse_duration, parse_size
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+# A bot's token, or an address with a password in it.
+_SECRET = re.compile(r"[0-9]{5,}:[A-Za-z0-9_-]{30,}|://[^/@\s]*:[^/@\s]+@")
 
 
 def read_text(raw: Any) -> str:
@@ -184,10 +186,41 @@ class Variables(Kind):
             text = str(value)
             if any(character in text for character in "\n\r\0"):
                 raise Wrong(f"has {label} with a value of several lines")
-            if re.search(r"[0-9]{5,}:[A-Za-z0-9_-]{30,}", text) or re.search(r"://[^/@\s]*:[^/@\s]+@", text):
+            if _SECRET.search(text):
                 raise Wrong(f"has {label} with a secret in it: secrets are delivered as files")
             variables[name] = text
         return variables
+
+
+@dataclass(frozen=True)
+class Commands(Kind):
+    """Commands to run without a shell, in order: each a list of its program, by absolute path, and its arguments."""
+
+    def read(self, raw: Any) -> list[list[str]]:
+        if not isinstance(raw, list | tuple):
+            raise Wrong(f"is {shown(raw)}, not a list of commands")
+        return [self._command(command, f"command number {number}") for number, command in enumerate(raw, 1)]
+
+    def _command(self, raw: Any, label: str) -> list[str]:
+        if not isinstance(raw, list | tuple):
+            # The usual slip: one command where a list of commands is meant, or a command as one text.
+            raise Wrong(f"has {label}, which is {shown(raw)}, not a list of a program and its arguments")
+        if not raw:
+            raise Wrong(f"has {label}, which is empty")
+        words: list[str] = []
+        for position, word in enumerate(raw, 1):
+            try:
+                text = read_text(word)
+            except Wrong as wrong:
+                raise Wrong(f"has {label}, whose word number {position} {wrong}") from None
+            if "\0" in text:
+                raise Wrong(f"has {label}, whose word number {position} has a zero byte in it")
+            if _SECRET.search(text):
+                raise Wrong(f"has {label} with a secret in it: let the program read it from a file")
+            words.append(text)
+        if not re.fullmatch(r"(?:/[^/\0]+)+", words[0]):
+            raise Wrong(f"has {label}, whose program is {shown(words[0])}, not an absolute path")
+        return words
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from marketplace_settings_fields import derived, section, setting
 from marketplace_settings_kinds import (
     Boolean,
     Choice,
+    Commands,
     Integer,
     ListOf,
     Number,
@@ -125,6 +126,22 @@ class BackendAddresses:
     migration: Address = derived("the migration container's")
 
 
+_COMMANDS = Commands(
+    '[["/usr/local/bin/before-release", "--quiet"]]',
+    "list of commands, each a list of a program and its arguments",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    before: list[list[str]] = setting(
+        _COMMANDS, "run as root before a release changes anything; one that fails refuses the release", []
+    )
+    after: list[list[str]] = setting(
+        _COMMANDS, "run as root behind a release that is live; one that fails is reported", []
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Backend:
     image: str = setting(
@@ -144,7 +161,7 @@ class Backend:
     )
     keep_releases: int = setting(
         Integer("5", "whole number", 2, 50),
-        "releases to keep for a rollback; not enforced yet, all are kept",
+        "releases before the live one to keep for a rollback; images of older ones are removed",
         5,
     )
     user: str = setting(
@@ -160,6 +177,19 @@ class Backend:
     ready_timeout: int = setting(duration("60", 5, 900), "how long a new colour may take to be ready", 60)
     stop_grace: int = setting(duration("30", 5, 300), "how long it may take to stop", 30)
     migration_timeout: int = setting(duration("300", 10, 7200), "how long a migration may take", 300)
+    soak: int = setting(
+        duration("20", 0, 3600),
+        "how long a new version is watched before the old one is stopped; 0 does not watch",
+        20,
+    )
+    soak_errors: float = setting(
+        Number("5", "percent, 0.1 to 100", 0.1, 100),
+        "share of answers with 5xx during the soak that takes a release back",
+        5,
+    )
+    hooks: Hooks = section(Hooks, "commands around a release")
+    hook_timeout: int = setting(duration("60", 1, 3600), "how long one command of backend.hooks may take", 60)
+    disk_reserve: int = setting(size("2G", 0), "disk that a release must leave free, or it is refused", "2G")
     addresses: BackendAddresses = derived("fixed container addresses")
 
 

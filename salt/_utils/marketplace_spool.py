@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from marketplace_durable import fsync_directory, make_directory, read_json, to_json, write_atomic
+from marketplace_durable import DISK, Disk, to_json
 
 SEVERITIES = ("info", "warning", "critical")
 
@@ -26,8 +26,9 @@ class Event:
 class Spool:
     """Durable events below ``directory``; an event is a file until it is acknowledged."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, disk: Disk = DISK) -> None:
         self.directory = directory
+        self.disk = disk
 
     def emit(
         self, kind: str, severity: str, summary: str, data: dict[str, Any] | None = None, subject: str = ""
@@ -46,21 +47,19 @@ class Spool:
         now = datetime.now(UTC)
         identity = f"{subject or f'{now:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}'}-{kind}"
         event = Event(identity, kind, severity, summary, now.isoformat(timespec="milliseconds"), data or {})
-        make_directory(self.directory)
-        write_atomic(self.directory / f"{identity}.json", to_json(vars(event)), mode=0o600)
+        self.disk.make_directory(self.directory)
+        self.disk.write(self.directory / f"{identity}.json", to_json(vars(event)), mode=0o600)
         return event
 
     def pending(self) -> list[Event]:
         """Unacknowledged events, oldest first."""
-        documents = (read_json(path) for path in self.directory.glob("[0-9]*.json"))
+        names = [
+            name for name in self.disk.names(self.directory) if name[0].isdigit() and name.endswith(".json")
+        ]
+        documents = (self.disk.read_json(self.directory / name) for name in names)
         events = [Event(**document) for document in documents if document]
         return sorted(events, key=lambda event: (event.time, event.id))
 
     def acknowledge(self, identity: str) -> bool:
         """Drop an event that has reached its reader; False when it was not there."""
-        try:
-            (self.directory / f"{identity}.json").unlink()
-        except FileNotFoundError:
-            return False
-        fsync_directory(self.directory)
-        return True
+        return self.disk.remove(self.directory / f"{identity}.json")

@@ -3,8 +3,8 @@
 from typing import Any
 
 from marketplace_durable import read_json
+from marketplace_flight import Flight
 from marketplace_health import report
-from marketplace_lock import lock_holder
 from marketplace_world import World
 
 
@@ -25,6 +25,16 @@ def status(world: World, settings: dict[str, Any] | None, settings_digest: str |
         )
     elif live.settings_digest != settings_digest:
         pending.append(f"backend settings or secrets have changed: deploy.release {live.version} ships them")
+    if (
+        settings
+        and live
+        and settings["backend"]["follow_pillar"]
+        and live.version != settings["backend"]["version"]
+    ):
+        pending.append(
+            f"pillar drives releases and says {settings['backend']['version']}: the next state.apply ships it; "
+            f"to stay with {live.version}, set backend:version to it"
+        )
     restarts = read_json(world.paths.pending) or []
     pending.extend(str(item) for item in restarts)
     broken = world.ledger.broken()
@@ -39,8 +49,9 @@ def status(world: World, settings: dict[str, Any] | None, settings_digest: str |
             "by": live.by,
         },
         "health": report(world) if settings is not None else None,
-        "lock": lock_holder(world.paths.lock),
+        "lock": world.lock.holder(),
         "in_flight": _in_flight(world),
+        "maintenance": [keeper for keeper, on in world.edge.maintenance().items() if on],
         "pending": pending,
         "ledger": {"releases": len(world.ledger.ids()), "broken": broken},
         "events": len(world.spool.pending()),
@@ -52,10 +63,15 @@ def _in_flight(world: World) -> dict[str, Any] | None:
     entry = world.journal.read()
     if entry is None:
         return None
-    run = entry["run"]
-    return {key: run[key] for key in ("release", "version", "colour")} | {
-        "step": entry["step"],
-        "phase": entry["phase"],
-        "by": entry["request"]["by"],
-        "started": entry["started"],
+    flight = Flight.from_dict(entry)
+    run = flight.run
+    return {
+        "kind": run.request.kind,
+        "release": run.release,
+        "version": run.version,
+        "colour": run.colour,
+        "step": flight.step,
+        "phase": flight.phase,
+        "by": run.request.by,
+        "started": flight.started,
     }

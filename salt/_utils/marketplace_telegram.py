@@ -12,6 +12,7 @@ import urllib.request
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 PATIENCE = 3
@@ -142,6 +143,25 @@ class BotApi:
             text += " (is the secret telegram_token right?)"
         retry_after = (document.get("parameters") or {}).get("retry_after")
         return f"HTTP {error.code} {text}".replace(self._token, "<token>"), retry_after
+
+
+class Telegram:
+    """What Telegram says of our webhook, for a release that watches it.
+
+    Args:
+        token: file with the bot's token.
+    """
+
+    def __init__(self, token: Path) -> None:
+        self.token = token
+
+    def webhook_info(self, url: str) -> dict[str, Any] | None:
+        """getWebhookInfo's result from the Bot API at ``url``; None while it cannot be had."""
+        try:
+            bot = BotApi(url, self.token.read_text().strip(), timeout=5)
+            return bot.webhook_info()
+        except (TelegramError, OSError):
+            return None
 
 
 def _multipart(fields: Mapping[str, str], files: Mapping[str, str]) -> tuple[bytes, str]:

@@ -4,16 +4,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
+from marketplace_database import Database
 from marketplace_docker import Docker
-from marketplace_durable import fsync_directory, make_directory, read_json, to_json, write_atomic
+from marketplace_durable import DISK, Disk
 from marketplace_edge import Edge
+from marketplace_host import Host
+from marketplace_journal import Journal
 from marketplace_ledger import Ledger
+from marketplace_lock import Lock
 from marketplace_paths import Paths
 from marketplace_probe import Probe
 from marketplace_spool import Spool
+from marketplace_telegram import Telegram
 
 
 class Clock:
@@ -35,35 +38,18 @@ class Clock:
         return True
 
 
-class Journal:
-    """What is in flight, written before each step acts; gone once the ledger has the record."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.file = directory / "current.json"
-
-    def write(self, entry: dict[str, Any]) -> None:
-        make_directory(self.directory)
-        write_atomic(self.file, to_json(entry), mode=0o600)
-
-    def read(self) -> dict[str, Any] | None:
-        entry = read_json(self.file)
-        return entry if isinstance(entry, dict) else None
-
-    def clear(self) -> None:
-        """Durably: an entry that came back after a power loss would be a release that never was."""
-        if self.file.exists():
-            self.file.unlink()
-            fsync_directory(self.directory)
-
-
 @dataclass(frozen=True)
 class World:
     """Everything outside the engine's own logic."""
 
     paths: Paths
+    disk: Disk
+    lock: Lock
     docker: Docker
     edge: Edge
+    database: Database
+    telegram: Telegram
+    host: Host
     ledger: Ledger
     journal: Journal
     spool: Spool
@@ -80,10 +66,16 @@ class World:
     @classmethod
     def of(cls, paths: Paths) -> "World":
         """The real world below ``paths``."""
+        docker = Docker(paths.docker_config)
         return cls(
             paths=paths,
-            docker=Docker(paths.docker_config),
-            edge=Edge(paths.live_map, paths.admin_socket),
+            disk=DISK,
+            lock=Lock(paths.lock),
+            docker=docker,
+            edge=Edge(paths.live_map, paths.maintenance_map, paths.admin_socket),
+            database=Database(docker),
+            telegram=Telegram(paths.secrets / "telegram_token"),
+            host=Host(paths.run / "pause"),
             ledger=Ledger(paths.ledger),
             journal=Journal(paths.journal),
             spool=Spool(paths.spool),

@@ -1,53 +1,45 @@
-"""Shipping over the in-memory droplet, and ways to make it fail."""
+"""Shipping over the droplet in memory, and ways to make it fail, for tests that look at one release."""
 
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-from marketplace_flight import Request
 from marketplace_records import ReleaseRecord
-from marketplace_release import release, resume
-from marketplace_steps import STEPS
 
-from tests.support.world import Simulated, settings
-
-DIGEST_1, DIGEST_2, DIGEST_3 = (f"sha256:{letter * 64}" for letter in "abc")
+from tests.simulation.droplet import Droplet
+from tests.simulation.gate import Fault, Plan
+from tests.simulation.operations import going_back, planning, run, settling, shipping
 
 
-def ship(droplet: Simulated, version: str, digest: str = "sha256:settings", image: str = "") -> ReleaseRecord:
+def ship(droplet: Droplet, version: str, **how: Any) -> ReleaseRecord:
     """A release as alice asks for it."""
-    asked = Request(version=version, image=image, by="alice", tree="abc123")
-    return release(droplet.world, settings(), digest, asked, lambda line: None)
+    return run(droplet, shipping(droplet, version, **how)).record
 
 
-def settle(droplet: Simulated) -> dict[str, Any]:
+def back(droplet: Droplet, target: str = "", **how: Any) -> ReleaseRecord:
+    """A rollback as alice asks for it."""
+    return run(droplet, going_back(droplet, target, **how)).record
+
+
+def planned(droplet: Droplet, version: str, **how: Any) -> dict[str, Any]:
+    """What a release would do."""
+    return _answer(run(droplet, planning(droplet, version, **how)))
+
+
+def settle(droplet: Droplet) -> dict[str, Any]:
     """What runs at boot."""
-    return resume(droplet.world, settings(), "boot", lambda line: None)
+    return _answer(run(droplet, settling(droplet)))
 
 
-def running(droplet: Simulated) -> set[str]:
-    """Names of the containers that run."""
-    return {name for name, state in droplet.docker.running.items() if state.running}
+def _answer(ended: Any) -> dict[str, Any]:
+    if ended.error is not None:
+        raise ended.error
+    return dict(ended.answer)
 
 
-class Killed(BaseException):
-    """The process is gone: nothing behind this instant runs, no undo either."""
-
-
-def kill_at(step_name: str, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Arrange for the process to die at the start or the end of a step."""
-    steps = []
-    for step in STEPS:
-        if step.name == step_name:
-
-            def do(world, run, step=step):  # type: ignore[no-untyped-def]
-                if when == "end":
-                    step.do(world, run)
-                raise Killed
-
-            step = type(step)(step.name, do, step.undo)
-        steps.append(step)
-    monkeypatch.setattr("marketplace_release.STEPS", tuple(steps))
+def kill_at(droplet: Droplet, version: str, place: str, **how: Any) -> None:
+    """A release whose process is killed at ``<step>:start``, ``:end`` or ``:undone``."""
+    plan = Plan(by_name={f"reached {place}": Fault("kill")})
+    assert run(droplet, shipping(droplet, version, **how), plan).killed
 
 
 def broken(error: BaseException) -> Callable[..., None]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from marketplace_docker import ContainerState, Docker, DockerError
 from marketplace_durable import make_directory, read_json, write_atomic
 from marketplace_edge import Edge, EdgeError
 from marketplace_health import judge, overall
+from marketplace_journal import Journal
 from marketplace_ledger import Ledger, LedgerError
-from marketplace_lock import LockHeld, lock_holder, release_lock
+from marketplace_lock import Lock, LockHeld
 from marketplace_records import ReleaseRecord, other_colour, release_id
 from marketplace_reference import Reference
 from marketplace_release_compose import one_off, render
@@ -20,7 +22,8 @@ from marketplace_spool import Spool
 from marketplace_telegram import Webhook
 from marketplace_tree import revision
 
-from tests.support.world import LABELS, settings
+from tests.simulation.images import LABELS
+from tests.simulation.settings import settings
 
 
 def record(release: str, outcome: str = "live") -> ReleaseRecord:
@@ -100,21 +103,73 @@ def test_spool_keeps_events_until_acknowledged(tmp_path: Path) -> None:
         spool.emit("x", "loud", "x")
 
 
+def test_one_kind_of_event_about_one_subject_is_one_event(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    for _ in range(2):
+        spool.emit("release.live", "info", "live", subject="20260101T000000Z")
+    spool.emit("release.prune", "warning", "not pruned", subject="20260101T000000Z")
+    assert [event.kind for event in spool.pending()] == ["release.live", "release.prune"]
+
+
+def test_journal_knows_who_wants_its_release_back(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    journal.write({"step": "pull"})
+    journal.withdraw("r1", "bob")
+    assert (journal.withdrawn("r1"), journal.withdrawn("r2")) == ("bob", None)
+    assert journal.read() == {"step": "pull"}
+    journal.clear()
+    assert (journal.read(), journal.withdrawn("r1")) == (None, None)
+
+
+def test_record_of_an_older_engine_is_read(tmp_path: Path) -> None:
+    document = record("20260101T000000Z").to_dict()
+    for name in ("kind", "target", "cutover"):
+        del document[name]
+    read = ReleaseRecord.from_dict(document | {"of a newer engine": 1})
+    assert (read.kind, read.origin) == ("release", "20260101T000000Z")
+
+
+def test_who_keeps_the_edge_closed_is_a_file_of_two_lines(tmp_path: Path) -> None:
+    edge = Edge(tmp_path / "live.map", tmp_path / "maintenance.map", tmp_path / "socket")
+    assert edge.maintenance() == {"operator": False, "release": False}
+    with pytest.raises(EdgeError, match="HAProxy does not answer"):
+        edge.maintain("operator", True)
+    assert (tmp_path / "maintenance.map").read_text() == "operator on\nrelease off\n"
+    assert edge.maintenance() == {"operator": True, "release": False}
+
+
 def test_lock_names_its_living_owner_and_forgets_a_dead_one(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     child = os.fork()
     if child == 0:
-        with release_lock(path, "alice", "release of 1"):
+        with Lock(path).held("alice", "release of 1"):
             os._exit(0)  # dies with the lock in its hands
     os.waitpid(child, 0)
-    assert lock_holder(path) is None
-    with release_lock(path, "bob", "release of 2"):
-        holder = lock_holder(path)
+    assert Lock(path).holder() is None
+    with Lock(path).held("bob", "release of 2"):
+        holder = Lock(path).holder()
         assert holder is not None
         assert (holder["by"], holder["doing"], holder["pid"]) == ("bob", "release of 2", os.getpid())
-        with pytest.raises(LockHeld, match=r"release of 2 by bob \(pid \d+\)"), release_lock(path, "c", "d"):
+        with pytest.raises(LockHeld, match=r"release of 2 by bob \(pid \d+\)"), Lock(path).held("c", "d"):
             pass
-    assert lock_holder(path) is None
+    assert Lock(path).holder() is None
+
+
+def test_lock_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with Lock(path).held("alice", "release of 1"):
+            os.write(writer, b"held")
+            time.sleep(0.3)
+        os._exit(0)
+    assert os.read(reader, 4) == b"held"
+    with pytest.raises(LockHeld, match=r"\(waited 0 s\)|by alice"), Lock(path).held("bob", "b", wait=0.0):
+        pass
+    with Lock(path).held("bob", "release of 2", wait=30):
+        assert Lock(path).holder()["by"] == "bob"  # type: ignore[index]
+    os.waitpid(child, 0)
 
 
 def test_looking_at_the_lock_never_refuses_a_release(tmp_path: Path) -> None:
@@ -123,10 +178,10 @@ def test_looking_at_the_lock_never_refuses_a_release(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
         for _ in range(20000):
-            lock_holder(path)
+            Lock(path).holder()
         os._exit(0)
     for _ in range(50):
-        with release_lock(path, "alice", "release"):
+        with Lock(path).held("alice", "release"):
             pass
     os.waitpid(child, 0)
 
@@ -241,7 +296,7 @@ def test_no_answer_of_docker_is_not_no_container(tmp_path: Path, monkeypatch: py
 
 
 def test_live_map_that_says_something_else_is_no_answer(tmp_path: Path) -> None:
-    edge = Edge(tmp_path / "live.map", tmp_path / "socket")
+    edge = Edge(tmp_path / "live.map", tmp_path / "maintenance.map", tmp_path / "socket")
     assert edge.live() is None
     for text in ("", "live red\n", "# comment\nlive blue\n", "live blue\nlive green\n"):
         (tmp_path / "live.map").write_text(text)
@@ -250,13 +305,26 @@ def test_live_map_that_says_something_else_is_no_answer(tmp_path: Path) -> None:
 
 
 def test_one_off_runs_as_owner_on_the_data_network_only() -> None:
+    upgrade = ("alembic", "upgrade", "head")
     words = one_off(
-        settings(), "r1", "1.0", "image@sha256:0", "green", ("alembic", "upgrade", "head"), "/etc/x/migration"
+        settings(), "r1", "1.0", "image@sha256:0", "green", upgrade, "/etc/x/migration", deadline=60
     )
     assert words[-3:] == ["image@sha256:0", "upgrade", "head"]
     assert "--entrypoint=alembic" in words
     assert "--env=DATABASE_USER=marketplace_owner" in words
-    assert [word for word in words if word.startswith("--network")] == ["--network=data"]
+    assert "--env=MIGRATION_TIMEOUT_SECONDS=60" in words
+    assert [word for word in words if word.startswith("--network")] == ["--network=name=data,ip=10.213.20.30"]
+
+
+def test_hook_of_an_image_runs_as_the_application_does() -> None:
+    words = one_off(
+        settings(), "r1", "1.0", "image@sha256:0", "green", ("check",), "/etc/x/backend", 60, "application"
+    )
+    assert "--env=DATABASE_USER=marketplace_app" in words
+    assert [word for word in words if word.startswith("--network")] == [
+        "--network=name=app,ip=10.213.10.30",
+        "--network=name=data,ip=10.213.20.30",
+    ]
 
 
 def state(name: str, **changes: object) -> ContainerState:
@@ -287,7 +355,7 @@ CONTAINERS = {name: state(name) for name in ("backend-blue", "postgres", "redis"
         ({}, {("check_redis", "BACKEND"): DOWN}, "degraded", "redis", "for 12 s"),
         ({}, {("check_blue", "BACKEND"): DOWN}, "unhealthy", "backend", "for 12 s"),
         ({"postgres": state("postgres", status="exited", exit_code=137, oom_killed=True)}, {}, "degraded", "postgres",
-         "exited (exit code 137, killed for using more than its memory limit)"),
+         "exited (exit code 137, killed, most likely for its memory limit)"),
         ({"redis": state("redis", health="unhealthy")}, {}, "degraded", "redis", "own health check"),
         ({"backend-blue": None}, {}, "unhealthy", "backend", "does not exist"),
         ({}, None, "unhealthy", "edge", "systemctl status haproxy"),

@@ -112,6 +112,18 @@ def test_environment_variables_may_be_whole_numbers():
     assert settings({"backend.environment": {"WORKERS": 4}})["backend"]["environment"] == {"WORKERS": "4"}
 
 
+def test_hooks_are_commands_in_order():
+    said = [["/usr/bin/logger", "release of $VERSION"], ["/usr/bin/logger", "release of $VERSION"]]
+    assert settings({"backend.hooks": {"after": said}})["backend"]["hooks"] == {"before": [], "after": said}
+
+
+def test_a_release_is_watched_unless_told_otherwise():
+    made = settings()["backend"]
+    assert (made["soak"], made["soak_errors"], made["hook_timeout"]) == (20, 5, 60)
+    assert (made["disk_reserve"], made["keep_releases"]) == (2 * GIB, 5)
+    assert settings({"backend.soak": "2m"})["backend"]["soak"] == 120
+
+
 def test_a_private_registry_needs_its_password():
     registry = {"server": "ghcr.io", "username": "robot"}
     outcome = examine(
@@ -165,6 +177,11 @@ def test_placeholders_are_accepted_in_development_only():
         ({"backend.version": "2.0.0"}, True),
         ({"backend.follow_pillar": True}, True),
         ({"backend.keep_releases": 9}, True),
+        ({"backend.soak": 0}, True),
+        ({"backend.soak_errors": 1.5}, True),
+        ({"backend.hooks": {"before": [["/bin/true"]]}}, True),
+        ({"backend.hook_timeout": "2m"}, True),
+        ({"backend.disk_reserve": "1G"}, True),
         ({"firewall": {"ssh_sources": ["10.0.0.0/8"]}}, True),
         ({"redis.save": ["60 1"]}, True),
         ({"telegram": {"networks": ["10.0.0.0/8"]}}, True),

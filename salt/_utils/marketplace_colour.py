@@ -1,0 +1,87 @@
+"""A colour: its backend, its worker, whether it is ready, and bringing it up."""
+
+from typing import Any
+
+from marketplace_contract import READY_PATH
+from marketplace_docker import ContainerState, DockerError
+from marketplace_probe import NoAnswer
+from marketplace_records import COLOURS, other_colour
+from marketplace_release_compose import project, worker
+from marketplace_world import World
+
+
+def is_ready(world: World, settings: dict[str, Any], colour: str) -> bool:
+    """Whether a colour's backend answers its readiness path with 200."""
+    return _answer(world, settings, colour)[0] == 200
+
+
+def readiness(world: World, settings: dict[str, Any], colour: str) -> str:
+    """What a colour's backend says of its readiness, for people."""
+    status, document = _answer(world, settings, colour)
+    return f"HTTP {status}: {document}" if status else f"no answer: {document}"
+
+
+def fate(state: ContainerState | None, memory: int) -> str | None:
+    """Why a container that was just started will not become ready; None while it may.
+
+    Args:
+        memory: its limit in bytes.
+    """
+    if state is None:
+        return "it is gone"
+    if state.killed:
+        return f"it was killed, most likely for using more than its memory limit of {memory >> 20} MiB"
+    if state.restarts:  # Docker forgets the exit code as soon as it starts it again
+        return f"it exits on start (started again {state.restarts} times)"
+    if state.status in ("exited", "dead", "restarting"):
+        return f"it exits on start (exit code {state.exit_code})"
+    return None
+
+
+def keep_up(world: World, settings: dict[str, Any], colour: str) -> bool:
+    """Start what is stopped of a colour, its worker too, and wait until its backend is ready; whether it is.
+
+    Raises:
+        DockerError: it cannot be started.
+    """
+    found = world.docker.containers(project(colour), worker(colour))
+    if project(colour) not in found:
+        raise DockerError(f"container {project(colour)} does not exist")
+    stopped = [name for name, state in found.items() if state.status in ("exited", "created", "dead")]
+    if worker(colour) in stopped:  # a singleton: first the other one stops
+        world.docker.stop(worker(other_colour(colour)), grace=settings["backend"]["stop_grace"] + 5)
+    if stopped:
+        world.docker.start(*stopped)
+    timeout = settings["backend"]["ready_timeout"]
+    return world.clock.wait_until(lambda: is_ready(world, settings, colour), timeout=timeout)
+
+
+def stop(world: World, grace: int, *colours: str) -> None:
+    """Stop backends and workers of colours gracefully, the workers first; missing ones are well stopped.
+
+    Args:
+        grace: seconds that each may take.
+    """
+    names = [name for colour in colours for name in (worker(colour), project(colour))]
+    running = {name for name, state in world.docker.containers(*names).items() if state.status != "exited"}
+    for name in names:
+        if name in running:
+            world.docker.stop(name, grace=grace)
+
+
+def remove_strays(world: World) -> list[str]:
+    """Remove what a killed compose run left of our projects: its half-made containers break every later start."""
+    ours = {project(colour): {project(colour), worker(colour)} for colour in COLOURS}
+    strays = [
+        name for name, made_by in world.docker.projects().items() if name not in ours.get(made_by, {name})
+    ]
+    world.docker.remove(*strays)
+    return strays
+
+
+def _answer(world: World, settings: dict[str, Any], colour: str) -> tuple[int, Any]:
+    backend = settings["backend"]
+    try:
+        return world.probe.get(backend["addresses"][colour]["app"], backend["port"], READY_PATH)
+    except NoAnswer as error:
+        return 0, str(error)

@@ -1,0 +1,157 @@
+"""The database, as far as a release asks it: does it answer, how big is it, and a restore point to go back to.
+
+A restore point is a second database in the same server, copied file by file from the first while nobody writes: made
+and used in seconds, with no tool but the server's own. It is for the minutes of a release in maintenance mode, not a
+backup. Source for the rules: https://www.postgresql.org/docs/17/sql-createdatabase.html
+"""
+
+import json
+from collections.abc import Callable
+
+from marketplace_docker import Docker, DockerError
+from marketplace_postgres import identifier, literal
+
+PREFIX = "restore_point_"
+# Somebody who connects just now keeps a database from being copied or renamed.
+ATTEMPTS = 5
+
+_COUNTS = """SELECT coalesce(json_object_agg(n.nspname || '.' || c.relname, (xpath('/row/c/text()',
+  query_to_xml(format('SELECT count(*) AS c FROM %I.%I', n.nspname, c.relname), false, true, '')))[1]::text::bigint
+  ORDER BY 1), '{}')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"""
+
+
+class DatabaseError(Exception):
+    """PostgreSQL cannot be asked, or refuses; the message is its own."""
+
+
+class Database:
+    """The PostgreSQL server in its container.
+
+    Args:
+        docker: how to reach the container; container: its name.
+    """
+
+    def __init__(self, docker: Docker, container: str = "postgres") -> None:
+        self.docker = docker
+        self.container = container
+
+    def check(self, database: str) -> None:
+        """A real query; raises DatabaseError when it is not answered."""
+        self._ask(database, "SELECT 1", timeout=15)
+
+    def size(self, database: str) -> int:
+        """Bytes that the database takes on disk."""
+        return int(self._ask("postgres", f"SELECT pg_database_size({literal(database)})"))
+
+    def points(self) -> list[str]:
+        """Names of the restore points that are there."""
+        return self._ask(
+            "postgres",
+            f"SELECT datname FROM pg_database WHERE datname LIKE {literal(PREFIX + '%')} ORDER BY 1",  # noqa: S608
+        ).split()
+
+    def make_point(self, database: str, point: str, timeout: float) -> None:
+        """Copy ``database`` to ``point``, in whose place it comes; sessions of the database are ended.
+
+        Args:
+            timeout: seconds that the copy may take.
+        """
+
+        def copy() -> None:
+            self.drop_point(point)
+            owner = self._ask(
+                "postgres",
+                f"SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = {literal(database)}",  # noqa: S608
+            )
+            self._end_sessions(database)
+            self._ask(
+                "postgres",
+                f"CREATE DATABASE {identifier(point)} TEMPLATE {identifier(database)} OWNER {identifier(owner)} "
+                "STRATEGY FILE_COPY",
+                timeout=timeout,
+            )
+
+        _again(copy)
+        # A copy has nobody's rights to the database as a whole: those are kept beside it, not in it.
+        self._script(
+            f"REVOKE ALL ON DATABASE {identifier(point)} FROM PUBLIC;\n"
+            f"SELECT format('GRANT %s ON DATABASE %I TO %s', x.privilege_type, {literal(point)},\n"
+            "  CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END)\n"
+            "FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x\n"
+            f"WHERE d.datname = {literal(database)} \\gexec\n"
+        )
+
+    def prove_point(self, database: str, point: str, timeout: float) -> str:
+        """Connect to the restore point and count every table's rows in both; what was found, in words.
+
+        Raises:
+            DatabaseError: they differ.
+        """
+        here, there = (self._ask(name, _COUNTS, timeout=timeout) for name in (database, point))
+        if here != there:
+            raise DatabaseError(f"restore point {point} is not what {database} is: {there} instead of {here}")
+        return f"{len(json.loads(here))} tables, rows counted in both"
+
+    def use_point(self, database: str, point: str) -> None:
+        """Put the restore point in the database's place, in one transaction; what was there is dropped.
+
+        Where there is no such point, it was used already: then nothing is done but the clearing up.
+        """
+        spoiled = f"spoiled_{point}"
+
+        def swap() -> None:
+            for name in (database, point):
+                self._end_sessions(name)
+            self._script(
+                "BEGIN;\n"
+                f"ALTER DATABASE {identifier(database)} RENAME TO {identifier(spoiled)};\n"
+                f"ALTER DATABASE {identifier(point)} RENAME TO {identifier(database)};\n"
+                "COMMIT;\n"
+            )
+
+        if point in self.points():
+            _again(swap)
+        self.drop_point(spoiled)
+
+    def drop_point(self, point: str) -> None:
+        """Drop a restore point; a missing one is fine."""
+        self._ask("postgres", f"DROP DATABASE IF EXISTS {identifier(point)} WITH (FORCE)")
+
+    def _end_sessions(self, database: str) -> None:
+        ended = f"SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = {literal(database)}"  # noqa: E501, S608
+        self._ask("postgres", ended)
+
+    def _ask(self, database: str, query: str, timeout: float = 60) -> str:
+        return self._psql(database, timeout, "-c", query)
+
+    def _script(self, text: str) -> str:
+        return self._psql("postgres", 60, stdin=text)
+
+    def _psql(self, database: str, timeout: float, *arguments: str, stdin: str | None = None) -> str:
+        psql = ["psql", "-U", "postgres", "-d", database, "-qAtX", "-v", "ON_ERROR_STOP=1", *arguments]
+        try:
+            result = self.docker.exec_in(self.container, psql, timeout=timeout, stdin=stdin)
+        except DockerError as error:
+            raise DatabaseError(f"PostgreSQL cannot be asked: {error}") from error
+        if result.returncode != 0:
+            said = (result.stderr.strip() or result.stdout.strip() or "no output").splitlines()
+            raise DatabaseError(f"PostgreSQL: {' / '.join(said[-3:])}")
+        return result.stdout.strip()
+
+
+def _again(action: Callable[[], None]) -> None:
+    for attempt in range(ATTEMPTS):
+        try:
+            action()
+        except DatabaseError as error:
+            if "being accessed by other users" not in str(error) or attempt == ATTEMPTS - 1:
+                raise
+        else:
+            return
+
+
+def point_of(release: str) -> str:
+    """The restore point's name for a release."""
+    return PREFIX + release.lower().replace("-", "_")

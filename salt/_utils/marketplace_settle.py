@@ -1,0 +1,132 @@
+"""Settling: world, edge and ledger are brought in step with the live map, whatever was interrupted."""
+
+from typing import Any
+
+import yaml
+from marketplace_colour import is_ready, keep_up, remove_strays, stop
+from marketplace_docker import DockerError
+from marketplace_edge import EdgeError
+from marketplace_flight import Flight
+from marketplace_ledger import LedgerError
+from marketplace_progress import Progress
+from marketplace_records import COLOURS, ReleaseRecord, other_colour
+from marketplace_release import carry_on, conclude, take_back
+from marketplace_release_compose import MIGRATION, project, worker
+from marketplace_world import World
+
+
+def settle(world: World, settings: dict[str, Any], progress: Progress) -> str | None:
+    """Finish or undo what was interrupted, then have the live colour run. Twice equals once.
+
+    Returns:
+        What was done to an interrupted release, in words; None where there was none.
+
+    Raises:
+        DockerError, EdgeError, LedgerError, OSError: what is in the way. Nothing that serves was stopped.
+    """
+    _make_durable(world)
+    entry = world.journal.read()
+    if entry is None:
+        _run_live(world, settings, progress)
+        return None
+    flight = Flight.from_dict(entry)
+    if flight.run.release in world.ledger.ids():
+        conclude(world, flight, "", progress)
+        _run_live(world, settings, progress)
+        return None
+    interrupted_at = flight.step
+    if flight.phase == "do" and world.edge.live() == flight.run.colour:
+        # The map names it: it is finished, for that is what the edge serves.
+        world.edge.synchronise()
+        record = carry_on(world, flight, progress, resumed=True)
+    else:
+        if not flight.reason:
+            flight.reason = f"{flight.step}: interrupted (killed, or the droplet went down)"
+            flight.note(flight.step, 0.0, "failed", "interrupted")
+        record = take_back(world, flight, progress)
+    if world.journal.read() is not None:
+        raise EdgeError(record.reason)
+    resumed = f"{flight.run.request.kind} {flight.run.release} was interrupted at {interrupted_at}: " + (
+        "finished" if record.outcome == "live" else "undone"
+    )
+    progress.say(resumed)
+    _run_live(world, settings, progress)
+    return resumed
+
+
+def _make_durable(world: World) -> None:
+    """What a killed process wrote may be there and not survive a power loss: it must, before anything builds on it."""
+    for directory in (world.paths.state, world.paths.journal, world.paths.ledger):
+        if world.disk.is_directory(directory):
+            world.disk.sync_directory(directory)
+
+
+def _run_live(world: World, settings: dict[str, Any], progress: Progress) -> None:
+    """The live colour runs, the edge knows it and is open, and only then is the other colour stopped."""
+    record = world.ledger.live()
+    live = world.edge.live()
+    grace = settings["backend"]["stop_grace"] + 5
+    world.docker.remove(MIGRATION)
+    remove_strays(world)
+    if live is None and record is None:
+        stop(world, grace, *COLOURS)
+    elif live is None or not _try_up(world, settings, live, progress):
+        live = _other_that_serves(world, settings, live, record, progress)
+    world.edge.synchronise()
+    if world.edge.maintenance()["release"]:
+        world.edge.maintain("release", False)
+        progress.say("updates are let in again: the release that kept them out is over")
+    if live is not None and is_ready(world, settings, live):
+        stop(world, grace, other_colour(live))
+
+
+def _try_up(world: World, settings: dict[str, Any], colour: str, progress: Progress) -> bool:
+    """Start a colour's containers, made anew from its release's files where they are gone; whether it is ready."""
+    try:
+        if project(colour) not in world.docker.containers(project(colour)):
+            _make_anew(world, settings, colour)
+        if keep_up(world, settings, colour):
+            return True
+        progress.say(f"{project(colour)} runs, but is not ready")
+    except (DockerError, LedgerError) as error:
+        progress.say(f"{project(colour)} cannot be started: {error}")
+    return False
+
+
+def _make_anew(world: World, settings: dict[str, Any], colour: str) -> None:
+    record = world.ledger.live()
+    if record is None or record.colour != colour:
+        raise LedgerError(f"no release in the ledger is live in {colour}")
+    file = world.paths.releases / record.release / "compose.yaml"
+    try:
+        services = yaml.safe_load(world.disk.read_text(file))["services"]
+    except FileNotFoundError as error:
+        raise LedgerError(f"the files of release {record.release} are gone ({file})") from error
+    if "worker" in services:
+        world.docker.stop(worker(other_colour(colour)), grace=settings["backend"]["stop_grace"] + 5)
+    for service in services:
+        world.docker.start_project(file, service)
+
+
+def _other_that_serves(
+    world: World, settings: dict[str, Any], live: str | None, record: ReleaseRecord | None, progress: Progress
+) -> str:
+    """The map names nobody, or somebody who cannot serve: whoever does serve is live from now on.
+
+    Nothing is stopped on the word of a map like that.
+    """
+    known = record.colour if record else None
+    for colour in sorted(COLOURS, key=lambda colour: colour != known):
+        exists = project(colour) in world.docker.containers(project(colour))
+        if colour != live and exists and is_ready(world, settings, colour):
+            words = f"the live map named {live or 'nobody'}, but {colour} serves: {colour} is live"
+            progress.say(words)
+            world.spool.emit("edge.live_mended", "critical", words)
+            world.edge.switch(colour)
+            return colour
+    if live is None and known is not None and _try_up(world, settings, known, progress):
+        world.edge.switch(known)
+        return known
+    if live is None:
+        raise EdgeError(f"the live map names nobody, and {project(known or 'blue')} is not ready either")
+    return live

@@ -1,0 +1,44 @@
+"""What a step of a release is, and the ways in which one can end the release."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from marketplace_flight import Run
+from marketplace_world import World
+
+
+class StepFailed(Exception):
+    """A step cannot go on; the message is the release's ``reason``."""
+
+
+class StepRefused(StepFailed):
+    """The same before anything was changed: the release never was."""
+
+
+class Unchanged(Exception):
+    """What is asked for is live already: same digest, same settings."""
+
+
+def _always(run: Run) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a release.
+
+    Attributes:
+        do: acts, and returns a detail for the record. May be done again after it got half way.
+        undo: takes it back, also a ``do`` that got half way, also twice.
+        done: whether the world shows it done, asked when an interrupted release is finished. Without it, a step that
+            the journal has passed is believed, and the one where the journal stands is done again.
+        when: whether this release has the step at all.
+        final: from here on the new version has proven itself, and a failure takes nothing back.
+    """
+
+    name: str
+    do: Callable[[World, Run], str]
+    undo: Callable[[World, Run], None] | None = None
+    done: Callable[[World, Run], bool] | None = None
+    when: Callable[[Run], bool] = _always
+    final: bool = False

@@ -1,0 +1,62 @@
+"""A container in memory."""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from marketplace_docker import ContainerState
+
+from tests.simulation.images import Image
+
+
+@dataclass(eq=False)
+class Container:
+    """What a container is, was, and will be.
+
+    Attributes:
+        policy: Docker's restart policy; by_hand: somebody stopped it, so no policy brings it back.
+        hurt: a fault ended it, which explains what users see until it is ready again.
+        work: what a one-off container does; result: what came of it.
+        next_at: when the next thing happens to it by itself.
+    """
+
+    name: str
+    image: Image
+    reference: str
+    labels: dict[str, str]
+    project: str = ""
+    policy: str = "no"
+    status: str = "created"
+    number: int = 0
+    exit_code: int = 0
+    restarts: int = 0
+    oom_killed: bool = False
+    by_hand: bool = False
+    hurt: bool = False
+    started_at: float = 0.0
+    stopped_at: float | None = None
+    next_at: float = float("inf")
+    work: Callable[[], subprocess.CompletedProcess[str]] | None = None
+    result: subprocess.CompletedProcess[str] | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.status == "running"
+
+    @property
+    def release(self) -> str:
+        return self.labels.get("marketplace.release", "")
+
+    def state(self) -> ContainerState:
+        """As ``docker inspect`` tells."""
+        return ContainerState(
+            name=self.name,
+            status=self.status,
+            health="healthy" if self.running else "none",
+            exit_code=self.exit_code,
+            restarts=self.restarts,
+            oom_killed=self.oom_killed,
+            started="2026-01-01T00:00:00.000000000Z",
+            image=self.reference,
+            labels=self.labels,
+        )

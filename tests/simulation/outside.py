@@ -1,0 +1,86 @@
+"""Telegram, the host, and who answers at an address, in memory."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from marketplace_host import Host, HostError
+from marketplace_probe import VERIFY_PORT, NoAnswer, Probe
+from marketplace_telegram import Telegram
+
+from tests.simulation.application import Application
+from tests.simulation.docker import SimDocker
+from tests.simulation.edge import SimEdge
+from tests.simulation.gate import Gate
+
+COLOURS = {"10.213.10.21": "blue", "10.213.10.22": "green"}
+
+
+class SimTelegram(Telegram):
+    """``said``: what getWebhookInfo says, one after the other; the last stays. None: Telegram is out of reach."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__(Path("/nowhere"))
+        self.gate = gate
+        self.said: list[dict[str, Any] | None] = [{"pending_update_count": 0}]
+
+    def webhook_info(self, url: str) -> dict[str, Any] | None:
+        try:
+            self.gate.look("telegram info", TimeoutError, 5)
+        except TimeoutError:
+            return None
+        return self.said.pop(0) if len(self.said) > 1 else self.said[0]
+
+
+class SimHost(Host):
+    """``free_bytes``: on every disk; ``commands``: what hooks that exist do, by their first word: an exit code."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__(Path("/nowhere"))
+        self.gate = gate
+        self.free_bytes = 20 << 30
+        self.commands: dict[str, int] = {}
+        self.ran: list[tuple[str, ...]] = []
+        self.heard: Callable[[str], None] = lambda place: None
+
+    def free(self, path: Path) -> tuple[int, int]:
+        self.gate.look("host free", OSError)
+        return self.free_bytes, 40 << 30
+
+    def run(self, argv: Sequence[str], timeout: float, environment: Mapping[str, str]) -> str:
+        with self.gate.act("host run", HostError, timeout):
+            self.ran.append((*argv, environment["MARKETPLACE_RELEASE"]))
+            code = self.commands.get(argv[0], 127)
+            if code:
+                raise HostError(f"{argv[0]} failed with exit code {code}: no output")
+        return ""
+
+    def reached(self, step: str, when: str) -> None:
+        with self.gate.act(f"reached {step}:{when}"):
+            self.heard(f"{step}:{when}")
+
+
+class SimProbe(Probe):
+    """Answers as the containers behind the addresses would."""
+
+    def __init__(self, gate: Gate, docker: SimDocker, edge: SimEdge, app: Application) -> None:
+        self.gate = gate
+        self.docker = docker
+        self.edge = edge
+        self.app = app
+
+    def get(self, host: str, port: int, path: str, timeout: float = 5, tls: bool = False) -> tuple[int, Any]:
+        self.gate.look(f"probe {path}", NoAnswer, timeout)
+        colour = self.edge.runtime if port == VERIFY_PORT else COLOURS[host]
+        if colour == "none":
+            return 503, None
+        container = self.docker.there.get(f"backend-{colour}")
+        if container is None or not self.app.accepts(container):
+            raise NoAnswer(f"{host}:{port} does not answer: connection refused")
+        if path == "/version":
+            wrong = container.image.behaviour == "wrong_version"
+            release = "another" if wrong else container.release
+            return 200, {"release": release, "version": container.labels["marketplace.version"]}
+        if not self.app.ready(container):
+            return 503, {"status": "unready"}
+        return 200, {"status": "ready"}

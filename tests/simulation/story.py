@@ -1,0 +1,171 @@
+"""A story of a droplet: operations in any order, with anything that may happen in between, and what is checked."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from marketplace_lock import LockHeld
+from marketplace_records import ReleaseRecord
+
+from tests.simulation.catalogue import HISTORY, Variant
+from tests.simulation.droplet import simulated
+from tests.simulation.gate import Fault, Plan
+from tests.simulation.invariants import always, settled, told
+from tests.simulation.operations import Ended, Work, beside, going_back, run, settling, shipping
+
+# What somebody else may do while an operation is on its way.
+OTHERS = ("release beside", "release behind", "rollback beside", "resume beside")
+
+
+class Story:
+    """One droplet from its first release on. Every method raises AssertionError at what must never be."""
+
+    def __init__(self) -> None:
+        self.droplet = droplet = simulated()
+        droplet.settings["backend"] |= {"soak": 5, "keep_releases": 2, "ready_timeout": 6, "stop_grace": 5}
+        # All is known to be settled, and nothing was in the way since.
+        self.calm = True
+        self.recorded: list[str] = []
+        self.told: list[str] = []
+        self.others: list[Any] = []
+        for name in OTHERS:
+            droplet.happenings[name] = lambda chance, name=name: self._beside(name, chance)
+
+    # What happens.
+
+    def release(self, variant: Variant, faults: Sequence[tuple[int, Fault]] = (), **how: Any) -> Ended:
+        """Ship a variant, as ``how`` says."""
+        self.droplet.push(variant.version, variant.image())
+        expected = self._expected(variant, bool(how.get("maintenance"))) if self.calm and not faults else None
+        ended = self._do(shipping(self.droplet, variant.version, **how), faults, f"release {variant.version} {how}")
+        if expected:
+            record = ended.record
+            assert record.outcome in expected, f"{record.outcome} ({record.reason}) instead of {expected}"
+        return ended
+
+    def rollback(self, back: int, faults: Sequence[tuple[int, Fault]] = (), **how: Any) -> Ended:
+        """Go back: to the release before, or, ``back`` > 0, to the one so many live records ago."""
+        lives = [record for record in self.droplet.world.ledger.newest() if record.outcome == "live"]
+        target = lives[back].release if 0 < back < len(lives) else ""
+        return self._do(going_back(self.droplet, target, **how), faults, f"rollback {target} {how}")
+
+    def resume(self, faults: Sequence[tuple[int, Fault]] = ()) -> None:
+        """What runs at boot; with nothing in the way all is well then, and stays so when it runs again."""
+        ended = self._do(settling(self.droplet), faults, "resume")
+        if faults:
+            return
+        assert ended.error is None, f"could not be resumed: {ended.error!r}"
+        self._check(settled(self.droplet))
+        before = self.droplet.state()
+        assert run(self.droplet, settling(self.droplet)).error is None
+        assert self.droplet.state() == before, "resumed twice is not resumed once"
+        self.calm = True
+
+    def power_fails(self, seed: int) -> None:
+        """Nobody does anything, and the power fails."""
+        self.told.append(f"power loss {seed}")
+        self.droplet.power_fails(random.Random(seed))
+        self.droplet.stage.enter()
+        self.calm = False
+        self._check(always(self.droplet))
+
+    def crash(self) -> None:
+        """Nobody does anything, and the live backend crashes."""
+        self.told.append("crash")
+        self.droplet.docker.crash(f"backend-{self.droplet.live}")
+        self.calm = False
+
+    def operator_closes(self, closed: bool) -> None:
+        """An operator keeps updates out, or lets them in."""
+        self.told.append(f"maintenance {closed}")
+        self.droplet.edge.maintain("operator", closed)
+
+    def settings_change(self, level: str) -> None:
+        self.told.append(f"LOG_LEVEL={level}")
+        self.droplet.settings["backend"]["environment"] = {"LOG_LEVEL": level}
+
+    def registry(self, answers: bool) -> None:
+        self.told.append(f"registry {answers}")
+        self.droplet.docker.registry_answers = answers
+
+    def ends(self) -> None:
+        """Whatever was, the next release works, and so does the way back from it."""
+        self.registry(True)
+        self.operator_closes(False)
+        self.resume()
+        for worker in (True, False):
+            self.settings_change(f"end {worker}")
+            heads = self.droplet.database.content.applied
+            ended = self.release(Variant(max(len(heads), 1), worker=worker), maintenance=True)
+            assert ended.record.outcome == "live", ended.record.reason
+        self._check(settled(self.droplet))
+        assert self.rollback(0).record.outcome == "live"
+        self._check(settled(self.droplet))
+
+    # How it is looked at.
+
+    def _do(self, work: Work, faults: Sequence[tuple[int, Fault]], words: str) -> Ended:
+        droplet = self.droplet
+        self.told.append(f"{words} {[(at, fault.kind, fault.lasts) for at, fault in faults]}")
+        self.others = []
+        ended = run(droplet, work, Plan(at=dict(faults)))
+        self.told.extend(f"    {line}" for line in ended.heard)
+        self.told.append(f"  killed={ended.killed} {ended.error!r} {getattr(ended.answer, 'outcome', ended.answer)}")
+        self.calm = self.calm and not faults and not ended.killed
+        self._check(always(droplet))
+        for other in self.others:
+            assert isinstance(other.error, LockHeld | None), f"somebody else: {other.error!r}"
+        if isinstance(ended.answer, ReleaseRecord) and not any(
+            isinstance(other.answer, ReleaseRecord) and other.answer.outcome != "refused" for other in self.others
+        ):
+            self._check(told(droplet, ended.answer))
+        ids = droplet.world.ledger.ids()
+        missing = [release for release in self.recorded if release not in ids]
+        assert not missing, f"records are gone: {missing}"
+        self.recorded = ids
+        return ended
+
+    def _beside(self, name: str, chance: random.Random) -> None:
+        """Somebody else acts. While the lock is held they are refused, and told by whom."""
+        droplet = self.droplet
+        owner = droplet.world.lock.owner  # type: ignore[attr-defined]
+        good = Variant(chance.randint(1, 2))
+        droplet.push(good.version, good.image())
+        work = {
+            "release beside": shipping(droplet, good.version, by="bob"),
+            "release behind": shipping(droplet, good.version, by="bob", wait=900),
+            "rollback beside": going_back(droplet, by="bob"),
+            "resume beside": settling(droplet),
+        }[name]
+        process = beside(droplet, work)
+        self.others.append(process)
+        if owner is None or not process.over or process.dead:
+            return
+        if name == "release beside":
+            assert process.answer is not None, repr(process.error)
+            assert process.answer.outcome == "refused"
+            assert f"by {owner['by']}" in process.answer.reason
+        if name == "resume beside":
+            assert isinstance(process.error, LockHeld)
+
+    def _expected(self, variant: Variant, maintenance: bool) -> tuple[str, ...]:
+        """The outcomes that are right for a release with nothing in the way."""
+        if not self.droplet.docker.registry_answers:
+            return ("refused",)
+        there = len(self.droplet.database.content.applied)
+        pending, beyond = HISTORY[there : variant.level], HISTORY[variant.level : there]
+        if any(change.breaking for change in pending) and not maintenance:
+            return ("refused",)
+        if variant.behaviour == "errors" or variant.behaviour == "errors_later":
+            # Who keeps users out sees no error of theirs.
+            return ("rolled_back", "live", "unchanged") if self.droplet.edge.closed or maintenance else ("rolled_back",)
+        if variant.migration != "good" and pending:
+            return ("failed",)
+        if any(change.breaks for change in beyond):
+            return ("failed",)
+        if variant.behaviour != "good":
+            return ("failed", "rolled_back")
+        return ("live", "unchanged")
+
+    def _check(self, wrong: list[str]) -> None:
+        assert not wrong, "\n".join([*wrong[:5], "--- the story:", *self.told])
