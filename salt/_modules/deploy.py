@@ -1,38 +1,55 @@
-"""Ships releases of the backend, and says what is live.
+"""Ships releases of the backend, takes them back, and says what is live.
 
 Every function returns plain data; a failing one sets a non-zero exit code and still returns its data. Progress goes to
 stderr, so that ``--out=json`` on stdout stays whole.
+
+A release or rollback is done by a systemd unit of its own. Whoever asked only looks on: Ctrl-C, a lost connection or a
+killed caller cost the view, and ``deploy.status`` shows how it goes on.
+
+``by`` in records and messages is who asked: behind sudo the person and not root, with the address they came from by
+ssh where that is known (``alice@203.0.113.5``).
 """
 
-import contextlib
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
+from marketplace_arguments import Unusable, caller, command, flag, nothing_else, seconds, switch, text
+from marketplace_arguments import version as version_in
 from marketplace_durable import read_json
 from marketplace_effective import release_digest
+from marketplace_engine import run
 from marketplace_flight import Request
+from marketplace_launch import LaunchError, follow, launch, patience
 from marketplace_ledger import LedgerError
 from marketplace_lock import LockHeld
+from marketplace_operate import plan as look_ahead
+from marketplace_operate import resume as settle
 from marketplace_paths import Paths
 from marketplace_release import TROUBLE
-from marketplace_release import release as ship
-from marketplace_release import resume as settle
+from marketplace_release_compose import project
 from marketplace_settings_guard import refusal
+from marketplace_signals import interruptible, uninterrupted
 from marketplace_status import status as droplet_status
+from marketplace_terminal import view
+from marketplace_ticket import Ticket
 from marketplace_tree import revision
 from marketplace_world import World
 
 __virtualname__ = "deploy"
+__func_alias__ = {"exec_": "exec"}
 
 TREE = Path("/srv/deploy")
+# What no release outlives, and so nobody can want to wait longer for.
+LONGEST_SOAK, LONGEST_WAIT = 3600, 86400
 
 
 def __virtual__():
     return __virtualname__
 
 
-def release(version=None, image=None):
+def release(version=None, image=None, maintenance=False, soak=None, wait=0, **unknown):
     """Ship a version of the backend with no lost request; whatever fails leaves the live version as it was.
 
     version
@@ -41,34 +58,120 @@ def release(version=None, image=None):
     image
         A whole image reference, with tag or digest, instead of ``backend:image`` and its tag. The version is then its
         tag, or its label ``org.opencontainers.image.version``, unless given.
+    maintenance
+        Let updates wait at Telegram while the schema is migrated: needed for a migration that the live version can't
+        work with, or that is not transactional (``deploy.plan`` says so).
+    soak
+        Seconds to watch the new version before the old one is stopped; default is the setting ``backend:soak``.
+    wait
+        Seconds to wait for somebody else's release to end (default 0: refused while one is running).
 
     Returns the release record. Exit code 0 for the outcomes ``live`` and ``unchanged``; 1 for ``failed``,
-    ``rolled_back`` and ``refused``, whose ``reason`` says why.
+    ``rolled_back`` and ``refused``, whose ``reason`` says why; for ``interrupted``, where the release's process was
+    killed before it began; and for ``running``, where the view ended and the release goes on.
 
     CLI Example:
 
     .. code-block:: bash
 
         salt-call deploy.release 1.4.2
+        salt-call deploy.release 1.5.0 maintenance=True soak=120 wait=600
         salt-call deploy.release image=registry.example.com/team/marketplace@sha256:...
     """
-    if isinstance(version, (int, float)):
-        return _refused(
-            f"version {version!r} arrived as a number, which loses digits (1.10 becomes 1.1); "
-            "quote it for Salt as well as for the shell: deploy.release \"'1.10'\""
-        )
+    try:
+        nothing_else(unknown, ("version", "image", "maintenance", "soak", "wait"))
+        asked = {
+            "version": version_in(version),
+            "image": text("image", image, "image=registry.example.com/team/marketplace:1.4.2"),
+            **_timing(maintenance, soak, wait),
+        }
+    except Unusable as error:
+        return _refused(str(error))
+    return _perform(asked)
+
+
+def rollback(release=None, force_schema=False, maintenance=False, soak=None, wait=0, **unknown):
+    """Go back to the release before the live one, or to a named one: its image, its settings, its schema.
+
+    release
+        Id of the release to go back to (``deploy.history`` lists them); default is the one before the live one. While
+        a release is on its way, a rollback without it takes that one back.
+    force_schema
+        Go back although a migration in between can't be taken back, or loses data; the record says what was lost.
+    maintenance, soak, wait
+        As for ``deploy.release``.
+
+    Everything is checked before the live version is touched. It needs no registry: images of the last
+    ``backend:keep_releases`` releases are kept. Secrets are today's. Returns and exit codes as for ``deploy.release``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call deploy.rollback
+        salt-call deploy.rollback 20261124T081500Z
+    """
+    try:
+        nothing_else(unknown, ("release", "force_schema", "maintenance", "soak", "wait"))
+        asked = {
+            "version": "",
+            "image": "",
+            "kind": "rollback",
+            "target": text("release", release, "20261124T081500Z (see deploy.history)"),
+            "force_schema": flag("force_schema", force_schema),
+            **_timing(maintenance, soak, wait),
+        }
+    except Unusable as error:
+        return _refused(str(error))
+    return _perform(asked)
+
+
+def plan(version=None, image=None, rollback=False, wait=0, **unknown):
+    """What ``deploy.release`` would do, and what would refuse it. Changes nothing but that the image may be fetched.
+
+    version, image, wait
+        As for ``deploy.release``.
+    rollback
+        ``True``, or a release's id: what ``deploy.rollback`` would do instead.
+
+    Returns ``would`` (``release``, ``rollback``, ``unchanged`` or ``refuse``), ``refusals``, and what there is to be
+    done, with each pending migration, its kind and whether it can be undone. Exit code 1 where it would be refused.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call deploy.plan 1.4.2
+        salt-call deploy.plan rollback=True
+    """
+    try:
+        nothing_else(unknown, ("version", "image", "rollback", "wait"))
+        back = rollback if isinstance(rollback, bool) else True
+        if back and (version is not None or image is not None):
+            raise Unusable(
+                "a rollback has no version or image of its own: rollback=RELEASE names its release"
+            )
+        asked = {
+            "version": version_in(version),
+            "image": text("image", image, "image=registry.example.com/team/marketplace:1.4.2"),
+            "kind": "rollback" if back else "release",
+            "target": "" if isinstance(rollback, bool) else text("rollback", rollback, "rollback=True"),
+            "wait": seconds("wait", wait, LONGEST_WAIT),
+        }
+    except Unusable as error:
+        return _refused(str(error))
     settings, why = _settings_for_change()
     if settings is None:
         return _refused(why)
-    wanted = str(version or ("" if image else settings["backend"]["version"]))
-    request = Request(version=wanted, image=str(image or ""), by=_caller(), tree=revision(TREE))
+    request = _request(asked, settings)
     try:
-        record = ship(World.of(_paths()), settings, release_digest(settings, _paths()), request, _progress)
+        with view(sys.stderr) as progress:
+            planned = look_ahead(World.of(_paths()), settings, request, progress)
     except TROUBLE as error:
         return _refused(str(error))
-    if record.outcome not in ("live", "unchanged"):
+    if planned["would"] == "refuse":
         __context__["retcode"] = 1
-    return record.to_dict()
+    return planned
 
 
 def resume():
@@ -84,7 +187,8 @@ def resume():
         settings = read_json(_paths().settings)
         if settings is None:
             return _refused("this droplet is not converged yet: run state.apply")
-        return settle(World.of(_paths()), settings, _caller(), _progress)
+        with view(sys.stderr) as progress:
+            return settle(World.of(_paths()), settings, caller(os.environ), progress)
     except (LockHeld, *TROUBLE) as error:
         return _refused(str(error))
 
@@ -133,6 +237,149 @@ def history(limit=10):
         return _refused(str(error))
 
 
+def maintenance(state=None, **unknown):
+    """Close the edge for updates, open it again, or show whether it is closed.
+
+    state
+        ``on``: updates are answered with 503 and Retry-After, so they wait at Telegram, for a day at most (button
+        presses for 150 seconds). ``off``: they are let in again. Nothing: show.
+
+    Returns ``closed``, and who keeps it closed: ``operator`` and ``release`` (a release with ``maintenance=True`` does
+    while it migrates); it is open when neither does. It outlives reboots.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call deploy.maintenance
+        salt-call deploy.maintenance on
+    """
+    try:
+        nothing_else(unknown, ("state",))
+        wanted = switch(state)
+    except Unusable as error:
+        return _refused(str(error))
+    world = World.of(_paths())
+    try:
+        before = world.edge.maintenance()
+        if wanted is not None:
+            world.edge.maintain("operator", wanted)
+            if wanted != before["operator"]:
+                _tell_maintenance(world, wanted)
+        keepers = world.edge.maintenance()
+    except TROUBLE as error:
+        return _refused(str(error))
+    return {"closed": any(keepers.values()), **keepers}
+
+
+def exec_(*words, timeout=300, **unknown):
+    """Run a command in the live colour's container, as its user and with its variables.
+
+    words
+        The command as one text, which is split into words as a shell would (none runs), or as a list. Salt reads
+        options and numbers among plain words for its own, so quote the whole.
+    timeout
+        Seconds to wait for its end (default 300). A command that takes longer is no longer waited for.
+
+    Returns ``stdout``, ``stderr``, ``retcode`` and ``container``. With ``--retcode-passthrough`` the exit code is the
+    command's, else 1 where that is not 0.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call deploy.exec 'python -m bot.report --days 7'
+        salt-call --retcode-passthrough deploy.exec '["python", "-c", "import sys; sys.exit(3)"]'
+    """
+    try:
+        options = [name for name in unknown if not name.startswith("__")]
+        if options:
+            raise Unusable(
+                f"{options[0]}=... was read as an option; give the command as one text: "
+                f"deploy.exec 'env {options[0]}=...'"
+            )
+        argv = command(words)
+        patient = seconds("timeout", timeout, LONGEST_WAIT)
+    except Unusable as error:
+        return _refused(str(error))
+    world = World.of(_paths())
+    try:
+        live = world.edge.live()
+        if live is None:
+            return _refused("nothing is live that it could run in; see deploy.status")
+        done = world.docker.exec_in(project(live), argv, timeout=patient)
+    except TROUBLE as error:
+        return _refused(str(error))
+    if done.returncode:
+        __context__["retcode"] = done.returncode
+    return {
+        "stdout": done.stdout,
+        "stderr": done.stderr,
+        "retcode": done.returncode,
+        "container": project(live),
+    }
+
+
+def _timing(maintenance, soak, wait):
+    if soak is not None:
+        soak = round(seconds("soak", soak, LONGEST_SOAK))
+    return {
+        "maintenance": flag("maintenance", maintenance),
+        "soak": soak,
+        "wait": seconds("wait", wait, LONGEST_WAIT),
+    }
+
+
+def _request(asked, settings):
+    if asked.get("kind") != "rollback" and not asked["version"] and not asked["image"]:
+        asked = asked | {"version": settings["backend"]["version"]}
+    return Request(**asked, by=caller(os.environ), tree=revision(TREE))
+
+
+def _perform(asked):
+    """Have it done, and look on."""
+    settings, why = _settings_for_change()
+    if settings is None:
+        return _refused(why)
+    request = _request(asked, settings)
+    words = f"{request.words}, asked by {request.by}"
+    with view(sys.stderr, words[0].upper() + words[1:]) as progress:
+        if __opts__.get("marketplace_inline"):
+            # For tests: in this very process, where there is no systemd.
+            answer = run(_paths(), asdict(request), progress)
+        else:
+            answer = _launched(asdict(request), words, patience(settings), progress)
+    progress.summary(answer)
+    if answer["outcome"] not in ("live", "unchanged"):
+        __context__["retcode"] = 1
+    return answer
+
+
+def _launched(request, words, seconds_to_stop, progress):
+    directory = None
+    try:
+        with interruptible():
+            with uninterrupted():
+                directory = launch(_paths(), request, words, seconds_to_stop)
+            return follow(directory, progress)
+    except LaunchError as error:
+        return {"outcome": "refused", "reason": str(error)}
+    except KeyboardInterrupt as signal:
+        if directory is None:
+            return {"outcome": "refused", "reason": f"{signal}: stopped before it began"}
+        reason = (
+            f"only the view ended ({signal}); the {request['kind']} goes on. "
+            f"See how: deploy.status, or journalctl -fu {Ticket(directory).unit}"
+        )
+        return {"outcome": "running", "reason": reason}
+
+
+def _tell_maintenance(world, on):
+    by = caller(os.environ)
+    words = f"{by} closed the edge: updates wait at Telegram" if on else f"{by} opened the edge for updates"
+    world.spool.emit("edge.maintenance", "warning" if on else "info", words, {"on": on, "by": by})
+
+
 def _settings_for_change():
     """The effective settings, or None and why nothing may be changed with them."""
     why = refusal(__pillar__, _paths().settings)
@@ -147,17 +394,6 @@ def _settings_for_change():
 def _refused(reason):
     __context__["retcode"] = 1
     return {"outcome": "refused", "reason": reason}
-
-
-def _caller():
-    """Who asks: behind sudo the person, not root."""
-    return os.environ.get("SUDO_USER") or os.environ.get("LOGNAME") or os.environ.get("USER") or "root"
-
-
-def _progress(line):
-    # Somebody who stops listening (a closed terminal, a pipe to head) loses the view, never the release.
-    with contextlib.suppress(OSError, ValueError):
-        print(line, file=sys.stderr, flush=True)
 
 
 def _paths():

@@ -20,11 +20,22 @@ Ensure the edge has a certificate:
     - watch_in:
       - haproxy: Ensure the proxy uses its configuration
 
-# From here on it is the release engine's: never written again.
+# From here on both are the release engine's: never written again.
 Ensure there is a live map:
   file.managed:
     - name: /var/lib/marketplace/live.map
     - contents: live none
+    - makedirs: True
+    - replace: False
+    - require_in:
+      - file: Ensure the proxy is configured
+
+Ensure there is a maintenance map:
+  file.managed:
+    - name: /var/lib/marketplace/maintenance.map
+    - contents: |
+        operator off
+        release off
     - makedirs: True
     - replace: False
     - require_in:

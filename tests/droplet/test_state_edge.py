@@ -6,6 +6,7 @@ import json
 
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.salt import call
+from tests.support.waiting import seconds_until
 
 
 def curl(droplet: Droplet, url: str, *options: str) -> tuple[int, str]:
@@ -69,6 +70,62 @@ def test_without_a_live_release_updates_are_asked_to_come_back(droplet: Droplet)
     finally:
         admin(droplet, f"set map /var/lib/marketplace/live.map live {live}")
     assert curl(droplet, "https://127.0.0.1/healthz")[0] == 200
+
+
+def webhook(droplet: Droplet, port: int = 443) -> tuple[int, str]:
+    """What an update gets that comes without the webhook's secret: 403 from a backend, 503 while the edge is closed."""
+    url = f"https://127.0.0.1:{port}/telegram/webhook"
+    return curl(droplet, url, "--include", "--http1.1", "--request", "POST", "--data", "{}")
+
+
+def test_maintenance_keeps_updates_at_telegram_until_it_is_over(droplet: Droplet) -> None:
+    assert webhook(droplet)[0] == 403
+    assert call(droplet, "deploy.maintenance", "on").value["closed"] is True
+    try:
+        code, answer = webhook(droplet)
+        assert code == 503
+        assert "retry-after: 5" in answer.lower()
+        code, body = curl(droplet, "https://127.0.0.1/healthz")
+        assert code == 503
+        assert json.loads(body) == {
+            "status": "unhealthy",
+            "maintenance": True,
+            "services": {"backend": "healthy", "postgres": "healthy", "redis": "healthy"},
+        }
+        # A release is verified behind closed doors.
+        assert webhook(droplet, port=8443)[0] == 403
+        assert curl(droplet, "https://127.0.0.1:8443/version")[0] == 200
+        # state.apply leaves the edge as the operator wants it, and so does a restart.
+        assert call(droplet, "state.apply", "marketplace.edge").changed == {}
+        droplet.run(["systemctl", "restart", "haproxy"])
+        assert webhook(droplet)[0] == 503
+    finally:
+        assert call(droplet, "deploy.maintenance", "off").value["closed"] is False
+    assert webhook(droplet)[0] == 403
+    seconds_until(lambda: curl(droplet, "https://127.0.0.1/healthz")[0] == 200, 15)
+    assert "maintenance" not in curl(droplet, "https://127.0.0.1/healthz")[1]
+
+
+def test_edge_of_an_older_tree_learns_maintenance_by_state_apply_alone(droplet: Droplet) -> None:
+    configuration = droplet.get("/etc/haproxy/haproxy.cfg").decode()
+    known = [
+        line for line in configuration.splitlines() if "maintenance" not in line and "closed" not in line
+    ]
+    droplet.put("/etc/haproxy/haproxy.cfg", "\n".join(known) + "\n", mode=0o640)
+    droplet.run(["chgrp", "haproxy", "/etc/haproxy/haproxy.cfg"])
+    droplet.run(["rm", "/var/lib/marketplace/maintenance.map"])
+    droplet.run(["systemctl", "reload", "haproxy"])
+    done = call(droplet, "state.apply", "marketplace.edge")
+    assert done.failed == {}
+    assert {
+        "Ensure there is a maintenance map",
+        "Ensure the proxy is configured",
+        "Ensure the proxy uses its configuration",
+    } == set(done.changed)
+    assert droplet.get("/var/lib/marketplace/maintenance.map") == b"operator off\nrelease off\n"
+    assert webhook(droplet)[0] == 403
+    assert call(droplet, "deploy.maintenance").value == {"closed": False, "operator": False, "release": False}
+    assert call(droplet, "state.apply", "marketplace.edge").changed == {}
 
 
 def test_a_reload_that_was_missed_is_made_up_for(droplet: Droplet) -> None:

@@ -1,4 +1,4 @@
-"""deploy.*, health.* and the engine's states by Salt's own loaders, on a droplet that is a directory."""
+"""The engine's states by Salt's own loaders, on a droplet that is a directory."""
 
 import json
 import socket
@@ -9,146 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import salt.config
-from marketplace_durable import make_directory, to_json, write_atomic
+from marketplace_durable import make_directory, write_atomic
 from marketplace_effective import release_digest
-from marketplace_ledger import Ledger
-from marketplace_paths import Paths
-from marketplace_records import ReleaseRecord
-from marketplace_settings_gate import gate, no_pillar
-from saltfactories.utils.functional import Loaders
 
 from tests.support.botapi.client import BotApi
-from tests.support.pillars import ENVIRONMENTS, REMOVED, TOKEN, pillar
+from tests.support.pillars import TOKEN
+from tests.support.salt_host import TREE, Host, options
 from tests.support.waiting import seconds_until
 
-TREE = Path(__file__).resolve().parents[2]
 
-
-@pytest.fixture(scope="module")
-def options() -> dict[str, Any]:
-    opts = salt.config.minion_config(None)
-    opts.update(id="production", file_client="local", module_dirs=[str(TREE / "salt")])
-    return dict(opts)
-
-
-class Host:
-    """A droplet's files below a directory, and Salt's loaders with a pillar that went through the gate."""
-
-    def __init__(
-        self,
-        root: Path,
-        options: dict[str, Any],
-        changes: dict[str, Any] | None = None,
-        compiled: dict[str, Any] | None = None,
-    ) -> None:
-        self.paths = Paths(root / "root")
-        said = pillar(changes)
-        self.pillar = compiled or said | gate(said, "production", ENVIRONMENTS)
-        self.options = options | {
-            "marketplace_root": str(root / "root"),
-            "cachedir": str(root / "cache"),
-            "pillar": self.pillar,
-        }
-        self._loaders: dict[bool, Loaders] = {}
-        make_directory(self.paths.etc)
-        make_directory(self.paths.state)
-
-    def apply_settings(self) -> None:
-        """What the first state does."""
-        write_atomic(self.paths.settings, to_json(self.pillar["settings"]))
-
-    def record(self, version: str = "1.0.0", digest: str | None = None) -> None:
-        """A live release in the ledger."""
-        settings_digest = digest or release_digest(self.pillar["settings"], self.paths)
-        Ledger(self.paths.ledger).append(
-            ReleaseRecord(
-                "20260101T000000Z", version, "i@sha256:0", None, "live", "", "blue", {"before": None, "after": None},
-                "alice", "abc", "2026-01-01T00:00:00+00:00", 1.0, settings_digest,
-            )
-        )  # fmt: skip
-
-    def loaders(self, test: bool) -> Loaders:
-        if test not in self._loaders:
-            self._loaders[test] = Loaders(self.options | {"test": test})
-        return self._loaders[test]
-
-    def call(self, function: str, *arguments: Any, **options: Any) -> tuple[Any, int]:
-        """A function's data and exit code."""
-        loaders = self.loaders(test=False)
-        loaders.context.clear()
-        value = loaders.modules[function](*arguments, **options)
-        return value, loaders.context.get("retcode", 0)
-
-    def state(self, function: str, test: bool, **options: Any) -> Any:
-        return self.loaders(test).states[function](name="Ensure it", **options)
+@pytest.fixture(scope="module", name="options")
+def minion_options() -> dict[str, Any]:
+    return options()
 
 
 @pytest.fixture
 def host(tmp_path: Path, options: dict[str, Any]) -> Host:
     return Host(tmp_path, options)
-
-
-def test_status_before_and_after_the_first_converge(host: Host) -> None:
-    status, code = host.call("deploy.status")
-    assert code == 0
-    assert status["live"] is None
-    assert "run state.apply" in status["pending"][0]
-    host.apply_settings()
-    host.record(digest="sha256:of other settings")
-    # Nothing of Docker is needed to say what the ledger knows, but health asks Docker: it is said what is missing.
-    history, code = host.call("deploy.history")
-    assert (code, history[0]["version"]) == (0, "1.0.0")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [((1.1,), "loses digits"), (("1.0.0",), "run state.apply")],
-)
-def test_release_is_refused_before_anything_changes(
-    host: Host, arguments: tuple[Any, ...], words: str
-) -> None:
-    record, code = host.call("deploy.release", *arguments)
-    assert code == 1
-    assert record["outcome"] == "refused"
-    assert words in record["reason"]
-    assert not host.paths.journal.exists()
-    assert not host.paths.ledger.exists()
-
-
-def test_release_is_refused_when_pillar_is_wrong_or_was_not_applied(
-    tmp_path: Path, options: dict[str, Any]
-) -> None:
-    host = Host(tmp_path, options, {"secrets": REMOVED, "redis.disk": "tiny"})
-    record, code = host.call("deploy.release", "1.0.0")
-    assert (code, record["outcome"]) == (1, "refused")
-    assert "secrets.telegram_token" in record["reason"]
-    assert "redis.disk" in record["reason"]
-    good = Host(tmp_path, options)
-    good.apply_settings()
-    changed = Host(tmp_path, options, {"backend.stop_grace": 45})
-    record, code = changed.call("deploy.release", "1.0.0")
-    assert (code, record["outcome"]) == (1, "refused")
-    assert "backend.stop_grace" in record["reason"]
-
-
-def test_droplet_converged_from_elsewhere_releases_without_pillar(
-    tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Host(tmp_path, options).apply_settings()
-    host = Host(tmp_path, options, compiled=no_pillar())
-    assert "deploy.release" in host.loaders(test=False).modules
-    monkeypatch.setenv("PATH", str(tmp_path))  # nothing of this machine's Docker
-    record, code = host.call("deploy.release", "1.0.0")
-    assert (code, record["outcome"]) == (1, "failed")
-    assert "docker is not installed; run state.apply first" in record["reason"]
-
-
-@pytest.mark.parametrize("limit", [-1, "many", True])
-def test_history_says_what_a_limit_is(host: Host, limit: Any) -> None:
-    answer, code = host.call("deploy.history", limit)
-    assert code == 1
-    assert "expected a whole number" in answer["reason"]
 
 
 def test_first_release_is_planned_in_test_mode(host: Host) -> None:

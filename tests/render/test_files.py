@@ -89,6 +89,18 @@ def test_edge_serves_the_webhook_health_and_nothing_else(render):
     assert "ssl-min-ver TLSv1.2" in text
 
 
+def test_maintenance_closes_the_public_webhook_alone(render):
+    text = render("marketplace/files/haproxy.cfg.jinja", settings(edge__webhook_path="/hook/abc"))
+    public = text[text.index("frontend https") : text.index("frontend verify")]
+    verify = text[text.index("frontend verify") : text.index("frontend metrics")]
+    closed = public.index("use_backend maintenance if closed { path /hook/abc }")
+    assert closed < public.index("use_backend be_%[var(txn.live)]")
+    for keeper in ("operator", "release"):
+        assert f"str({keeper}),map(/var/lib/marketplace/maintenance.map,off)" in public
+    # A release is verified behind closed doors.
+    assert "maintenance" not in verify
+
+
 def test_edge_never_marks_a_serving_server_down(render):
     text = render("marketplace/files/haproxy.cfg.jinja", settings())
     for colour in ("blue", "green"):
@@ -144,6 +156,14 @@ def test_units_wait_longer_than_the_grace_they_give(render):
         assert "Restart=on-failure" in unit
         assert "StartLimitIntervalSec=0" in unit
         assert "PartOf" not in unit
+
+
+def test_boot_has_time_to_finish_what_was_interrupted(render):
+    given = settings(backend__soak=900, backend__migration_timeout=7200, backend__stop_grace=40)
+    unit = render("marketplace/files/marketplace-backend.service.jinja", given)
+    assert "TimeoutStartSec=8700" in unit
+    assert "KillMode=mixed" in unit
+    assert "deploy.resume" in unit
 
 
 def test_nothing_is_pulled_or_waited_for_at_boot(render):
