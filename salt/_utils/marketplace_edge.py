@@ -1,11 +1,14 @@
 """The edge: which colour is live (a file decides), and HAProxy's admin socket that is told."""
 
 import csv
+import fcntl
 import io
 import json
+import os
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,11 +123,24 @@ class Edge:
         Raises:
             EdgeError: the file is written, but HAProxy could not be told.
         """
-        state = self.maintenance() | {keeper: on}
         self.disk.make_directory(self.maintenance_map.parent)
-        lines = (f"{name} {'on' if state[name] else 'off'}\n" for name in KEEPERS)
-        self.disk.write(self.maintenance_map, "".join(lines))
-        self.synchronise()
+        # The operator does not hold the release lock, so neither may forget what the other says meanwhile.
+        with self.alone():
+            state = self.maintenance() | {keeper: on}
+            lines = (f"{name} {'on' if state[name] else 'off'}\n" for name in KEEPERS)
+            self.disk.write(self.maintenance_map, "".join(lines))
+            self.synchronise()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else changes the maintenance map during the block."""
+        file = self.maintenance_map.with_name(".maintenance.lock")
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _runtime(self, file: Path) -> dict[str, str]:
         rows = (line.split() for line in self.command(f"show map {file}").splitlines())

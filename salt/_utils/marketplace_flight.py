@@ -11,6 +11,15 @@ from marketplace_records import ReleaseRecord, StepRecord
 from marketplace_world import World
 
 Heads = list[str]
+# Of the settings that steps read, those that an older tree's journal does not have.
+OLDER_SETTINGS: dict[str, Any] = {
+    "soak": 20,
+    "soak_errors": 5,
+    "hooks": {"before": [], "after": []},
+    "hook_timeout": 60,
+    "disk_reserve": 0,
+    "keep_releases": 5,
+}
 
 
 @dataclass(frozen=True)
@@ -161,6 +170,8 @@ class Flight:
         ]
         tool = found.get("tool")
         run["tool"] = Tool(tool["image"], Contract.from_dict(tool["contract"])) if tool else None
+        backend = OLDER_SETTINGS | run["settings"]["backend"]
+        run["settings"] = {**run["settings"], "backend": backend}
         run["request"] = Request.from_dict(found.get("request") or document["request"])
         return cls(
             run=Run(**run),

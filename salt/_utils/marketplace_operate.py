@@ -36,6 +36,9 @@ def perform(world: World, settings: dict[str, Any], request: Request, progress: 
             progress.say(withdrawn)
             request = Request(**{**vars(request), "wait": max(request.wait, 60.0)})
             return _withdrawn(world, settings, request, progress)
+    holder = world.lock.holder() if request.wait else None
+    if holder:
+        progress.say(f"waiting up to {request.wait:.0f} s for {holder.get('doing')} by {holder.get('by')}")
     try:
         with world.lock.held(request.by, request.words, request.wait), interruptible():
             try:

@@ -117,7 +117,7 @@ def carry_on(world: World, flight: Flight, progress: Progress, resumed: bool = F
                     _tell_trouble(world, flight, step, words, progress)
                     continue
                 flight.reason = f"{step.name}: {words}"
-                refused = isinstance(error, StepRefused)
+                refused = isinstance(error, StepRefused) or (step.refuses and isinstance(error, TROUBLE))
                 return take_back(world, flight, progress, "refused" if refused else "")
     with uninterrupted():  # it is live: a signal now must not have it told otherwise
         return conclude(world, flight, "live", progress)

@@ -36,8 +36,9 @@ def settle(world: World, settings: dict[str, Any], progress: Progress) -> str | 
         return None
     interrupted_at = flight.step
     if flight.phase == "do" and world.edge.live() == flight.run.colour:
-        # The map names it: it is finished, for that is what the edge serves.
-        world.edge.synchronise()
+        # The map names it: it is finished. HAProxy is told at the switch, behind the steps that see it ready; until
+        # then it may still route to the old colour. One that does not answer now is mended before anything is done.
+        world.edge.runtime_live()
         record = carry_on(world, flight, progress, resumed=True)
     else:
         if not flight.reason:

@@ -33,6 +33,7 @@ class Step:
         done: whether the world shows it done, asked when an interrupted release is finished. Without it, a step that
             the journal has passed is believed, and the one where the journal stands is done again.
         when: whether this release has the step at all.
+        refuses: nothing was changed so far, so a failure here is a refusal.
         final: from here on the new version has proven itself, and a failure takes nothing back.
     """
 
@@ -41,4 +42,5 @@ class Step:
     undo: Callable[[World, Run], None] | None = None
     done: Callable[[World, Run], bool] | None = None
     when: Callable[[Run], bool] = _always
+    refuses: bool = False
     final: bool = False

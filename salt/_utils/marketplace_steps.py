@@ -44,10 +44,10 @@ def goes_back_later(run: Run) -> bool:
 
 
 STEPS: tuple[Step, ...] = (
-    Step("preflight", preflight),
-    Step("pull", pull, forget_image),
-    Step("schema", examine),
-    Step("before", before, when=has_before),
+    Step("preflight", preflight, refuses=True),
+    Step("pull", pull, forget_image, refuses=True),
+    Step("schema", examine, refuses=True),
+    Step("before", before, when=has_before, refuses=True),
     Step("maintenance", close_edge, reopen_edge, when=in_maintenance),
     Step("restore-point", make_point, use_point, when=in_maintenance),
     Step("migrate", migrate, unmigrate),
