@@ -18,6 +18,7 @@ from pathlib import Path
 from marketplace_arguments import Unusable, caller, command, flag, nothing_else, seconds, switch, text
 from marketplace_arguments import version as version_in
 from marketplace_durable import read_json
+from marketplace_edge import EdgeError
 from marketplace_effective import release_digest
 from marketplace_engine import run
 from marketplace_flight import Request
@@ -260,16 +261,23 @@ def maintenance(state=None, **unknown):
     except Unusable as error:
         return _refused(str(error))
     world = World.of(_paths())
+    answer = {}
     try:
         before = world.edge.maintenance()
         if wanted is not None:
-            world.edge.maintain("operator", wanted)
+            try:
+                world.edge.maintain("operator", wanted)
+            except EdgeError as error:
+                if world.edge.maintenance()["operator"] != wanted:
+                    raise
+                __context__["retcode"] = 1
+                answer["warning"] = f"written, and in force as soon as HAProxy answers again: {error}"
             if wanted != before["operator"]:
                 _tell_maintenance(world, wanted)
         keepers = world.edge.maintenance()
     except TROUBLE as error:
         return _refused(str(error))
-    return {"closed": any(keepers.values()), **keepers}
+    return {"closed": any(keepers.values()), **keepers, **answer}
 
 
 def exec_(*words, timeout=300, **unknown):

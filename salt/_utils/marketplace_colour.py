@@ -38,8 +38,11 @@ def fate(state: ContainerState | None, memory: int) -> str | None:
     return None
 
 
-def keep_up(world: World, settings: dict[str, Any], colour: str) -> bool:
+def keep_up(world: World, settings: dict[str, Any], colour: str, patient: bool = True) -> bool:
     """Start what is stopped of a colour, its worker too, and wait until its backend is ready; whether it is.
+
+    Args:
+        patient: wait also where it was running already, and so has had its time.
 
     Raises:
         DockerError: it cannot be started.
@@ -52,7 +55,7 @@ def keep_up(world: World, settings: dict[str, Any], colour: str) -> bool:
         world.docker.stop(worker(other_colour(colour)), grace=settings["backend"]["stop_grace"] + 5)
     if stopped:
         world.docker.start(*stopped)
-    timeout = settings["backend"]["ready_timeout"]
+    timeout = settings["backend"]["ready_timeout"] if patient or stopped else 0
     return world.clock.wait_until(lambda: is_ready(world, settings, colour), timeout=timeout)
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 VERSION = "1"
@@ -53,9 +54,11 @@ class Contract:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Contract":
-        """The contract in a journal's entry, an older tree's as well."""
+        """The contract in a journal's entry, an older or a newer tree's as well."""
         fields: dict[str, Any] = {
-            name: None if value is None else tuple(value) for name, value in document.items()
+            item.name: None if document[item.name] is None else tuple(document[item.name])
+            for item in dataclass_fields(cls)
+            if item.name in document
         }
         return cls(**fields)
 

@@ -71,6 +71,7 @@ class Database:
                 f"CREATE DATABASE {identifier(point)} TEMPLATE {identifier(database)} OWNER {identifier(owner)} "
                 "STRATEGY FILE_COPY",
                 timeout=timeout,
+                name=point,
             )
 
         _again(copy)
@@ -116,15 +117,23 @@ class Database:
         self.drop_point(spoiled)
 
     def drop_point(self, point: str) -> None:
-        """Drop a restore point; a missing one is fine."""
+        """Drop a restore point; a missing one is fine, and one that is still being made is no longer made.
+
+        A copy goes on in the server when its client is gone, and is in nobody's sight until it is complete.
+        """
+        making = literal(point)
+        self._ask(
+            "postgres",
+            f"SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE application_name = {making}",  # noqa: S608
+        )
         self._ask("postgres", f"DROP DATABASE IF EXISTS {identifier(point)} WITH (FORCE)")
 
     def _end_sessions(self, database: str) -> None:
         ended = f"SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = {literal(database)}"  # noqa: E501, S608
         self._ask("postgres", ended)
 
-    def _ask(self, database: str, query: str, timeout: float = 60) -> str:
-        return self._psql(database, timeout, "-c", query)
+    def _ask(self, database: str, query: str, timeout: float = 60, name: str = "deploy") -> str:
+        return self._psql(f"dbname={database} application_name={name}", timeout, "-c", query)
 
     def _script(self, text: str) -> str:
         return self._psql("postgres", 60, stdin=text)

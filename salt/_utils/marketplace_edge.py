@@ -78,7 +78,10 @@ class Edge:
             return None
         words = text.split()
         if len(words) != 2 or words[0] != "live" or words[1] not in (*COLOURS, "none"):
-            raise EdgeError(f"{self.live_map} says {text[:80]!r}; expected one line such as 'live blue'")
+            raise EdgeError(
+                f"{self.live_map} says {text[:80]!r}; expected one line such as 'live blue'. "
+                "Write the colour that serves (docker ps) into it, then: deploy.resume"
+            )
         return None if words[1] == "none" else words[1]
 
     def switch(self, colour: str | None) -> None:

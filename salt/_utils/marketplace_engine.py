@@ -39,7 +39,9 @@ def run(paths: Paths, request: dict[str, Any], progress: Progress) -> dict[str, 
             raise ValueError("this droplet is not converged yet: run state.apply")
         return perform(World.of(paths), settings, Request.from_dict(request), progress).to_dict()
     except TROUBLE as error:
-        return {"outcome": "refused", "reason": str(error)}
+        unfinished = World.of(paths).journal.file.exists()
+        reason = f"{error}. It is not finished: mend that, then: deploy.resume" if unfinished else str(error)
+        return {"outcome": "interrupted" if unfinished else "refused", "reason": reason}
 
 
 def release(ticket: Ticket) -> None:

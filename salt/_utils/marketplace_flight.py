@@ -81,6 +81,8 @@ class Run:
             heads: revisions that the schema will be at then.
         point: the restore point that is there and proven, or "".
         switched: when the new colour became live (seconds since 1970), or None.
+        live_was_ready: whether the old colour was ready before anything was done to its schema.
+        resumed: whether somebody else began it, and was interrupted.
         was_live: whether users may have been let in to a colour that is taken away again.
     """
 
@@ -104,6 +106,8 @@ class Run:
     point: str = ""
     switched: float | None = None
     was_live: bool = False
+    live_was_ready: bool = False
+    resumed: bool = False
 
     @property
     def declared(self) -> Contract:

@@ -83,7 +83,7 @@ def _services(world: World) -> dict[str, ServiceHealth]:
     try:
         live = world.edge.live()
     except EdgeError as error:
-        broken = ServiceHealth("unhealthy", f"{error}; do: salt-call deploy.resume")
+        broken = ServiceHealth("unhealthy", str(error))
         return judge(None, None, statistics) | {"edge": broken}
     names = [*(project(colour) for colour in ([live] if live else [])), "postgres", "redis"]
     with contextlib.suppress(DockerError):

@@ -36,6 +36,10 @@ def run_once(
         # One that a killed release left behind has our name and our address.
         world.docker.remove(MIGRATION)
         result = world.docker.run_once(arguments, timeout=timeout + 10)
+    except KeyboardInterrupt:
+        # Who only asked is gone; what it started goes on without it.
+        world.docker.remove(MIGRATION)
+        raise
     except DockerError as error:
         world.docker.remove(MIGRATION)
         raise StepFailed(f"`{words}` in {image}: {world.scrubbed(str(error))}") from error

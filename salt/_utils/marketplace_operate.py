@@ -19,6 +19,9 @@ from marketplace_steps_image import preflight, pull
 from marketplace_steps_schema import examine
 from marketplace_world import World
 
+# How long a release may take that was asked to go back: a migration may have to end, and the old colour to start.
+WITHDRAWAL_SECONDS = 120.0
+
 
 def perform(world: World, settings: dict[str, Any], request: Request, progress: Progress) -> ReleaseRecord:
     """Ship a version, or go back to one: every step in order; one that fails has them all taken back.
@@ -33,16 +36,17 @@ def perform(world: World, settings: dict[str, Any], request: Request, progress: 
     if request.kind == "rollback":
         withdrawn = _withdraw(world, request)
         if withdrawn:
-            progress.say(withdrawn)
-            request = Request(**{**vars(request), "wait": max(request.wait, 60.0)})
-            return _withdrawn(world, settings, request, progress)
+            progress.say(f"release {withdrawn[0]} is on its way (step {withdrawn[1]}): asked it to go back")
+            return _withdrawn(world, settings, request, *withdrawn, progress)
     holder = world.lock.holder() if request.wait else None
     if holder:
         progress.say(f"waiting up to {request.wait:.0f} s for {holder.get('doing')} by {holder.get('by')}")
     try:
         with world.lock.held(request.by, request.words, request.wait), interruptible():
             try:
-                settle(world, settings, progress)
+                settled = _settle(world, settings, request, progress)
+                if settled:
+                    return unrecorded(world, request, "unchanged", settled)
             except TROUBLE as error:
                 progress.say(f"what was there before could not be settled: {error}")
                 if world.journal.read() is not None:
@@ -64,7 +68,23 @@ def _step_in_flight(world: World) -> str:
     return str(entry["step"]) if entry else ""
 
 
-def _withdraw(world: World, request: Request) -> str | None:
+def _settle(world: World, settings: dict[str, Any], request: Request, progress: Progress) -> str | None:
+    """Settle what was before. A rollback that finds a release half done has what it wants once that was taken back."""
+    entry = world.journal.read()
+    settle(world, settings, progress, patient=False)
+    if entry is None or request.kind != "rollback" or request.target:
+        return None
+    release = Flight.from_dict(entry).run.release
+    return (
+        None if _is_live_record(world, release) else f"release {release} was interrupted, and was taken back"
+    )
+
+
+def _is_live_record(world: World, release: str) -> bool:
+    return release in world.ledger.ids() and world.ledger.record(release).outcome == "live"
+
+
+def _withdraw(world: World, request: Request) -> tuple[str, str] | None:
     """A rollback while a release is on its way takes that one back: it is what somebody wants who sees it go wrong."""
     if request.target or world.lock.holder() is None:
         return None
@@ -75,24 +95,23 @@ def _withdraw(world: World, request: Request) -> str | None:
     if flight.phase != "do" or any(step.final and step.name == flight.step for step in STEPS):
         return None
     world.journal.withdraw(flight.run.release, request.by)
-    return f"release {flight.run.release} is on its way (step {flight.step}): asked it to go back"
+    return flight.run.release, flight.step
 
 
-def _withdrawn(world: World, settings: dict[str, Any], request: Request, progress: Progress) -> ReleaseRecord:
-    """Wait for a release that was asked to go back; its record is the rollback's answer."""
-    entry = world.journal.read()
-    release = Flight.from_dict(entry).run.release if entry else ""
-    world.clock.wait_until(lambda: world.lock.holder() is None, timeout=request.wait)
-    if release in world.ledger.ids():
-        record = world.ledger.record(release)
-        if record.outcome != "live":
-            return unrecorded(
-                world,
-                request,
-                "unchanged",
-                f"release {release} was on its way and went back: {record.reason}",
-            )
-    return perform(world, settings, request, progress)
+def _withdrawn(
+    world: World, settings: dict[str, Any], request: Request, release: str, step: str, progress: Progress
+) -> ReleaseRecord:
+    """Wait for a release that was asked to go back. Only where it went live all the same is there more to take back."""
+    patience = max(request.wait, WITHDRAWAL_SECONDS)
+    if not world.clock.wait_until(lambda: world.lock.holder() is None, timeout=patience):
+        reason = f"release {release} was asked to go back and is still at it (step {step}); see deploy.status"
+        return unrecorded(world, request, "refused", reason)
+    if _is_live_record(world, release):
+        return perform(world, settings, request, progress)
+    known = world.ledger.record(release).reason if release in world.ledger.ids() else "it never went live"
+    return unrecorded(
+        world, request, "unchanged", f"release {release} was on its way and was taken back: {known}"
+    )
 
 
 def resume(world: World, settings: dict[str, Any], by: str, progress: Progress) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Releases and rollbacks: runs the steps, takes them back when one fails, and leaves a record."""
 
+import contextlib
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,9 +17,9 @@ from marketplace_progress import Progress
 from marketplace_records import ReleaseRecord, other_colour, release_id
 from marketplace_rollback import Unreachable, settings_of, target_of
 from marketplace_signals import interruptible, uninterrupted
-from marketplace_step import Step, StepRefused, Unchanged
+from marketplace_step import NoWayBack, Step, StepRefused, Unchanged
 from marketplace_steps import STEP_NAMES, STEPS
-from marketplace_steps_colour import heed_withdrawal
+from marketplace_steps_colour import edge_is_open, heed_withdrawal, move_worker
 from marketplace_world import World
 
 # What an effect may raise when the world is not as it should be.
@@ -89,18 +90,23 @@ def carry_on(world: World, flight: Flight, progress: Progress, resumed: bool = F
         resumed: the flight was interrupted: what its journal has passed is looked at again where a step can tell.
     """
     stood = STEP_NAMES.index(flight.step)
+    flight.run.resumed = flight.run.resumed or resumed
+    no_return = resumed and _is_past_return(world, flight)
     with interruptible():
         for index, step in enumerate(STEPS):
             if not step.when(flight.run) or (resumed and _is_done(world, flight, step, index - stood)):
                 continue
+            final = step.final or no_return
             begun = world.clock.monotonic()
             try:
-                if not step.final:
+                if not final:
                     heed_withdrawal(world, flight.run)
                 _write_journal(world, flight, step, progress)
                 progress.begin(step.name)
                 world.host.reached(step.name, "start")
-                detail = step.do(world, flight.run)
+                # Behind the point of no return a signal has nothing to take back: what is left is done first.
+                with uninterrupted() if final else contextlib.nullcontext():
+                    detail = step.do(world, flight.run)
                 world.host.reached(step.name, "end")
                 seconds = world.clock.monotonic() - begun
                 flight.note(step.name, seconds, "done", detail)
@@ -108,13 +114,16 @@ def carry_on(world: World, flight: Flight, progress: Progress, resumed: bool = F
             except Unchanged:
                 raise
             except (Exception, KeyboardInterrupt) as error:
-                words = said(error)
+                words = world.scrubbed(said(error))
                 _reach(flight, step)
                 seconds = world.clock.monotonic() - begun
                 flight.note(step.name, seconds, "failed", words)
                 progress.end(step.name, "failed", seconds, words)
-                if step.final:
+                if step.name == "open":  # it is live, and nobody is let in: that is not an end to leave it at
+                    return _stuck(world, flight, f"open failed: {words}")
+                if final:
                     _tell_trouble(world, flight, step, words, progress)
+                    flight.reason = f"{flight.reason}; {step.name}: {words}".lstrip("; ")
                     continue
                 flight.reason = f"{step.name}: {words}"
                 refused = isinstance(error, StepRefused) or (step.refuses and isinstance(error, TROUBLE))
@@ -123,13 +132,25 @@ def carry_on(world: World, flight: Flight, progress: Progress, resumed: bool = F
         return conclude(world, flight, "live", progress)
 
 
+def _is_past_return(world: World, flight: Flight) -> bool:
+    """Whether an interrupted flight must not be taken back any more: it has proven itself, or users were let in.
+
+    In maintenance it is the edge that tells, for the journal may not have been written (a full disk).
+    """
+    stood = STEP_NAMES.index(flight.step)
+    was_closed = flight.run.maintenance and stood > STEP_NAMES.index("maintenance")
+    return STEPS[stood].final or (was_closed and edge_is_open(world, flight.run))
+
+
 def _write_journal(world: World, flight: Flight, step: Step, progress: Progress) -> None:
     """Say what is about to be done. Behind the point of no return it is done even if that cannot be said."""
     _reach(flight, step)
     try:
         world.journal.write(flight.to_dict())
     except OSError as error:
-        if not step.final:
+        if (
+            not step.final or step.name == "open"
+        ):  # what lets users in ends every way back: it has to be known
             raise
         progress.say(f"the journal cannot be written: {error}")
 
@@ -143,10 +164,7 @@ def _is_done(world: World, flight: Flight, step: Step, distance: int) -> bool:
     """Whether a step of an interrupted flight need not be done again; ``distance``: behind 0 it was not reached."""
     if distance > 0:
         return False
-    try:
-        done = step.done(world, flight.run) if step.done else distance < 0
-    except TROUBLE:
-        done = False
+    done = step.done(world, flight.run) if step.done else distance < 0
     if done and distance == 0:
         flight.note(step.name, 0.0, "done", "interrupted, and done")
     return done
@@ -175,8 +193,10 @@ def take_back(world: World, flight: Flight, progress: Progress, outcome: str = "
             try:
                 step.undo(world, flight.run)
                 world.host.reached(step.name, "undone")
+            except NoWayBack as error:
+                return _stay(world, flight, world.scrubbed(str(error)), progress)
             except Exception as error:
-                words = f"undoing {step.name} failed: {said(error)}"
+                words = f"undoing {step.name} failed: {world.scrubbed(said(error))}"
                 progress.say(words)
                 flight.note(step.name, seconds, "failed", f"{detail}; {words}")
                 if step.name in DECISIVE:
@@ -189,12 +209,27 @@ def take_back(world: World, flight: Flight, progress: Progress, outcome: str = "
         return conclude(world, flight, flight.outcome, progress)
 
 
+def _stay(world: World, flight: Flight, words: str, progress: Progress) -> ReleaseRecord:
+    """The new colour works and the old one does not: whatever the alarm was, going back would be worse."""
+    flight.reason = f"{flight.reason}; {words}: it stays live"
+    flight.phase, flight.outcome, flight.step = "do", "", "drain"
+    summary = f"release {flight.run.version} stays live in spite of an alarm: {flight.reason.splitlines()[0]}"
+    with contextlib.suppress(OSError):
+        world.spool.emit("release.stays", "critical", summary, subject=flight.run.release)
+    progress.say(summary)
+    move_worker(world, flight.run)
+    return carry_on(world, flight, progress, resumed=True)
+
+
 def _stuck(world: World, flight: Flight, words: str) -> ReleaseRecord:
-    reason = f"{flight.reason}; {words}. What serves was left running: mend that, then: deploy.resume"
-    world.spool.emit(
-        "release.stuck", "critical", f"release {flight.run.version}: {words}", {}, subject=flight.run.release
+    """Somebody has to look: the journal stays, and the next resume tries again."""
+    reason = f"{flight.reason}; {words}. What serves was left running: mend that, then: deploy.resume".lstrip(
+        "; "
     )
-    return _record(world, flight, flight.outcome, reason)
+    summary = f"release {flight.run.version}: {words}"
+    with contextlib.suppress(OSError):  # a full disk may be the very reason
+        world.spool.emit("release.stuck", "critical", summary, {}, subject=flight.run.release)
+    return _record(world, flight, "interrupted", reason)
 
 
 def _tell_trouble(world: World, flight: Flight, step: Step, words: str, progress: Progress) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from marketplace_migrations import Migration, UnknownRevision, between, pending
+from marketplace_records import ReleaseRecord
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,12 @@ def kind(migration: Migration) -> str:
     if migration.breaking:
         return "breaking"
     return "expand" if migration.transactional else "not transactional"
+
+
+def brought(record: ReleaseRecord, current: Sequence[str]) -> bool:
+    """Whether this release's migrations brought the schema to where it is."""
+    after, before = (sorted(record.schema.get(when) or ()) for when in ("after", "before"))
+    return record.kind == "release" and after == sorted(current) != before
 
 
 def heads_of(plan: Sequence[Migration]) -> list[str]:

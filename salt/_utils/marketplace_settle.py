@@ -15,8 +15,11 @@ from marketplace_release_compose import MIGRATION, project, worker
 from marketplace_world import World
 
 
-def settle(world: World, settings: dict[str, Any], progress: Progress) -> str | None:
+def settle(world: World, settings: dict[str, Any], progress: Progress, patient: bool = True) -> str | None:
     """Finish or undo what was interrupted, then have the live colour run. Twice equals once.
+
+    Args:
+        patient: wait for a live colour that runs and is not ready. A release that mends it need not.
 
     Returns:
         What was done to an interrupted release, in words; None where there was none.
@@ -27,7 +30,7 @@ def settle(world: World, settings: dict[str, Any], progress: Progress) -> str | 
     _make_durable(world)
     entry = world.journal.read()
     if entry is None:
-        _run_live(world, settings, progress)
+        _run_live(world, settings, progress, patient)
         return None
     flight = Flight.from_dict(entry)
     if flight.run.release in world.ledger.ids():
@@ -62,7 +65,7 @@ def _make_durable(world: World) -> None:
             world.disk.sync_directory(directory)
 
 
-def _run_live(world: World, settings: dict[str, Any], progress: Progress) -> None:
+def _run_live(world: World, settings: dict[str, Any], progress: Progress, patient: bool = True) -> None:
     """The live colour runs, the edge knows it and is open, and only then is the other colour stopped."""
     record = world.ledger.live()
     live = world.edge.live()
@@ -71,7 +74,7 @@ def _run_live(world: World, settings: dict[str, Any], progress: Progress) -> Non
     remove_strays(world)
     if live is None and record is None:
         stop(world, grace, *COLOURS)
-    elif live is None or not _try_up(world, settings, live, progress):
+    elif live is None or not _try_up(world, settings, live, progress, patient):
         live = _other_that_serves(world, settings, live, record, progress)
     world.edge.synchronise()
     if world.edge.maintenance()["release"]:
@@ -81,12 +84,14 @@ def _run_live(world: World, settings: dict[str, Any], progress: Progress) -> Non
         stop(world, grace, other_colour(live))
 
 
-def _try_up(world: World, settings: dict[str, Any], colour: str, progress: Progress) -> bool:
+def _try_up(
+    world: World, settings: dict[str, Any], colour: str, progress: Progress, patient: bool = True
+) -> bool:
     """Start a colour's containers, made anew from its release's files where they are gone; whether it is ready."""
     try:
         if project(colour) not in world.docker.containers(project(colour)):
             _make_anew(world, settings, colour)
-        if keep_up(world, settings, colour):
+        if keep_up(world, settings, colour, patient):
             return True
         progress.say(f"{project(colour)} runs, but is not ready")
     except (DockerError, LedgerError) as error:

@@ -42,17 +42,24 @@ def containers_alarm(baseline: Baseline, states: Mapping[str, ContainerState]) -
     return None
 
 
+def since(baseline: Baseline, counters: Counters) -> Counters:
+    """What a colour has answered since the watch began. HAProxy counts from zero again when it was reloaded."""
+    before = baseline.counters
+    if counters.answers < before.answers or counters.errors < before.errors:
+        return counters
+    return Counters(counters.answers - before.answers, counters.errors - before.errors)
+
+
 def errors_alarm(baseline: Baseline, counters: Counters, percent: float) -> str | None:
     """Whether too large a share of the answers says that the server failed.
 
     Args:
         percent: share of 5xx answers from which on it is an alarm.
     """
-    answers = counters.answers - baseline.counters.answers
-    errors = counters.errors - baseline.counters.errors
-    if errors < FEWEST_ERRORS or errors * 100 < percent * answers:
+    seen = since(baseline, counters)
+    if seen.errors < FEWEST_ERRORS or seen.errors * 100 < percent * seen.answers:
         return None
-    return f"{errors} of {answers} requests failed (5xx), {percent:g}% are an alarm"
+    return f"{seen.errors} of {seen.answers} requests failed (5xx), {percent:g}% are an alarm"
 
 
 def webhook_alarm(baseline: Baseline, info: Mapping[str, Any] | None) -> str | None:

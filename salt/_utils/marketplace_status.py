@@ -63,7 +63,10 @@ def _in_flight(world: World) -> dict[str, Any] | None:
     entry = world.journal.read()
     if entry is None:
         return None
-    flight = Flight.from_dict(entry)
+    try:
+        flight = Flight.from_dict(entry)
+    except (KeyError, TypeError, ValueError) as error:
+        return {"unreadable": f"the journal cannot be read by this tree ({error}): {world.journal.file}"}
     run = flight.run
     return {
         "kind": run.request.kind,

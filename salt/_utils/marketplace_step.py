@@ -15,6 +15,10 @@ class StepRefused(StepFailed):
     """The same before anything was changed: the release never was."""
 
 
+class NoWayBack(Exception):
+    """Going back would put a colour live that does not work, in the place of one that does."""
+
+
 class Unchanged(Exception):
     """What is asked for is live already: same digest, same settings."""
 

@@ -11,8 +11,8 @@ from marketplace_flight import Run
 from marketplace_log_lines import readable
 from marketplace_probe import VERIFY_PORT, NoAnswer
 from marketplace_release_compose import project, render, worker
-from marketplace_soak import UNREADY_LOOKS, Baseline, containers_alarm, errors_alarm, webhook_alarm
-from marketplace_step import StepFailed
+from marketplace_soak import UNREADY_LOOKS, Baseline, containers_alarm, errors_alarm, since, webhook_alarm
+from marketplace_step import NoWayBack, StepFailed
 from marketplace_world import World
 
 LOG_LINES = 15
@@ -40,7 +40,7 @@ def close_edge(world: World, run: Run) -> str:
 
 
 def reopen_edge(world: World, run: Run) -> None:
-    """The old colour serves again, and only then are updates let in."""
+    """The old colour is started and waited for before updates are let in: ready, or as unready as it was before."""
     if run.live_colour:
         keep_up(world, run.settings, run.live_colour)
         _seen_by_edge(world, run.live_colour)
@@ -60,6 +60,8 @@ def edge_is_open(world: World, run: Run) -> bool:
 def start(world: World, run: Run) -> str:
     """Write the release's immutable compose file and start its backend in the idle colour."""
     directory = run.directory(world)
+    if world.edge.live() == run.colour and has_started(world, run):
+        return f"{project(run.colour)} runs and is live"
     document = render(
         run.settings,
         run.declared,
@@ -148,8 +150,13 @@ def switch_back(world: World, run: Run) -> None:
 
     In maintenance nobody is let in yet, and the old colour may need its old schema: it is started once it has that.
     """
-    if run.live_colour and not run.maintenance:
-        keep_up(world, run.settings, run.live_colour)
+    if (
+        run.live_colour
+        and not run.maintenance
+        and not keep_up(world, run.settings, run.live_colour)
+        and is_ready(world, run.settings, run.colour)
+    ):
+        raise NoWayBack(f"{project(run.live_colour)} is not ready, and {project(run.colour)} is")
     run.was_live = True
     world.edge.switch(run.live_colour)
 
@@ -238,16 +245,18 @@ def soak(world: World, run: Run) -> str:
     world.clock.wait_until(over, timeout=seconds + LOOK_SECONDS, interval=LOOK_SECONDS)
     if alarms:
         raise StepFailed(f"{alarms[0]}.{last_words(world, names[0])}")
-    now = world.edge.counters(run.colour)
-    answers, errors = now.answers - baseline.counters.answers, now.errors - baseline.counters.errors
-    return f"{seconds} s, {answers} requests, {errors} failed"
+    seen = since(baseline, world.edge.counters(run.colour))
+    return f"{seconds} s, {seen.answers} requests, {seen.errors} failed"
 
 
 def soak_seconds(run: Run) -> int:
-    """How long this release is watched; in maintenance briefly, for users wait and there is little to see."""
-    if run.request.soak is not None:
-        return run.request.soak
+    """How long this release is watched; in maintenance briefly, for users wait and there is little to see.
+
+    One that was interrupted is not watched longer than the setting says: those who settle it have their own deadlines.
+    """
     seconds = int(run.settings["backend"]["soak"])
+    if run.request.soak is not None:
+        return min(run.request.soak, seconds) if run.resumed else run.request.soak
     return min(seconds, CLOSED_SECONDS) if run.maintenance else seconds
 
 

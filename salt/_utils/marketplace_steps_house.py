@@ -6,7 +6,8 @@ from marketplace_host import HostError
 from marketplace_one_off import run_once
 from marketplace_records import COLOURS
 from marketplace_release_compose import project, worker
-from marketplace_retention import pinned, superfluous_images, superfluous_keepers
+from marketplace_retention import ancestors, pinned, superfluous_images, superfluous_keepers
+from marketplace_schema import brought
 from marketplace_step import StepFailed, StepRefused
 from marketplace_world import World
 
@@ -37,7 +38,13 @@ def prune(world: World, run: Run) -> str:
     keep = run.settings["backend"]["keep_releases"]
     # Ours is not in the ledger yet, and it is live.
     own = run.origin.origin if run.origin else run.release
-    older = pinned((record for record in world.ledger.newest_first() if record.origin != own), keep - 1)
+    records = world.ledger.newest()
+    lives = {record.release: record for record in records if record.outcome == "live"}
+    before = run.origin.previous if run.origin else (run.previous.release if run.previous else None)
+    older = pinned((record for record in records if record.origin != own), keep - 1)
+    older += [record for record in ancestors(lives, before, keep) if record not in older]
+    # A rollback may need the image that brought the schema where it is, whatever became of its release.
+    tools = [record.image for record in records if brought(record, run.schema["after"] or ())][:1]
     kept_ids = {record.origin for record in older} | {own, run.release}
     removed = _containers(world, kept_ids)
     docker: Docker = world.docker
@@ -47,7 +54,7 @@ def prune(world: World, run: Run) -> str:
     for name in keepers:
         docker.untag(name)
     left = {name: identity for name, identity in names.items() if name not in keepers}
-    images = superfluous_images(left, older, run.settings["backend"]["image"], [*used, run.image])
+    images = superfluous_images(left, older, run.settings["backend"]["image"], [*used, *tools, run.image])
     for name in images:
         docker.untag(name)
     for point in world.database.points():

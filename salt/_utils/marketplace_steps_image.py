@@ -104,7 +104,7 @@ def pull(world: World, run: Run) -> str:
         )
     if _is_live(world, run):
         raise Unchanged(f"version {run.version} with these settings is live")
-    # The release has a name of its own for its image, so that no prune can take it.
+    # The release has a name of its own for its image, so that pruning what has no name does not take it.
     world.docker.tag(facts.id, keep_name(run.origin.origin if run.origin else run.release))
     return run.image
 

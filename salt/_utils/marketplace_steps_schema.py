@@ -2,15 +2,15 @@
 
 import contextlib
 
-from marketplace_colour import is_ready, readiness
+from marketplace_colour import is_ready, keep_up, readiness
 from marketplace_contract import Contract
 from marketplace_database import point_of
 from marketplace_durable import to_json
 from marketplace_flight import Run, Tool
-from marketplace_migrations import BASE, Migration, parse_plan
+from marketplace_migrations import BASE, Migration, UnknownRevision, parse_plan, pending
 from marketplace_one_off import QUESTION_SECONDS, revisions, run_once
 from marketplace_release_compose import MIGRATION, project
-from marketplace_schema import Change, backward, forward, heads_of, kind
+from marketplace_schema import Change, backward, brought, forward, heads_of, kind
 from marketplace_step import StepFailed, StepRefused
 from marketplace_steps_colour import is_drained
 from marketplace_world import World
@@ -41,6 +41,9 @@ def examine(world: World, run: Run) -> str:
 
 def _examined(world: World, run: Run) -> Change:
     contract, request = run.declared, run.request
+    run.live_was_ready = (
+        run.live_colour is not None and not run.maintenance and is_ready(world, run.settings, run.live_colour)
+    )
     current = revisions(world, run, run.image, contract.migrate_current)
     run.schema = {"before": current, "after": current}
     if run.origin is None or run.origin.schema.get("after") is None:
@@ -51,11 +54,23 @@ def _examined(world: World, run: Run) -> Change:
     if run.origin is None:
         change = forward(current, heads, own, request.maintenance or run.live_colour is None)
     else:
-        run.tool = _tool(world, run, current) if set(current) != set(heads) else None
+        run.tool = _tool(world, current) if set(current) != set(heads) else None
         plan = _plan(world, run, run.tool.image, run.tool.contract) if run.tool else None
         change = backward(current, heads, plan, request.maintenance, request.force_schema)
+        if set(current) != set(heads) and _is_behind(world, run, current):
+            words = f"the schema is behind release {run.origin.origin}, so going there is no way back: "
+            change = Change(refusals=[f"{words}deploy.release {run.version} applies what it needs"])
     run.pending, run.backwards, run.heads = list(change.migrations), change.backwards, list(change.heads)
     return change
+
+
+def _is_behind(world: World, run: Run, current: list[str]) -> bool:
+    """Whether the schema lacks migrations of the release that a rollback goes to."""
+    own = _plan(world, run, run.image, run.declared)
+    try:
+        return own is not None and bool(pending(own, current))
+    except UnknownRevision:
+        return False
 
 
 def _plan(world: World, run: Run, image: str, contract: Contract) -> tuple[Migration, ...] | None:
@@ -68,11 +83,10 @@ def _plan(world: World, run: Run, image: str, contract: Contract) -> tuple[Migra
         raise StepFailed(f"`{' '.join(contract.migrate_plan)}` in {image}: {error}") from error
 
 
-def _tool(world: World, run: Run, current: list[str]) -> Tool | None:
+def _tool(world: World, current: list[str]) -> Tool | None:
     """The image that brought the schema to where it is: it alone is sure to have all the revisions."""
     for record in world.ledger.newest_first():
-        after, before = (sorted(record.schema.get(when) or ()) for when in ("after", "before"))
-        if record.kind == "release" and after == current != before:
+        if brought(record, current):
             document = world.disk.read_json(world.paths.releases / record.release / "contract.json")
             if document is None:
                 continue
@@ -101,6 +115,10 @@ def use_point(world: World, run: Run) -> None:
     """Back to the restore point, once it was proven; an unfinished one goes. Nobody has written since it was taken."""
     point = point_of(run.release)
     if run.point:
+        if not world.edge.maintenance()["release"] and run.point in world.database.points():
+            raise StepFailed(
+                f"updates were let in since {point} was taken: going back to it would forget them"
+            )
         world.database.use_point(run.settings["postgres"]["database"], point)
         run.schema["after"] = run.schema["before"]
     else:
@@ -122,9 +140,6 @@ def migrate(world: World, run: Run) -> str:
 
 
 def _apply(world: World, run: Run) -> str:
-    live_was_ready = (
-        run.live_colour is not None and not run.maintenance and is_ready(world, run.settings, run.live_colour)
-    )
     contract = run.declared
     try:
         run_once(world, run, run.image, contract.migrate, run.settings["backend"]["migration_timeout"])
@@ -142,7 +157,7 @@ def _apply(world: World, run: Run) -> str:
         raise StepFailed(
             f"the migration reported success, but the schema is at {after or 'nothing'} instead of {run.heads}"
         )
-    if live_was_ready and not _live_works(world, run):
+    if run.live_was_ready and not _live_works(world, run):
         answer = readiness(world, run.settings, str(run.live_colour))
         why = f"{project(str(run.live_colour))} no longer works with the migrated schema ({answer})"
         undone = _undo_for_live(world, run)
@@ -187,7 +202,10 @@ def unmigrate(world: World, run: Run) -> None:
     if run.schema["after"] in (None, run.schema["before"]):
         _look(world, run, run.image, run.declared)
     unchanged = run.schema["after"] in (None, run.schema["before"])
-    if not unchanged and run.live_colour and not is_ready(world, run.settings, run.live_colour):
+    # Once the new version has served, its users have written what going back would lose: then the schema stays.
+    if unchanged or run.switched is not None or not run.live_was_ready or run.live_colour is None:
+        return
+    if not keep_up(world, run.settings, run.live_colour):
         _undo_for_live(world, run)
 
 

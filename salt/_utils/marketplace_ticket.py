@@ -40,7 +40,7 @@ class Ticket:
         ticket = cls(parent / identity)
         ticket.directory.mkdir(mode=0o700)
         write_atomic(ticket.directory / "request.json", to_json(document), mode=0o600)
-        for old in sorted(parent.glob("*Z-*"))[:-KEPT]:
+        for old in sorted(parent.glob("*Z-*"), key=lambda path: path.stat().st_mtime_ns)[:-KEPT]:
             if cls(old).over():
                 shutil.rmtree(old, ignore_errors=True)
         return ticket

@@ -15,7 +15,6 @@ class Container:
 
     Attributes:
         policy: Docker's restart policy; by_hand: somebody stopped it, so no policy brings it back.
-        hurt: a fault ended it, which explains what users see until it is ready again.
         work: what a one-off container does; result: what came of it.
         next_at: when the next thing happens to it by itself.
     """
@@ -32,7 +31,6 @@ class Container:
     restarts: int = 0
     oom_killed: bool = False
     by_hand: bool = False
-    hurt: bool = False
     started_at: float = 0.0
     stopped_at: float | None = None
     next_at: float = float("inf")

@@ -40,6 +40,8 @@ class SimDocker(Docker):
         self.names: dict[str, Image] = {}
         self.there: dict[str, Container] = {}
         self.calls: list[tuple[str, ...]] = []
+        # Names of containers that a fault ended, which explains what users see until they are ready again.
+        self.hurt: set[str] = set()
         self.started: Callable[[Container], None] = lambda container: None
         self._made = 0
 
@@ -90,7 +92,8 @@ class SimDocker(Docker):
             return
         container.exit_code = 1
         self._end(container, "restarting" if container.policy != "no" else "exited")
-        container.hurt = not by_itself
+        if not by_itself:
+            self.hurt.add(name)
         container.next_at = self.clock.seconds + 1.0
 
     def power_fails(self) -> None:
@@ -101,7 +104,7 @@ class SimDocker(Docker):
             container.next_at = float("inf")
             if was in ("running", "restarting"):
                 self._end(container, "exited")
-                container.hurt = True
+                self.hurt.add(container.name)
                 container.exit_code = 137
                 if container.policy == "unless-stopped" and not container.by_hand:
                     self._launch(container)

@@ -183,9 +183,8 @@ class Droplet:
         elif place == "switch:start" and not self.edge.closed:
             self._warm = backends
         elif place == "soak:end":
-            gone = [self.docker.there.get(name) for name in self._warm - backends]
-            if any(container is None or not container.hurt for container in gone):
-                self.saw(f"{sorted(self._warm - backends)} is gone before the soak is over")
+            if gone := self._warm - backends - self.docker.hurt:
+                self.saw(f"{sorted(gone)} is gone before the soak is over")
 
     def _container_started(self, container: Container) -> None:
         if not container.name.startswith("worker-"):

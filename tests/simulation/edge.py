@@ -1,6 +1,7 @@
 """HAProxy in memory: it reads the map files when it starts, and has a runtime of its own from then on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from marketplace_edge import Answered, Edge, EdgeError
 from marketplace_paths import Paths
@@ -41,6 +42,7 @@ class SimEdge(Edge):
         self.log: list[Answered] = []
         self._checked = 0.0
         self._up: dict[str, bool] = {}
+        self._taken = False
         self.restart()
 
     def restart(self) -> None:
@@ -72,6 +74,18 @@ class SimEdge(Edge):
     def answered(self, since: float) -> list[Answered]:
         self.gate.look("edge log", EdgeError)
         return [answer for answer in self.log if answer.end > since]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        self.gate.look("lock take")
+        while self._taken:
+            self.clock.let_pass(0.1)
+            self.gate.look("lock look")
+        self._taken = True
+        try:
+            yield
+        finally:
+            self._taken = False
 
     def command(self, command: str) -> str:
         words = command.split()

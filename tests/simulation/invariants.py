@@ -42,7 +42,8 @@ def told(droplet: Droplet, record: ReleaseRecord) -> list[str]:
     if record.outcome in ("failed", "rolled_back") and beside and unsaid:
         wrong.append(f"it is {record.outcome}, and {sorted(beside)} run beside {droplet.live}")
     live = droplet.docker.there.get(f"backend-{droplet.live}")
-    if droplet.live and (live is None or not live.hurt) and not droplet.app.ready(live):
+    hurt = f"backend-{droplet.live}" in droplet.docker.hurt
+    if droplet.live and not hurt and not droplet.app.ready(live):
         wrong.append(f"it is {record.outcome}, and backend-{droplet.live} is live and not ready")
     return wrong
 

@@ -11,10 +11,11 @@ from tests.simulation.catalogue import HISTORY, Variant
 from tests.simulation.droplet import simulated
 from tests.simulation.gate import Fault, Plan
 from tests.simulation.invariants import always, settled, told
+from tests.simulation.stage import Killed
 from tests.simulation.operations import Ended, Work, beside, going_back, run, settling, shipping
 
 # What somebody else may do while an operation is on its way.
-OTHERS = ("release beside", "release behind", "rollback beside", "resume beside")
+OTHERS = ("release beside", "release behind", "rollback beside", "resume beside", "operator beside")
 
 
 class Story:
@@ -114,7 +115,7 @@ class Story:
         self.calm = self.calm and not faults and not ended.killed
         self._check(always(droplet))
         for other in self.others:
-            assert isinstance(other.error, LockHeld | None), f"somebody else: {other.error!r}"
+            assert other.error is None or isinstance(other.error, (LockHeld, Killed)), f"somebody else: {other.error!r}"
         if isinstance(ended.answer, ReleaseRecord) and not any(
             isinstance(other.answer, ReleaseRecord) and other.answer.outcome != "refused" for other in self.others
         ):
@@ -136,6 +137,7 @@ class Story:
             "release behind": shipping(droplet, good.version, by="bob", wait=900),
             "rollback beside": going_back(droplet, by="bob"),
             "resume beside": settling(droplet),
+            "operator beside": lambda progress: droplet.edge.maintain("operator", chance.random() < 0.5),
         }[name]
         process = beside(droplet, work)
         self.others.append(process)

@@ -60,7 +60,8 @@ class Users:
         """What users see at this gate."""
         for one in list(self.open):
             one.age += 1
-            if self.docker.there.get(f"backend-{one.colour}") is not one.container or not one.container.running:
+            there = self.docker.there.get(f"backend-{one.colour}") is one.container
+            if not there or not one.container.running or one.container.started_at > one.began:
                 self._end(one, f"{one.container.name} ended under it", self._explains(one.container))
             elif one.age >= TAKES and self.app.clock.seconds >= one.until:
                 self._answered(one)
@@ -89,7 +90,8 @@ class Users:
         container = self.docker.there.get(f"backend-{colour}")
         if container is None or not self.app.accepts(container):
             name = f"backend-{colour} ({container.status if container else 'missing'})"
-            self._lose(f"{name} takes no connection", container is not None and self._explains(container))
+            hurt = f"backend-{colour}" in self.docker.hurt
+            self._lose(f"{name} takes no connection", hurt or (container is not None and self._explains(container)))
             return
         now = self.app.clock.seconds
         until = now + (SLOW if self._newest % SLOW_ONE == 0 else 0)
@@ -100,8 +102,7 @@ class Users:
             self.committed.add(one.update)
             self.open.remove(one)
             self.edge.count(one.colour, one.began, 200)
-            if one.container.hurt and self.app.ready(one.container):
-                one.container.hurt = False
+            self.docker.hurt.discard(one.container.name)
             return
         self.edge.count(one.colour, one.began, 500)
         self.open.remove(one)
@@ -119,4 +120,4 @@ class Users:
         """Whether what users see of it is no fault of the engine: a bad image, a lying plan, a crash."""
         applied = self.app.database.content.applied
         lied = any(change.breaks and not change.breaking for change in applied)
-        return container.hurt or container.image.behaviour != "good" or lied or not self.app.database.answers
+        return container.name in self.docker.hurt or container.image.behaviour != "good" or lied or not self.app.database.answers

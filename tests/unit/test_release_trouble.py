@@ -91,7 +91,7 @@ def test_going_back_that_fails_leaves_both_colours_and_resume_ends_it(
     with monkeypatch.context() as patch:
         patch.setattr(droplet.edge, "switch", switch)
         record = ship(droplet, "2.0.0")
-    assert record.outcome == "rolled_back"
+    assert record.outcome == "interrupted"
     assert "What serves was left running" in record.reason
     assert droplet.running == {"backend-blue", "backend-green"}
     assert "release.stuck" in kinds(droplet)

@@ -2,7 +2,3 @@
 
 Nothing is listed by hand: places are made from the step list, gates are counted in a run in which nothing happens.
 """
-
-import pytest
-
-from tests.simulation.reference import REFERENCES, Reference

@@ -22,7 +22,7 @@ STORIES = int(os.environ.get("SIMULATION", "0"))
 KINDS = ("kill", "power", "fail", "late", "hang", "signal", "crash", "haproxy", "clock", "withdraw", *OTHERS)
 faults = st.lists(
     st.tuples(
-        st.integers(1, 450),
+        st.integers(1, 330),
         st.builds(Fault, st.sampled_from(KINDS), st.integers(0, 999), st.sampled_from((0, 0, 0, 3, 30))),
     ),
     max_size=2,

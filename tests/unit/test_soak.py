@@ -81,3 +81,9 @@ def test_telegrams_errors_count_since_the_switch(info: dict[str, object] | None,
     assert bool(found) is alarm
     if found:
         assert found == "Telegram reports 'Bad Gateway', 10 updates wait there"
+
+
+def test_edge_that_was_reloaded_counts_from_zero_again() -> None:
+    busy = replace(BASELINE, counters=Counters(100_000, 500))
+    assert errors_alarm(busy, Counters(900, 2), 5) is None
+    assert "400 of 400" in str(errors_alarm(busy, Counters(400, 400), 5))
