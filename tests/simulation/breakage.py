@@ -40,7 +40,9 @@ def _moved(patch: pytest.MonkeyPatch, name: str, before: str) -> None:
 
 
 def content_is_not_synced(patch: pytest.MonkeyPatch) -> None:
-    def write(disk: Disk, path: Path, data: str | bytes, mode: int = 0o644, uid: Any = None, gid: Any = None) -> None:
+    def write(
+        disk: Disk, path: Path, data: str | bytes, mode: int = 0o644, uid: Any = None, gid: Any = None
+    ) -> None:
         content = data.encode() if isinstance(data, str) else data
         disk.rename(disk.create_temporary(path, content, mode, uid, gid), path)
         disk.sync_directory(path.parent)
@@ -49,7 +51,9 @@ def content_is_not_synced(patch: pytest.MonkeyPatch) -> None:
 
 
 def names_are_not_synced(patch: pytest.MonkeyPatch) -> None:
-    def write(disk: Disk, path: Path, data: str | bytes, mode: int = 0o644, uid: Any = None, gid: Any = None) -> None:
+    def write(
+        disk: Disk, path: Path, data: str | bytes, mode: int = 0o644, uid: Any = None, gid: Any = None
+    ) -> None:
         content = data.encode() if isinstance(data, str) else data
         temporary = disk.create_temporary(path, content, mode, uid, gid)
         disk.sync_file(temporary)

@@ -34,7 +34,8 @@ class Variant:
 
     def image(self) -> Image:
         number = (
-            ((self.level * 10 + BEHAVIOURS.index(self.behaviour)) * 10 + MIGRATIONS.index(self.migration)) * 10
+            ((self.level * 10 + BEHAVIOURS.index(self.behaviour)) * 10 + MIGRATIONS.index(self.migration))
+            * 10
         ) + self.worker
         labels = LABELS | WORKER if self.worker else LABELS
         return Image(

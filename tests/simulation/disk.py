@@ -125,15 +125,16 @@ class SimDisk(Disk):
             names.lose(chance)
             for entry in names.now.values():
                 if isinstance(entry, Inode) and not entry.synced:
-                    entry.content = entry.content[: chance.choice((0, len(entry.content) // 2, len(entry.content)))]
+                    entry.content = entry.content[
+                        : chance.choice((0, len(entry.content) // 2, len(entry.content)))
+                    ]
                     entry.synced = True
             names.durable = dict(names.now)
         for path in sorted(self.directories):
             parent, _, name = path.rpartition("/")
-            if path != root and (parent or "/") in self.directories:
-                if self.directories[parent or "/"].now.get(name) is self.directories[path]:
-                    continue
-            if path != root:
+            above = self.directories.get(parent or "/")
+            kept = above is not None and above.now.get(name) is self.directories[path]
+            if path != root and not kept:
                 del self.directories[path]
 
     # The primitives.

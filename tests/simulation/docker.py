@@ -183,7 +183,9 @@ class SimDocker(Docker):
             return
         others = [other for other, found in self.names.items() if found.id == image.id and other != name]
         repository = _repository(name)
-        if "@" not in name and not any("@" not in other and _repository(other) == repository for other in others):
+        if "@" not in name and not any(
+            "@" not in other and _repository(other) == repository for other in others
+        ):
             # Docker takes a repository's digests along with its last tag.
             gone = {name, *(other for other in others if _repository(other) == repository)}
         else:
@@ -307,9 +309,7 @@ class SimDocker(Docker):
     def _one_off(self, words: list[str]) -> Container:
         position = next(index for index, word in enumerate(words) if not word.startswith("--"))
         entrypoint = next(word.partition("=")[2] for word in words if word.startswith("--entrypoint="))
-        labels = dict(
-            word.partition("=")[2].split("=", 1) for word in words if word.startswith("--label=")
-        )
+        labels = dict(word.partition("=")[2].split("=", 1) for word in words if word.startswith("--label="))
         image = self.has(words[position])
         if image is None:
             raise DockerError(f"docker run failed: No such image: {words[position]}")
@@ -339,5 +339,5 @@ def _completed(code: int, stdout: str, stderr: str = "") -> Completed:
 def _parse(text: str) -> dict:
     """A compose file; the same text is read only once, for reading YAML takes longer than all the rest."""
     if text not in _parsed:
-        _parsed[text] = json.loads(text) if text.startswith("{") else yaml.load(text, yaml.CSafeLoader)  # noqa: S506
+        _parsed[text] = json.loads(text) if text.startswith("{") else yaml.load(text, yaml.CSafeLoader)
     return _parsed[text]

@@ -182,9 +182,8 @@ class Droplet:
             self._warm = set()
         elif place == "switch:start" and not self.edge.closed:
             self._warm = backends
-        elif place == "soak:end":
-            if gone := self._warm - backends - self.docker.hurt:
-                self.saw(f"{sorted(gone)} is gone before the soak is over")
+        elif place == "soak:end" and (gone := self._warm - backends - self.docker.hurt):
+            self.saw(f"{sorted(gone)} is gone before the soak is over")
 
     def _container_started(self, container: Container) -> None:
         if not container.name.startswith("worker-"):

@@ -21,7 +21,16 @@ LABELS = {
 } | {name: json.dumps(command) for name, command in COMMANDS.items()}
 WORKER = {"marketplace.worker": '["python","-m","worker"]'}
 
-BEHAVIOURS = ("good", "exits", "never_ready", "wrong_version", "errors", "errors_later", "crashes_later", "oom")
+BEHAVIOURS = (
+    "good",
+    "exits",
+    "never_ready",
+    "wrong_version",
+    "errors",
+    "errors_later",
+    "crashes_later",
+    "oom",
+)
 MIGRATIONS = ("good", "fails", "half", "lies", "hangs")
 
 

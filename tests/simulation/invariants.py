@@ -29,7 +29,9 @@ def told(droplet: Droplet, record: ReleaseRecord) -> list[str]:
     """What is wrong where an operation has given an answer and left nothing in flight. Empty: nothing."""
     wrong = []
     if droplet.disk.content(droplet.world.journal.file) is not None:
-        return [] if "deploy.resume" in record.reason else ["it is unfinished, and nobody is told to resume it"]
+        return (
+            [] if "deploy.resume" in record.reason else ["it is unfinished, and nobody is told to resume it"]
+        )
     failed = {step.name for step in record.steps if step.outcome == "failed"}
     if droplet.edge.maintenance()["release"] and "open" not in failed:
         wrong.append(f"it is {record.outcome}, and keeps updates out")
@@ -141,4 +143,3 @@ def _contract(droplet: Droplet, live: ReleaseRecord) -> Contract:
     labels = container.image.labels if container else {}
     worker = ("worker",) if "marketplace.worker" in labels else None
     return Contract((), (), (), worker, ())
-

@@ -28,6 +28,9 @@ FULL = LABELS | WORKER | HOOKS
 _prepared: dict[str, Droplet] = {}
 
 
+USUAL = Image(DIGEST_3, chain("0001", "0002", "0003"), FULL)
+
+
 @dataclass(frozen=True)
 class Reference:
     """An operation.
@@ -41,7 +44,7 @@ class Reference:
     name: str
     ship: tuple[str, ...]
     work: Callable[[Droplet], Work]
-    image: Image = Image(DIGEST_3, chain("0001", "0002", "0003"), FULL)
+    image: Image = USUAL
     happens: tuple[tuple[str, str], ...] = ()
     strays: tuple[str, ...] = ()
 
@@ -136,7 +139,9 @@ def wrong_after(droplet: Droplet, ended: Ended) -> list[str]:
     before = droplet.state()
     second = run(droplet, settling(droplet))
     if second.error is not None or droplet.state() != before:
-        wrong.append(f"resumed twice is not resumed once: {second.error or _differences(before, droplet.state())}")
+        wrong.append(
+            f"resumed twice is not resumed once: {second.error or _differences(before, droplet.state())}"
+        )
     newest = droplet.world.ledger.newest(1)
     record = ended.answer
     if record is not None and record.outcome in ("live", "failed", "rolled_back"):
@@ -167,7 +172,7 @@ def tried(reference: Reference, at: int, fault: Fault, acts: bool, again: bool =
     wrong = wrong_after(droplet, ended)
     if again:
         reported = droplet.world.ledger.ids()
-        droplet.power_fails(random.Random(fault.seed))
+        droplet.power_fails(random.Random(fault.seed))  # noqa: S311 - chance that can be repeated
         droplet.stage.enter()
         wrong += wrong_after(droplet, Ended())
         if droplet.world.ledger.ids() != reported:

@@ -1,7 +1,7 @@
 """Who acts: the process under test, and others beside it, of which only one moves at a time.
 
-Others run in threads of their own, but never at once: a turn is handed over at points that the schedule decides, so a run
-with the same schedule is the same run.
+Others run in threads of their own, but never at once: a turn is handed over at points that the schedule decides, so a
+run with the same schedule is the same run.
 """
 
 import threading

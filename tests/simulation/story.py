@@ -11,8 +11,8 @@ from tests.simulation.catalogue import HISTORY, Variant
 from tests.simulation.droplet import simulated
 from tests.simulation.gate import Fault, Plan
 from tests.simulation.invariants import always, settled, told
-from tests.simulation.stage import Killed
 from tests.simulation.operations import Ended, Work, beside, going_back, run, settling, shipping
+from tests.simulation.stage import Killed
 
 # What somebody else may do while an operation is on its way.
 OTHERS = ("release beside", "release behind", "rollback beside", "resume beside", "operator beside")
@@ -38,7 +38,9 @@ class Story:
         """Ship a variant, as ``how`` says."""
         self.droplet.push(variant.version, variant.image())
         expected = self._expected(variant, bool(how.get("maintenance"))) if self.calm and not faults else None
-        ended = self._do(shipping(self.droplet, variant.version, **how), faults, f"release {variant.version} {how}")
+        ended = self._do(
+            shipping(self.droplet, variant.version, **how), faults, f"release {variant.version} {how}"
+        )
         if expected:
             record = ended.record
             assert record.outcome in expected, f"{record.outcome} ({record.reason}) instead of {expected}"
@@ -65,7 +67,7 @@ class Story:
     def power_fails(self, seed: int) -> None:
         """Nobody does anything, and the power fails."""
         self.told.append(f"power loss {seed}")
-        self.droplet.power_fails(random.Random(seed))
+        self.droplet.power_fails(random.Random(seed))  # noqa: S311 - chance that can be repeated
         self.droplet.stage.enter()
         self.calm = False
         self._check(always(self.droplet))
@@ -111,13 +113,18 @@ class Story:
         self.others = []
         ended = run(droplet, work, Plan(at=dict(faults)))
         self.told.extend(f"    {line}" for line in ended.heard)
-        self.told.append(f"  killed={ended.killed} {ended.error!r} {getattr(ended.answer, 'outcome', ended.answer)}")
+        self.told.append(
+            f"  killed={ended.killed} {ended.error!r} {getattr(ended.answer, 'outcome', ended.answer)}"
+        )
         self.calm = self.calm and not faults and not ended.killed
         self._check(always(droplet))
         for other in self.others:
-            assert other.error is None or isinstance(other.error, (LockHeld, Killed)), f"somebody else: {other.error!r}"
+            assert other.error is None or isinstance(other.error, (LockHeld, Killed)), (
+                f"somebody else: {other.error!r}"
+            )
         if isinstance(ended.answer, ReleaseRecord) and not any(
-            isinstance(other.answer, ReleaseRecord) and other.answer.outcome != "refused" for other in self.others
+            isinstance(other.answer, ReleaseRecord) and other.answer.outcome != "refused"
+            for other in self.others
         ):
             self._check(told(droplet, ended.answer))
         ids = droplet.world.ledger.ids()
@@ -160,7 +167,11 @@ class Story:
             return ("refused",)
         if variant.behaviour == "errors" or variant.behaviour == "errors_later":
             # Who keeps users out sees no error of theirs.
-            return ("rolled_back", "live", "unchanged") if self.droplet.edge.closed or maintenance else ("rolled_back",)
+            return (
+                ("rolled_back", "live", "unchanged")
+                if self.droplet.edge.closed or maintenance
+                else ("rolled_back",)
+            )
         if variant.migration != "good" and pending:
             return ("failed",)
         if any(change.breaks for change in beyond):

@@ -91,7 +91,9 @@ class Users:
         if container is None or not self.app.accepts(container):
             name = f"backend-{colour} ({container.status if container else 'missing'})"
             hurt = f"backend-{colour}" in self.docker.hurt
-            self._lose(f"{name} takes no connection", hurt or (container is not None and self._explains(container)))
+            self._lose(
+                f"{name} takes no connection", hurt or (container is not None and self._explains(container))
+            )
             return
         now = self.app.clock.seconds
         until = now + (SLOW if self._newest % SLOW_ONE == 0 else 0)
@@ -120,4 +122,5 @@ class Users:
         """Whether what users see of it is no fault of the engine: a bad image, a lying plan, a crash."""
         applied = self.app.database.content.applied
         lied = any(change.breaks and not change.breaking for change in applied)
-        return container.name in self.docker.hurt or container.image.behaviour != "good" or lied or not self.app.database.answers
+        unwell = container.name in self.docker.hurt or container.image.behaviour != "good"
+        return unwell or lied or not self.app.database.answers

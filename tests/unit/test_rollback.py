@@ -125,7 +125,7 @@ def test_with_the_settings_of_then_on_the_droplet_of_today(droplet: Droplet) -> 
     assert "DATABASE_PORT: '5433'" in text
     soak = next(step for step in record.steps if step.name == "soak")
     assert soak.detail.startswith("7 s")
-    assert [item.settings_digest for item in droplet.world.ledger.newest()][0] != (
+    assert next(item.settings_digest for item in droplet.world.ledger.newest()) != (
         droplet.world.ledger.newest()[2].settings_digest
     )  # the droplet's part has changed meanwhile
 

@@ -1,7 +1,7 @@
 """Stories: releases, rollbacks, resumes and whatever may happen, in any order, as hypothesis thinks them up.
 
-`make unit` tries the same 500 each time, so that what fails is a change and not bad luck. SIMULATION=10000 tries so many
-other ones; a failure prints the story, and what to write down to see it again.
+`make unit` tries the same 500 each time, so that what fails is a change and not bad luck. SIMULATION=10000 tries so
+many other ones; a failure prints the story, and what to write down to see it again.
 """
 
 import os
