@@ -1,6 +1,6 @@
 # Thin targets, one idea each. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit render functional droplet lint format lock pins clean
+.PHONY: help demo test unit render functional droplet soak bench lint format lock pins clean
 
 PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
@@ -24,6 +24,12 @@ functional: .venv/complete ## Salt's loaders over the real tree
 
 droplet: .venv/complete ## end to end on local droplets
 	$(PYTHON) -m pytest tests/droplet
+
+soak: .venv/complete ## the long versions of the droplet tests, for an hour or two; writes docs/measurements/soak.md
+	$(PYTHON) -m pytest tests/soak
+
+bench: .venv/complete ## what releases cost, beside what others' cost; writes docs/measurements/release-bench.md
+	$(PYTHON) -m bench
 
 lint: .venv/complete ## style, types, YAML, shell
 	.venv/bin/ruff check .

@@ -24,6 +24,7 @@ from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
 from tests.support.droplet.progress import Progress
 from tests.support.droplet.site import Images, Site, names
+from tests.support.load.running import Load, edge
 
 TEMPORARY = "test-"
 
@@ -58,7 +59,7 @@ def site(
     for name in names(docker_client):
         if name.startswith(TEMPORARY) and not _alive(name.removeprefix(TEMPORARY)):
             Site(name, docker_client, progress.note).destroy()  # Left by a run that was killed.
-    kept = request.config.getoption("--site")
+    kept = request.config.getoption("--site", default=None)
     made = Site(kept or f"{TEMPORARY}{os.getpid()}", docker_client, progress.note)
     try:
         yield made
@@ -139,6 +140,19 @@ def host(droplet: Droplet) -> Host:
 def neighbour(site: Site) -> Machine:
     """Another host on the droplet's network, with python3."""
     return site.neighbour()
+
+
+@pytest.fixture
+def load(droplet: Droplet, neighbour: Machine) -> Iterator[Callable[..., Load]]:
+    """``load(clients, rate)`` starts users who write to the bot through the edge; the test's end ends them."""
+    with contextlib.ExitStack() as stack:
+
+        def start(clients: int = 20, rate: float = 1.0) -> Load:
+            made = Load(neighbour, edge(droplet), clients, rate)
+            stack.callback(made.abandon)
+            return made.start()
+
+        yield start
 
 
 @pytest.fixture(scope="session")

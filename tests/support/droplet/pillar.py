@@ -18,7 +18,10 @@ def local(site: Site, images: Images) -> dict[str, Any]:
         "backend": {
             "image": images.backend.repository,
             "version": images.backend.tag,
-            "ready_timeout": 30,
+            # Short: some tests wait for the end of each.
+            "ready_timeout": 20,
+            "migration_timeout": 20,
+            "soak": 3,
         },
         "postgres": {
             "image": images.postgres.repository,

@@ -1,0 +1,135 @@
+"""The document: tables of medians. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from tests.support.measured import table
+
+from .ours import OTHERS, Release, Rollback
+from .side_by_side import CLIENTS, RATE, SOAK, Shipping
+
+OVERHEAD_GOAL, WARM_GOAL, COLD_GOAL, LEDGER_GOAL = 2.0, 3.0, 2.0, 0.10
+
+
+def overhead(releases: Sequence[Release]) -> str:
+    """Where a release's time goes."""
+    names = list(dict.fromkeys(name for item in releases for name in item.steps))
+    rows = [
+        (name, _s(median(item.steps.get(name, 0.0) for item in releases)), "" if name in OTHERS else "yes")
+        for name in names
+    ]
+    between = median(item.recorded - sum(item.steps.values()) for item in releases)
+    rows.append(("between the steps", _s(between), "yes"))
+    own = median(item.overhead for item in releases)
+    asking = median(item.steps.get("schema", 0.0) for item in releases)
+    caller = median(item.caller - item.recorded for item in releases)
+    return "\n\n".join(
+        [
+            "## A release's own time",
+            f"Seconds of each step, without load, `soak=0`, image pulled before; medians of {len(releases)}.",
+            table(("step", "seconds", "engine's own"), rows),
+            f"**Engine overhead: {own:.2f} s** (goal: at most {OVERHEAD_GOAL:g} s, {_met(own <= OVERHEAD_GOAL)}). "
+            f"Of it, {asking:.2f} s are three one-off containers in which the image tells its migrations (`schema`). "
+            f"The caller's `salt-call` takes {caller:.2f} s more before and after.",
+        ]
+    )
+
+
+def rollbacks(warm: Sequence[Rollback], cold: Sequence[Rollback]) -> str:
+    """From the command to the cut-over."""
+    to_warm = median(item.cutover for item in warm)
+    to_cold = median(item.cutover for item in cold)
+    start = median(item.start for item in cold)
+    less = median(item.cutover - item.start for item in cold)
+    rows = [
+        (
+            "warm: while the new version soaks",
+            _s(to_warm),
+            "0",
+            f"{WARM_GOAL:g} s",
+            _met(to_warm <= WARM_GOAL),
+        ),
+        (
+            "cold: the old colour was stopped",
+            _s(to_cold),
+            _s(start),
+            f"start + {COLD_GOAL:g} s",
+            _met(less <= COLD_GOAL),
+        ),
+    ]
+    return "\n\n".join(
+        [
+            "## A rollback, to the cut-over",
+            f"From the call of `salt-call deploy.rollback` until the live map names the old colour; "
+            f"medians of {len(warm)}.",
+            table(("rollback", "seconds", "application's start", "goal", "met"), rows),
+        ]
+    )
+
+
+def side_by_side(ways: Mapping[str, Sequence[Shipping]]) -> str:
+    """Ours beside what people use."""
+    base = median(item.seconds - item.watched for item in next(iter(ways.values())))
+    rows = []
+    for name, items in ways.items():
+        seconds, watched = (
+            median(values) for values in zip(*((i.seconds, i.watched) for i in items), strict=True)
+        )
+        working = median(item.seconds - item.watched for item in items)
+        rows.append(
+            (
+                f"`{name}`" if name.startswith("d") else name,
+                sum(item.requests for item in items),
+                sum(item.failed for item in items),
+                f"{median(item.failed for item in items):g}",
+                f"{median(item.gap_ms for item in items):.0f}",
+                f"{median(item.p99_ms for item in items):.0f}",
+                _s(seconds),
+                _s(watched),
+                f"{working / base:.2f}",
+            )
+        )
+    headings = ("way", "requests in all", "failed in all", "failed, median", "longest gap, ms", "p99, ms",
+                "wall time, s", "of it watching, s", "ratio without watching")  # fmt: skip
+    return "\n\n".join(
+        [
+            "## The same new version, under the same load",
+            f"{CLIENTS} keep-alive HTTPS clients, {RATE:g} updates a second each, on one droplet; {len(items)} times "
+            f"each way; images pulled before, no migration. Ours watches the new version for {SOAK} s before it lets "
+            "the old one go; the others do not watch.",
+            table(headings, rows),
+            "Failed requests were repeated as Telegram does, and no update was lost in any way. *Scale up, scale down* "
+            "is what docker-rollout documents: as many new containers beside the old, wait until they are healthy, "
+            "remove the old. Both peers stand behind HAProxy in a container that finds their containers in Docker's "
+            "DNS, checks readiness each second and tries another container when a connection is refused; the "
+            "application drains on SIGTERM in all three. Neither of them checks, migrates, verifies, records or goes "
+            "back.",
+        ]
+    )
+
+
+def ledger(short: Sequence[Release], long: Sequence[Release], records: tuple[int, int]) -> str:
+    """Whether many records make releases slow."""
+    few, many = (median(item.recorded - item.start for item in items) for items in (short, long))
+    whole = [median(item.recorded for item in items) for items in (short, long)]
+    change = whole[1] / whole[0] - 1
+    rows = [
+        (count, _s(total), _s(rest)) for count, total, rest in zip(records, whole, (few, many), strict=True)
+    ]
+    return "\n\n".join(
+        [
+            "## With many records",
+            table(("records in the ledger", "release, s", "without the application's start, s"), rows),
+            f"Difference: {change:+.1%} (goal: within {LEDGER_GOAL:.0%}, {_met(change <= LEDGER_GOAL)}).",
+        ]
+    )
+
+
+def _s(seconds: float) -> str:
+    return f"{seconds:.2f}"
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "NOT met"

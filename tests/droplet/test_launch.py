@@ -1,0 +1,95 @@
+"""A release and who asked for it: what happens to them is not what happens to it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import shipping
+from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.machine import Result
+from tests.support.droplet.site import Site
+from tests.support.waiting import seconds_until
+
+VERSIONS = ("1.1.1", "1.1.2")
+UNIT = "marketplace-release-*.service"
+
+
+def asked(droplet: Droplet, version: str, *options: str) -> Result:
+    """Somebody types it, and sees what comes."""
+    command = ["salt-call", "--out=json", "deploy.release", version, "soak=0", *options]
+    return droplet.run(command, check=False)
+
+
+def callers(droplet: Droplet) -> list[int]:
+    """Processes of those who look on."""
+    found = droplet.run(["pgrep", "-f", "salt-call.* deploy.release"], check=False).stdout
+    return [int(pid) for pid in found.split()]
+
+
+def another(droplet: Droplet, site: Site) -> str:
+    """A version that is not live."""
+    live = shipping.status(droplet)["live"]["version"]
+    version = VERSIONS[1] if live == VERSIONS[0] else VERSIONS[0]
+    site.backend(version)
+    return version
+
+
+@pytest.mark.parametrize("signal", ["INT", "HUP", "KILL"])
+def test_caller_that_goes_leaves_the_release_alone(droplet: Droplet, site: Site, signal: str) -> None:
+    version = another(droplet, site)
+    with shipping.stopped_at(droplet, "start:start", lambda beside: asked(beside, version)) as (_, answer):
+        for pid in callers(droplet):
+            droplet.run(["kill", f"-{signal}", str(pid)], check=False)
+        seconds_until(answer.done, 30)
+        told = answer.result()
+        assert told.returncode != 0
+        if signal != "KILL":
+            assert '"outcome": "running"' in told.stdout
+            assert "deploy.status" in told.stdout
+        in_flight = shipping.status(droplet)["in_flight"]
+        assert (in_flight["version"], in_flight["step"]) == (version, "start")
+    shipping.wait_settled(droplet)
+    shipping.assert_sound(droplet, version)
+
+
+def test_what_a_killed_release_had_started_dies_with_it(droplet: Droplet, site: Site) -> None:
+    version = another(droplet, site)
+    before = shipping.status(droplet)["live"]["version"]
+    with shipping.stopped_at(droplet, "schema:start", lambda beside: asked(beside, version)) as (pid, answer):
+        shipping.go_on(droplet)
+        group: list[int] = []
+
+        def has_children() -> bool:
+            listed = droplet.run(["ps", "-o", "pid=", "--ppid", str(pid)], check=False).stdout
+            group[:] = [int(child) for child in listed.split()]
+            return bool(group)
+
+        seconds_until(has_children, 30)
+        shipping.kill(droplet, pid)
+        seconds_until(lambda: not any(_alive(droplet, child) for child in group), 10)
+        told = answer.result(60)
+    assert '"outcome": "failed"' in told.stdout
+    assert "interrupted" in told.stdout
+    shipping.wait_settled(droplet)
+    shipping.assert_sound(droplet, before)
+
+
+def _alive(droplet: Droplet, pid: int) -> bool:
+    return droplet.run(["test", "-e", f"/proc/{pid}"], check=False).returncode == 0
+
+
+def test_shutdown_takes_the_release_back_before_the_backend_stops(droplet: Droplet, site: Site) -> None:
+    version = another(droplet, site)
+    before = shipping.status(droplet)["live"]["version"]
+    with shipping.stopped_at(droplet, "start:start", lambda beside: asked(beside, version)):
+        after = droplet.run(["systemctl", "show", "--property=After", "--value", UNIT]).stdout.split()
+        for unit in ("docker", "haproxy", "marketplace-data", "marketplace-backend"):
+            assert f"{unit}.service" in after
+        shipping.go_on(droplet)
+        droplet.reboot()
+    seconds_until(lambda: shipping.status(droplet)["in_flight"] is None, 120)
+    seconds_until(lambda: shipping.status(droplet)["health"]["status"] == "healthy", 120)
+    record = shipping.history(droplet, 1)[0]
+    assert (record["version"], record["outcome"]) == (version, "failed")
+    assert "interrupted" in record["reason"]
+    shipping.assert_sound(droplet, before)

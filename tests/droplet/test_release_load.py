@@ -1,0 +1,28 @@
+"""Releases and rollbacks while a hundred users write: nothing fails, nothing is lost, doubled or forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.support import rounds, shipping
+from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.progress import Progress
+from tests.support.droplet.site import Site
+from tests.support.load.running import Load
+
+
+def test_three_releases_and_two_rollbacks_under_load(
+    droplet: Droplet, site: Site, load: Callable[..., Load], progress: Progress
+) -> None:
+    rounds.build(site)
+    users = load(100, 0.5)
+    records = rounds.play(droplet, users, releases=3, rollbacks=2)
+    assert [record["kind"] for record in records] == ["release", "release", "rollback", "release", "rollback"]
+    for record in records:
+        # By the edge's own log, beside the load's.
+        assert record["cutover"]["failed"] == 0, record
+    assert shipping.worker_overlaps(droplet) == 0
+    shipping.assert_sound(droplet)
+    users.assert_lossless(droplet)
+    progress.note(f"in a release: {users.in_windows()}")
+    progress.note(f"at rest: {users.at_rest()}")

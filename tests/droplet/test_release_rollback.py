@@ -1,0 +1,125 @@
+"""Going back: by one release and by several, with their settings and their schema, and without any registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.support import shipping
+from tests.support.botapi.client import BotApi
+from tests.support.droplet import pillar
+from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.salt import call
+from tests.support.droplet.site import Images, Site
+from tests.support.load.running import Load
+from tests.support.load.state import SECRETS, sql
+from tests.support.worker import WORKER
+
+FIRST, SECOND = "1.1.1", "1.1.2"
+WITH_WORKER = ("1.2.0", "1.2.1")
+IRREVERSIBLE = "1.3.0"
+
+
+def apply(droplet: Droplet, wanted: dict[str, Any]) -> None:
+    """Converge with another pillar."""
+    pillar.write(droplet, wanted)
+    assert call(droplet, "state.apply").failed == {}
+
+
+def variable(droplet: Droplet, name: str) -> str:
+    """A variable of the backend that is live."""
+    backend = f"backend-{shipping.live_colour(droplet)}"
+    return droplet.run(["docker", "exec", backend, "printenv", name]).stdout.strip()
+
+
+def step(record: dict[str, Any], name: str) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = next((item for item in record["steps"] if item["name"] == name), None)
+    return found
+
+
+def begin(droplet: Droplet, site: Site) -> dict[str, Any]:
+    """A release of 1.1, with the schema that it brings; its record's id and the like."""
+    site.backend(FIRST)
+    shipping.ensure_schema(droplet, ["0002"])
+    shipping.ensure_live(droplet, FIRST)
+    live: dict[str, Any] = shipping.assert_sound(droplet, FIRST)["live"]
+    return live
+
+
+def test_back_by_one_and_by_three_releases_with_the_registry_down(
+    droplet: Droplet, site: Site, images: Images, load: Callable[..., Load]
+) -> None:
+    site.backend(SECOND)
+    for version in WITH_WORKER:
+        site.backend(version, WORKER=WORKER)
+    first = begin(droplet, site)
+    level = variable(droplet, "LOG_LEVEL")
+    users = load(20, 1.0)
+    shipping.shipped(shipping.release(droplet, SECOND, "soak=0"))
+    right = pillar.local(site, images)
+    apply(droplet, right | {"backend": {**right["backend"], "environment": {"LOG_LEVEL": "warning"}}})
+    try:
+        second = shipping.shipped(shipping.release(droplet, WITH_WORKER[0], "soak=0"))
+    finally:
+        apply(droplet, right)
+    third = shipping.shipped(shipping.release(droplet, WITH_WORKER[1], "soak=0"))
+    assert variable(droplet, "LOG_LEVEL") == level
+    assert (second["schema"]["after"], third["schema"]["after"]) == (["0003"], ["0003"])
+    site.registry().container.stop()
+    try:
+        back = shipping.shipped(shipping.rollback(droplet))
+        assert (back["kind"], back["target"], back["version"]) == (
+            "rollback",
+            second["release"],
+            WITH_WORKER[0],
+        )
+        assert variable(droplet, "LOG_LEVEL") == "warning"
+        shipping.assert_everywhere(droplet, WITH_WORKER[0])
+        assert f"worker-{back['colour']}" in shipping.containers(droplet)
+
+        far = shipping.shipped(shipping.rollback(droplet, first["release"], "soak=0"))
+    finally:
+        site.registry()
+    assert (far["target"], far["version"], far["image"]) == (first["release"], FIRST, first["image"])
+    assert far["schema"] == {"before": ["0003"], "after": ["0002"]}
+    taken_back = step(far, "downgrade")
+    assert taken_back is not None
+    assert taken_back["outcome"] == "done", taken_back
+    assert sql(droplet, "SELECT to_regclass('worker_runs') IS NULL") == "t"
+    assert variable(droplet, "LOG_LEVEL") == level
+    shipping.assert_everywhere(droplet, FIRST)
+    shipping.assert_sound(droplet, FIRST)
+    users.assert_lossless(droplet)
+
+
+def test_migration_that_cannot_be_taken_back_needs_force_and_secrets_are_todays(
+    droplet: Droplet, site: Site, images: Images, botapi: BotApi
+) -> None:
+    site.backend(IRREVERSIBLE)
+    begin(droplet, site)
+    right, old = pillar.local(site, images), droplet.get(f"{SECRETS}/webhook_secret").decode().strip()
+    try:
+        new = right["secrets"] | {"webhook_secret": {"value": "another-secret-of-the-webhook"}}
+        apply(droplet, right | {"secrets": new})
+        ahead = shipping.shipped(shipping.release(droplet, IRREVERSIBLE, "soak=0"))
+        assert ahead["schema"]["after"] == ["0004"]
+
+        refused = shipping.rollback(droplet)
+        assert refused.returncode == 1
+        assert refused.value["outcome"] == "refused"
+        for words in ("migration 0004", "it has lost the usernames of all users", "force_schema=True"):
+            assert words in refused.value["reason"], refused.value["reason"]
+        shipping.assert_sound(droplet, IRREVERSIBLE)
+
+        forced = shipping.shipped(shipping.rollback(droplet, "force_schema=True", "soak=0"))
+        assert forced["version"] == FIRST
+        assert forced["schema"] == {"before": ["0004"], "after": ["0004"]}
+        assert "it has lost the usernames of all users" in str(step(forced, "schema"))
+        shipping.assert_sound(droplet, FIRST)
+        # That release was made with another secret. Telegram sends today's.
+        assert botapi.ask("/start", chat_id=504)
+    finally:
+        apply(droplet, right | {"secrets": right["secrets"] | {"webhook_secret": {"value": old}}})
+        apply(droplet, right)
+        # It has emptied a column and changed no table: for other tests it never was.
+        sql(droplet, "UPDATE alembic_version SET version_num = '0003'")

@@ -1,0 +1,30 @@
+"""Twenty releases and ten rollbacks in a row while a hundred users write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.support import rounds, shipping
+from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.site import Site
+from tests.support.load.running import Load
+
+
+@pytest.mark.timeout(3600)
+def test_twenty_releases_and_ten_rollbacks_under_load(
+    droplet: Droplet, site: Site, load: Callable[..., Load], note: Callable[[str], None]
+) -> None:
+    rounds.build(site)
+    users = load(100, 0.5)
+    records = rounds.play(droplet, users, releases=20, rollbacks=10)
+    assert [record["kind"] for record in records].count("rollback") == 10
+    assert shipping.worker_overlaps(droplet) == 0
+    found = users.assert_lossless(droplet)
+    note(f"all: {found}")
+    note(f"at rest: {users.at_rest()}")
+    note(f"in releases and rollbacks: {users.in_windows()}")
+    cutovers = [record["cutover"]["milliseconds"] for record in records]
+    note(f"cut-over by the edge's own log: {max(cutovers)} ms at most, of {len(cutovers)}")
+    note("0 updates lost, 0 doubled, every dialogue as its user left it, never two workers at once")

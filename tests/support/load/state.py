@@ -1,0 +1,65 @@
+"""What a droplet has of a run of the load: asked of PostgreSQL and Redis themselves, past the application."""
+
+from __future__ import annotations
+
+import json
+
+from tests.support.droplet.machine import Machine
+
+from .effects import Found, Item
+
+SECRETS = "/etc/marketplace/secrets"
+PSQL = ("docker", "exec", "-i", "postgres", "psql", "-U", "postgres", "-d", "marketplace", "-qAt")
+
+
+def sql(droplet: Machine, query: str) -> str:
+    """What a query prints, unaligned, without headings. ``query`` is sent on standard input, however long it is."""
+    return droplet.run(PSQL, stdin=query).stdout.strip()
+
+
+def state(droplet: Machine, run: str, chats: range, updates: range) -> Found:
+    """Everything that the droplet has of a run.
+
+    Args:
+        run: its mark on what it listed.
+        chats: its users.
+        updates: the range that its updates' ids are from.
+    """
+    query = f"""
+        SELECT json_build_object(
+            'handled', (SELECT coalesce(json_agg(update_id), '[]') FROM handled_updates
+                WHERE update_id >= {updates.start} AND update_id < {updates.stop}),
+            'users', (SELECT coalesce(json_agg(id), '[]') FROM users
+                WHERE id >= {chats.start} AND id < {chats.stop}),
+            'items', (SELECT coalesce(json_agg(json_build_array(id, title, seller_id, buyer_id)), '[]')
+                FROM listings WHERE seller_id >= {chats.start} AND seller_id < {chats.stop}));
+    """
+    found = json.loads(sql(droplet, query))
+    return Found(
+        handled=found["handled"],
+        users=found["users"],
+        items=[Item(*row) for row in found["items"]],
+        dialogues=dialogues(droplet, chats),
+    )
+
+
+def dialogues(droplet: Machine, chats: range) -> dict[int, tuple[int, str, str]]:
+    """By chat: the dialogue in Redis, as (update that wrote it, state, data)."""
+    token = droplet.get(f"{SECRETS}/telegram_token").decode().strip()
+    password = droplet.get(f"{SECRETS}/redis_operator_password").decode().strip()
+    bot = token.partition(":")[0]
+    asked = "".join(f"HMGET dialogue:{bot}:{chat}:{chat} update_id state data\n" for chat in chats)
+    # The password goes through standard input: arguments can be read by everybody.
+    answer = droplet.run(
+        ["docker", "exec", "-i", "redis", "redis-cli", "--json"], stdin=f"AUTH operator {password}\n{asked}"
+    )
+    rows = [json.loads(line) for line in answer.stdout.splitlines() if line.startswith("[")]
+    if len(rows) != len(chats):
+        raise AssertionError(
+            f"Redis does not answer as expected: {answer.stdout[:500]} {answer.stderr[:500]}"
+        )
+    return {
+        chat: (int(update_id), str(step or ""), str(data or ""))
+        for chat, (update_id, step, data) in zip(chats, rows, strict=True)
+        if update_id is not None
+    }
