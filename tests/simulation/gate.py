@@ -117,7 +117,7 @@ class Gate:
     def _befalls(self, fault: Fault, name: str, trouble: Trouble | None, deadline: float) -> bool:
         if fault.kind == "kill":
             self.stage.kill()
-        if fault.kind in ("fail", "hang", "late"):
+        elif fault.kind in ("fail", "hang", "late"):
             if trouble is None:
                 return False
             if fault.lasts:
@@ -128,7 +128,7 @@ class Gate:
                 self._wait(deadline)
                 raise trouble(f"{name} took longer than {deadline:.0f} s: simulated")
             raise trouble(f"{name}: simulated")
-        if fault.kind == "signal":
+        elif fault.kind == "signal":
             self._signal()
         else:
             self._happen(fault)

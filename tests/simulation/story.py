@@ -6,6 +6,7 @@ from typing import Any
 
 from marketplace_lock import LockHeld
 from marketplace_records import ReleaseRecord
+from marketplace_release import TROUBLE
 
 from tests.simulation.catalogue import HISTORY, Variant
 from tests.simulation.droplet import simulated
@@ -116,6 +117,7 @@ class Story:
         self.told.append(
             f"  killed={ended.killed} {ended.error!r} {getattr(ended.answer, 'outcome', ended.answer)}"
         )
+        assert ended.error is None or isinstance(ended.error, (LockHeld, *TROUBLE)), repr(ended.error)
         self.calm = self.calm and not faults and not ended.killed
         self._check(always(droplet))
         for other in self.others:

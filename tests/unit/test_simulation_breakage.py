@@ -11,7 +11,7 @@ from tests.simulation.reference import REFERENCES, after_the_end, tried
 
 
 def findings() -> Iterator[str]:
-    """What is wrong in some run, cheap searches first: nothing happens, then kills, power losses and failing effects."""
+    """What is wrong in some run, cheap searches first: nothing happens, kills, power losses, failing effects."""
     for reference in REFERENCES:
         yield from tried(reference, 1 << 30, Fault("kill"), acts=True)
     for reference in REFERENCES:
