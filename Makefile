@@ -36,7 +36,7 @@ lint: .venv/complete ## style, types, YAML, shell
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/yamllint --strict .
-	.venv/bin/shellcheck bootstrap.sh formulas/minion/files/install-salt salt/marketplace/files/check-postgresql-conf .ci/run
+	.venv/bin/shellcheck bootstrap.sh formulas/minion/files/install-salt salt/marketplace/files/check-postgresql-conf .ci/run bench/peer/scale
 
 format: .venv/complete ## let ruff lay out the Python
 	.venv/bin/ruff format .

@@ -79,7 +79,8 @@ def run_steps(world: World, settings: dict[str, Any], request: Request, progress
     try:
         return carry_on(world, flight, progress)
     except Unchanged as unchanged:
-        world.journal.clear()
+        with uninterrupted():
+            world.journal.clear()
         return unrecorded(world, request, "unchanged", str(unchanged), run)
 
 

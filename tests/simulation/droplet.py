@@ -25,7 +25,7 @@ from tests.simulation.images import Image
 from tests.simulation.lock import SimLock
 from tests.simulation.outside import SimHost, SimProbe, SimTelegram
 from tests.simulation.settings import settings
-from tests.simulation.stage import Process, Stage
+from tests.simulation.stage import Stage
 from tests.simulation.users import Users
 
 # Nothing is there on the disk of the machine that runs the tests.
@@ -61,7 +61,7 @@ class Droplet:
         self.telegram = SimTelegram(self.gate)
         self.host = SimHost(self.gate)
         self.host.heard = self._reached
-        self._warm: tuple[Process, set[str]] = (self.stage.current, set())
+        self._warm: set[str] = set()
         # Releases that users were routed to while they were ready, and what was seen that must never be.
         self.served: set[str] = set()
         self.broken: list[str] = []
