@@ -344,8 +344,10 @@ def test_operator_opens_only_what_the_operator_closed(edge: Host) -> None:
 def test_edge_that_does_not_answer_is_said(converged: Host) -> None:
     converged.paths.maintenance_map.write_text("operator off\nrelease off\n")
     answer, code = converged.call("deploy.maintenance", "on")
-    assert (code, answer["outcome"]) == (1, "refused")
-    assert "HAProxy does not answer" in answer["reason"]
+    assert (code, answer["closed"], answer["operator"]) == (1, True, True)
+    assert "in force as soon as HAProxy answers again" in answer["warning"]
+    assert converged.paths.maintenance_map.read_text() == "operator on\nrelease off\n"
+    assert "edge.maintenance" in " ".join(path.name for path in converged.paths.spool.iterdir())
 
 
 @pytest.fixture
