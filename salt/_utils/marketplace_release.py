@@ -115,20 +115,21 @@ def carry_on(world: World, flight: Flight, progress: Progress, resumed: bool = F
             except Unchanged:
                 raise
             except (Exception, KeyboardInterrupt) as error:
-                words = world.scrubbed(said(error))
-                _reach(flight, step)
-                seconds = world.clock.monotonic() - begun
-                flight.note(step.name, seconds, "failed", words)
-                progress.end(step.name, "failed", seconds, words)
-                if step.name == "open":  # it is live, and nobody is let in: that is not an end to leave it at
-                    return _stuck(world, flight, f"open failed: {words}")
-                if final:
-                    _tell_trouble(world, flight, step, words, progress)
-                    flight.reason = f"{flight.reason}; {step.name}: {words}".lstrip("; ")
-                    continue
-                flight.reason = f"{step.name}: {words}"
-                refused = isinstance(error, StepRefused) or (step.refuses and isinstance(error, TROUBLE))
-                return take_back(world, flight, progress, "refused" if refused else "")
+                with uninterrupted():  # what failed is told and taken back, whoever asks for an end meanwhile
+                    words = world.scrubbed(said(error))
+                    _reach(flight, step)
+                    seconds = world.clock.monotonic() - begun
+                    flight.note(step.name, seconds, "failed", words)
+                    progress.end(step.name, "failed", seconds, words)
+                    if step.name == "open":  # live, and nobody is let in: that is not an end to leave it at
+                        return _stuck(world, flight, f"open failed: {words}")
+                    if final:
+                        _tell_trouble(world, flight, step, words, progress)
+                        flight.reason = f"{flight.reason}; {step.name}: {words}".lstrip("; ")
+                        continue
+                    flight.reason = f"{step.name}: {words}"
+                    refused = isinstance(error, StepRefused) or (step.refuses and isinstance(error, TROUBLE))
+                    return take_back(world, flight, progress, "refused" if refused else "")
     with uninterrupted():  # it is live: a signal now must not have it told otherwise
         return conclude(world, flight, "live", progress)
 

@@ -196,10 +196,14 @@ def unmigrate(world: World, run: Run) -> None:
 
     In maintenance the restore point does that, and what a rollback takes back last was not begun.
     """
+    ours = bool(run.pending) and not run.maintenance and not run.backwards
+    unseen = ours and run.schema["after"] in (None, run.schema["before"])
+    if unseen:
+        run.schema["after"] = None  # nobody knows, until it is seen
     world.docker.remove(MIGRATION)
-    if run.maintenance or run.backwards or not run.pending:
+    if not ours:
         return
-    if run.schema["after"] in (None, run.schema["before"]):
+    if unseen:
         _look(world, run, run.image, run.declared)
     unchanged = run.schema["after"] in (None, run.schema["before"])
     # Once the new version has served, its users have written what going back would lose: then the schema stays.

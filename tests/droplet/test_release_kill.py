@@ -67,15 +67,3 @@ def test_next_release_works_and_nothing_was_lost(droplet: Droplet, users: Load) 
     shipping.shipped(shipping_of(version)(droplet))
     shipping.assert_everywhere(droplet, version)
     users.assert_lossless(droplet)
-
-
-def test_power_loss_in_the_switch(droplet: Droplet, site: Site, load: Callable[..., Load]) -> None:
-    for version in VERSIONS:
-        site.backend(version)
-    before = shipping.status(droplet)["live"]["version"]
-    version = another(before)
-    users = load(20, 1.0)
-    killing.power_loss_at(droplet, "switch:end", shipping_of(version), version, before)
-    shipping.shipped(shipping_of(before if before in VERSIONS else another(version))(droplet))
-    # What Redis has not yet written to its disk is forgotten with the power; effects are not.
-    users.assert_lossless(droplet, failed=None, dialogues=False)

@@ -114,7 +114,7 @@ def test_bare_droplet_converges_and_ships_over_ssh(
     assert status.value["health"]["status"] == "healthy"
     refused = laptop.salt_ssh("deploy.release", "9.9.9")
     assert refused.returncode != 0
-    assert refused.value["outcome"] == "failed"
+    assert refused.value["outcome"] == "refused"
     healthy = laptop.salt_ssh("health.check", "brief=True")
     assert (healthy.returncode, healthy.value["status"]) == (0, "healthy")
     # Between two converges the droplet needs nobody: its own salt-call has the engine and the settings.

@@ -156,6 +156,7 @@ def going_back_forgets_the_new_colour(patch: pytest.MonkeyPatch) -> None:
 
 def prune_ignores_what_is_pinned(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(marketplace_steps_house, "pinned", lambda records, keep: [])
+    patch.setattr(marketplace_steps_house, "ancestors", lambda records, start, keep: [])
 
 
 def strays_are_left(patch: pytest.MonkeyPatch) -> None:
@@ -182,27 +183,28 @@ def resume_undoes_no_more_than_it_looked_at(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(marketplace_release, "_reach", reach)
 
 
-BREAKAGES: tuple[Break, ...] = (
-    content_is_not_synced,
-    names_are_not_synced,
-    what_a_killed_process_wrote_is_believed,
-    journal_is_written_once,
-    journal_is_never_written,
-    journal_is_cleared_before_the_record_is_there,
-    haproxy_is_told_before_the_file,
-    switch_does_not_wait_until_it_is_ready,
-    worker_moves_before_the_switch,
-    drain_comes_before_verify,
-    drain_does_not_wait,
-    new_worker_starts_beside_the_old,
-    old_worker_comes_back_beside_the_new,
-    going_back_does_not_start_what_it_goes_back_to,
-    going_back_forgets_maintenance,
-    going_back_forgets_the_restore_point,
-    going_back_forgets_the_new_colour,
-    prune_ignores_what_is_pinned,
-    strays_are_left,
-    downgrade_comes_before_drain,
-    new_colour_goes_with_its_requests,
-    resume_undoes_no_more_than_it_looked_at,
+# Each with the operation in which it shows.
+BREAKAGES: tuple[tuple[Break, str], ...] = (
+    (content_is_not_synced, "release"),
+    (names_are_not_synced, "release"),
+    (what_a_killed_process_wrote_is_believed, "release"),
+    (journal_is_written_once, "release that is withdrawn"),
+    (journal_is_never_written, "release"),
+    (journal_is_cleared_before_the_record_is_there, "release"),
+    (haproxy_is_told_before_the_file, "release"),
+    (switch_does_not_wait_until_it_is_ready, "release"),
+    (worker_moves_before_the_switch, "release"),
+    (drain_comes_before_verify, "release"),
+    (drain_does_not_wait, "release"),
+    (new_worker_starts_beside_the_old, "release"),
+    (old_worker_comes_back_beside_the_new, "release that goes back"),
+    (going_back_does_not_start_what_it_goes_back_to, "release in maintenance that goes back"),
+    (going_back_forgets_maintenance, "release in maintenance that goes back"),
+    (going_back_forgets_the_restore_point, "release in maintenance that goes back"),
+    (going_back_forgets_the_new_colour, "release that goes back"),
+    (prune_ignores_what_is_pinned, "release"),
+    (strays_are_left, "release behind a killed compose"),
+    (downgrade_comes_before_drain, "rollback"),
+    (new_colour_goes_with_its_requests, "release that is withdrawn"),
+    (resume_undoes_no_more_than_it_looked_at, "release that is withdrawn"),
 )

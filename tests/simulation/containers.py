@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from marketplace_docker import ContainerState
 
@@ -22,7 +22,7 @@ class Container:
     name: str
     image: Image
     reference: str
-    labels: dict[str, str]
+    labels: dict[str, str] = field(default_factory=dict)
     project: str = ""
     policy: str = "no"
     status: str = "created"

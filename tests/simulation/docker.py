@@ -1,13 +1,14 @@
 """Docker in memory: a registry, local images with their names, containers with their restart policies."""
 
+import contextlib
 import json
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
 from marketplace_docker import ContainerState, Docker, DockerError, ImageFacts
-from marketplace_release_compose import MIGRATION
 
 from tests.simulation.clock import SimClock
 from tests.simulation.containers import Container
@@ -20,7 +21,10 @@ from tests.simulation.migrations import run_command
 # How long things take.
 PULL, STOP, RUN = 2.0, 0.5, 1.0
 Completed = subprocess.CompletedProcess[str]
-_parsed: dict[str, dict] = {}
+
+
+class _Failed(Exception):
+    """A command failed whose exit code nobody asks for."""
 
 
 class SimDocker(Docker):
@@ -43,6 +47,8 @@ class SimDocker(Docker):
         # Names of containers that a fault ended, which explains what users see until they are ready again.
         self.hurt: set[str] = set()
         self.started: Callable[[Container], None] = lambda container: None
+        # What one-off containers do besides the image's declared commands: exit code, stdout, stderr; None: they hang.
+        self.scripts: dict[tuple[str, ...], tuple[int, str, str] | None] = {}
         self._made = 0
 
     # For tests.
@@ -146,7 +152,10 @@ class SimDocker(Docker):
                 self.names[reference] = found
 
     def image(self, reference: str) -> ImageFacts | None:
-        self.gate.look("docker image", None)  # an error of this one is no image
+        try:
+            self.gate.look("docker image", _Failed)
+        except _Failed:
+            return None  # an error of this one looks like no image
         image = self.has(reference)
         if image is None:
             return None
@@ -158,7 +167,10 @@ class SimDocker(Docker):
         return "amd64"
 
     def remote_size(self, reference: str) -> int | None:
-        self.gate.look("docker manifest", DockerError)
+        try:
+            self.gate.look("docker manifest", _Failed)
+        except _Failed:
+            return None
         return 50 << 20 if self.registry_answers and reference in self.registry else None
 
     def image_names(self) -> dict[str, str]:
@@ -174,7 +186,7 @@ class SimDocker(Docker):
             self.names[name] = image
 
     def untag(self, name: str) -> None:
-        with self.gate.act("docker rmi"):
+        with contextlib.suppress(_Failed), self.gate.act("docker rmi", _Failed):
             self._untag(name)
 
     def _untag(self, name: str) -> None:
@@ -284,16 +296,24 @@ class SimDocker(Docker):
 
     def exec_in(self, name: str, argv: Sequence[str], timeout: float, stdin: str | None = None) -> Completed:
         with self.gate.act("docker exec", DockerError, timeout):
-            if not self._one(name).running:
-                return _completed(1, "", f"container {name} is not running")
-        return _completed(0, stdin or " ".join(argv))
+            container = self.there.get(name)
+            if container is None or not container.running:
+                return _completed(1, "", f"Error response from daemon: No such container: {name}")
+        return _completed(1 if argv[0] == "false" else 0, stdin or "")
 
     def run_once(self, arguments: Sequence[str], timeout: float) -> Completed:
+        options = dict(word.split("=", 1) for word in arguments if word.startswith("--") and "=" in word)
+        words = [word for word in arguments if not word.startswith("--")]
+        name, argv = options["--name"], [options["--entrypoint"], *words[1:]]
         with self.gate.act("docker run", DockerError, timeout):
-            if MIGRATION in self.there:
-                raise DockerError(f'docker run failed: the container name "/{MIGRATION}" is already in use')
-            container = self._one_off(list(arguments))
-            self.there[MIGRATION] = container
+            image = self.has(words[0])
+            if name in self.there or image is None:
+                return _completed(125, "", f"docker: {name} is already in use, or there is no {words[0]}")
+            self.calls.append(("run_once", *argv))
+            self._made += 1
+            container = Container(name, image, words[0], status="running", number=self._made)
+            container.work = self._work(image, argv)
+            self.there[name] = container
         if container.work is None:  # it hangs
             self.clock.seconds += timeout
             raise DockerError(f"docker run took longer than {timeout:.0f} s")
@@ -302,24 +322,13 @@ class SimDocker(Docker):
             self.clock.seconds += RUN
             if container.result is None and container.work is not None:
                 self._comes_due(container)
-        if container.result is None:
-            return _completed(137, "", "killed")
-        return container.result
+        return container.result or _completed(137, "", "killed")
 
-    def _one_off(self, words: list[str]) -> Container:
-        position = next(index for index, word in enumerate(words) if not word.startswith("--"))
-        entrypoint = next(word.partition("=")[2] for word in words if word.startswith("--entrypoint="))
-        labels = dict(word.partition("=")[2].split("=", 1) for word in words if word.startswith("--label="))
-        image = self.has(words[position])
-        if image is None:
-            raise DockerError(f"docker run failed: No such image: {words[position]}")
-        argv = [entrypoint, *words[position + 1 :]]
-        self.calls.append(("run_once", *argv))
-        self._made += 1
-        return Container(
-            MIGRATION, image, words[position], labels, status="running", number=self._made,
-            work=run_command(image, argv, self.database),
-        )  # fmt: skip
+    def _work(self, image: Image, argv: list[str]) -> Callable[[], Completed] | None:
+        if tuple(argv) in self.scripts:
+            said = self.scripts[tuple(argv)]
+            return None if said is None else lambda: _completed(*said)
+        return run_command(image, argv, self.database)
 
     def _one(self, name: str) -> Container:
         if name not in self.there:
@@ -336,8 +345,7 @@ def _completed(code: int, stdout: str, stderr: str = "") -> Completed:
     return subprocess.CompletedProcess([], code, stdout, stderr)
 
 
+@lru_cache(maxsize=16)
 def _parse(text: str) -> dict:
     """A compose file; the same text is read only once, for reading YAML takes longer than all the rest."""
-    if text not in _parsed:
-        _parsed[text] = json.loads(text) if text.startswith("{") else yaml.load(text, yaml.CSafeLoader)
-    return _parsed[text]
+    return json.loads(text) if text.startswith("{") else yaml.load(text, yaml.CSafeLoader)

@@ -58,19 +58,21 @@ class Droplet:
         self.edge.busy = self.users.busy
         self.edge.told = self._map_is_set
         self.docker.started = self._container_started
-        self.telegram = SimTelegram(self.gate)
+        self.telegram = SimTelegram(self.gate, self.settings["telegram"]["api_url"])
         self.host = SimHost(self.gate)
         self.host.heard = self._reached
         self._warm: set[str] = set()
         # Releases that users were routed to while they were ready, and what was seen that must never be.
         self.served: set[str] = set()
         self.broken: list[str] = []
+        self.going_down = False
         self.happenings: dict[str, Callable[[random.Random], None]] = {
             "power": self.power_fails,
             "crash": self._live_crashes,
             "haproxy": lambda chance: self.edge.restart(),
             "clock": self._clock_jumps,
             "withdraw": self._withdraw,
+            "reboot": self._goes_down,
         }
         self.world = World(
             paths=paths,
@@ -88,7 +90,7 @@ class Droplet:
             clock=self.clock,
         )
         for name in ("postgres", "redis"):
-            data = Container(name, Image(f"sha256:{name:0>64}"), name, {}, policy="unless-stopped")
+            data = Container(name, Image(f"sha256:{name:0>64}"), name, {}, "data", "unless-stopped")
             data.status = "running"
             self.docker.there[name] = data
 
@@ -133,6 +135,17 @@ class Droplet:
         self.edge.restart()
         self.world.lock.owner = None  # type: ignore[attr-defined]
 
+    def _goes_down(self, chance: random.Random) -> None:
+        """Somebody has the droplet reboot: first the release's process is told to end."""
+        self.going_down = True
+
+    def process_ended(self) -> None:
+        """What waited for the process under test."""
+        if self.going_down:
+            self.going_down = False
+            self.disk.sync_all()
+            self.power_fails(random.Random(0))  # noqa: S311
+
     def _live_crashes(self, chance: random.Random) -> None:
         self.docker.crash(f"backend-{self.edge.runtime}")
 
@@ -162,7 +175,7 @@ class Droplet:
         self.docker.tick()
         self.users.tick()
         live = self.docker.there.get(f"backend-{self.edge.runtime}")
-        if live is not None and self.app.ready(live):
+        if live is not None and live.release not in self.served and self.app.ready(live):
             self.served.add(live.release)
 
     def _was_live(self) -> bool:

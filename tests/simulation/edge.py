@@ -64,10 +64,12 @@ class SimEdge(Edge):
         """Whether updates are kept out, at no gate."""
         return "on" in self.maps[str(self.maintenance_map)].values()
 
-    def count(self, colour: str, began: float, status: int) -> None:
-        """A request is over."""
+    def count(self, colour: str, began: float, status: int, public: bool = True) -> None:
+        """A request is over; the engine's own are not among those of users."""
         self.counted[colour][0] += 1
         self.counted[colour][1] += status >= 500
+        if not public:
+            return
         now = self.clock.time().timestamp()
         self.log.append(Answered(now, round((self.clock.seconds - began) * 1000), 0, 0, status, colour))
 

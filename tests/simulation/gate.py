@@ -17,7 +17,8 @@ class Fault:
 
     Attributes:
         kind: ``kill``, ``power`` (the droplet loses it), ``fail`` (instead of acting), ``late`` (acted, and failed),
-            ``hang`` (until the effect's own deadline), ``signal`` (SIGTERM), or the name of a happening of the droplet.
+            ``hang`` (until the effect's own deadline), ``signal`` (SIGTERM), ``reboot`` (the same, and
+            the droplet goes down when the process has ended), or the name of a happening of the droplet.
         seed: what is left to chance.
         lasts: for how many gates the same group of effects goes on failing.
     """
@@ -129,6 +130,9 @@ class Gate:
                 raise trouble(f"{name} took longer than {deadline:.0f} s: simulated")
             raise trouble(f"{name}: simulated")
         elif fault.kind == "signal":
+            self._signal()
+        elif fault.kind == "reboot":
+            self._happen(fault)
             self._signal()
         else:
             self._happen(fault)

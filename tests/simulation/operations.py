@@ -72,6 +72,8 @@ def run(droplet: Droplet, work: Work, plan: Plan | None = None) -> Ended:
     finally:
         ended.gates = droplet.gate.plan.log
         droplet.gate.calm()
+        if droplet.going_down:
+            droplet.process_ended()
         droplet.stage.finish()
         droplet.stage.enter()
     return ended

@@ -31,7 +31,7 @@ _prepared: dict[str, Droplet] = {}
 USUAL = Image(DIGEST_3, chain("0001", "0002", "0003"), FULL)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reference:
     """An operation.
 
@@ -182,6 +182,16 @@ def tried(reference: Reference, at: int, fault: Fault, acts: bool, again: bool =
     return [f"{reference.name}, {what}: {words}" for words in wrong]
 
 
-def after_the_end(reference: Reference, seed: int) -> list[str]:
-    """What is wrong when the power fails just behind the answer."""
-    return tried(reference, 1 << 30, Fault("kill", seed), acts=True, again=True)
+def search(reference: Reference) -> str:
+    """The first thing that is wrong with an operation: undisturbed, or killed, without power or both at any gate."""
+    droplet, ended = reference.done()
+    if ended.error is not None:
+        return repr(ended.error)
+    for words in [*settled(droplet), *wrong_after(droplet, ended)]:
+        return f"{reference.name}: {words}"
+    for kind, again in (("kill", False), ("power", False), ("kill", True)):
+        for at in range(1, len(reference.gates(acts=True)) + 1):
+            for seed in (at, at + 1000) if again else (at,):
+                for words in tried(reference, at, Fault(kind, seed), acts=True, again=again):
+                    return words
+    return ""

@@ -12,7 +12,7 @@ from tests.simulation.catalogue import HISTORY, Variant
 from tests.simulation.droplet import simulated
 from tests.simulation.gate import Fault, Plan
 from tests.simulation.invariants import always, settled, told
-from tests.simulation.operations import Ended, Work, beside, going_back, run, settling, shipping
+from tests.simulation.operations import Ended, Work, beside, going_back, planning, run, settling, shipping
 from tests.simulation.stage import Killed
 
 # What somebody else may do while an operation is on its way.
@@ -39,13 +39,32 @@ class Story:
         """Ship a variant, as ``how`` says."""
         self.droplet.push(variant.version, variant.image())
         expected = self._expected(variant, bool(how.get("maintenance"))) if self.calm and not faults else None
-        ended = self._do(
-            shipping(self.droplet, variant.version, **how), faults, f"release {variant.version} {how}"
-        )
+        before = self.droplet.database.content.copy()
+        work = shipping(self.droplet, variant.version, **how)
+        ended = self._do(work, faults, f"release {variant.version} {how}")
         if expected:
-            record = ended.record
+            record, after = ended.record, self.droplet.database.content
             assert record.outcome in expected, f"{record.outcome} ({record.reason}) instead of {expected}"
+            if how.get("maintenance") and record.outcome in ("failed", "rolled_back"):
+                same = (after.applied, after.half) == (before.applied, before.half)
+                assert same, "the restore point was not used"
         return ended
+
+    def plan(self, variant: Variant, faults: Sequence[tuple[int, Fault]] = ()) -> None:
+        """Ask what a release would do: it says what the release would come to, and does nothing of it."""
+        self.droplet.push(variant.version, variant.image())
+        calm = self.calm and not faults
+        refused = self._expected(variant, maintenance=False) == ("refused",)
+        before = self.droplet.state()
+        ended = self._do(planning(self.droplet, variant.version), faults, f"plan {variant.version}")
+        if calm:
+            assert ended.answer["would"] in (("refuse",) if refused else ("release", "unchanged")), (
+                ended.answer
+            )
+            after = self.droplet.state()
+            for part in ("files", "maps", "containers", "databases"):
+                assert after[part] == before[part], part
+            self.calm = True
 
     def rollback(self, back: int, faults: Sequence[tuple[int, Fault]] = (), **how: Any) -> Ended:
         """Go back: to the release before, or, ``back`` > 0, to the one so many live records ago."""
@@ -97,14 +116,15 @@ class Story:
         self.registry(True)
         self.operator_closes(False)
         self.resume()
-        for worker in (True, False):
-            self.settings_change(f"end {worker}")
-            heads = self.droplet.database.content.applied
-            ended = self.release(Variant(max(len(heads), 1), worker=worker), maintenance=True)
-            assert ended.record.outcome == "live", ended.record.reason
+        self.settings_change("the end")
+        level = max(len(self.droplet.database.content.applied), 1)
+        ended = self.release(Variant(level), maintenance=True)
+        assert ended.record.outcome == "live", ended.record.reason
         self._check(settled(self.droplet))
-        assert self.rollback(0).record.outcome == "live"
-        self._check(settled(self.droplet))
+        if len(self.recorded) % 2:
+            back = self.rollback(0, maintenance=True, force_schema=True).record
+            assert back.outcome in ("live", "failed", "refused"), back.reason
+            self._check(settled(self.droplet))
 
     # How it is looked at.
 
@@ -167,20 +187,19 @@ class Story:
         pending, beyond = HISTORY[there : variant.level], HISTORY[variant.level : there]
         if any(change.breaking for change in pending) and not maintenance:
             return ("refused",)
-        if variant.behaviour == "errors" or variant.behaviour == "errors_later":
+        if (variant.migration != "good" and pending) or any(change.breaks for change in beyond):
+            return ("failed",)
+        live = self.droplet.docker.there.get(f"backend-{self.droplet.live}")
+        unchanged = ("unchanged",) if live and live.image.digest == variant.image().digest else ()
+        if variant.behaviour in ("errors", "errors_later"):
             # Who keeps users out sees no error of theirs.
-            return (
-                ("rolled_back", "live", "unchanged")
-                if self.droplet.edge.closed or maintenance
-                else ("rolled_back",)
-            )
-        if variant.migration != "good" and pending:
-            return ("failed",)
-        if any(change.breaks for change in beyond):
-            return ("failed",)
-        if variant.behaviour != "good":
-            return ("failed", "rolled_back")
-        return ("live", "unchanged")
+            closed = self.droplet.edge.closed or maintenance
+            return ("rolled_back", *(("live",) if closed else ()), *unchanged)
+        return (
+            ("live", *unchanged)
+            if variant.good or (not pending and variant.behaviour == "good")
+            else ("failed", "rolled_back")
+        )
 
     def _check(self, wrong: list[str]) -> None:
         assert not wrong, "\n".join([*wrong[:5], "--- the story:", *self.told])

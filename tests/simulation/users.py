@@ -37,9 +37,12 @@ class Open:
 
 @dataclass
 class Users:
-    """``committed``: updates that were answered with 200; ``kept``: how many were asked to come again later.
+    """What users did and saw.
 
-    ``was_live``: whether a release ever was, so that nobody may be without an answer any more.
+    Attributes:
+        committed: updates that were answered with 200; lost: those that were not.
+        kept: how many were asked to come again later; away: whether there are no new ones.
+        was_live: whether a release ever was, so that nobody may be without an answer any more.
     """
 
     edge: SimEdge
@@ -49,6 +52,7 @@ class Users:
     lost: list[Lost] = field(default_factory=list)
     open: list[Open] = field(default_factory=list)
     kept: int = 0
+    away: bool = False
     was_live: Callable[[], bool] = lambda: True
     _gates: int = 0
     _newest: int = 0
@@ -66,7 +70,7 @@ class Users:
             elif one.age >= TAKES and self.app.clock.seconds >= one.until:
                 self._answered(one)
         self._gates += 1
-        if self._gates % EVERY == 0:
+        if self._gates % EVERY == 0 and not self.away:
             self._begin()
 
     def cut_off(self) -> None:

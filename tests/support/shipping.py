@@ -95,6 +95,16 @@ def answers(droplet: Droplet) -> dict[str, Any]:
     return found
 
 
+def wait_at_rest(droplet: Droplet, seconds: float) -> None:
+    """Wait until nothing is in flight and the lock is free: the record comes before the end of settling."""
+
+    def rests() -> bool:
+        found = status(droplet)
+        return found.get("in_flight", "") is None and found["lock"] is None
+
+    seconds_until(rests, seconds)
+
+
 def assert_sound(droplet: Droplet, version: str | None = None) -> dict[str, Any]:
     """Everything that holds whenever no release is on its way, however the last one ended.
 

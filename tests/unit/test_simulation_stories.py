@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
@@ -19,7 +19,20 @@ from tests.simulation.story import OTHERS, Story
 
 STORIES = int(os.environ.get("SIMULATION", "0"))
 
-KINDS = ("kill", "power", "fail", "late", "hang", "signal", "crash", "haproxy", "clock", "withdraw", *OTHERS)
+KINDS = (
+    "kill",
+    "power",
+    "fail",
+    "late",
+    "hang",
+    "signal",
+    "crash",
+    "haproxy",
+    "clock",
+    "withdraw",
+    "reboot",
+    *OTHERS,
+)
 faults = st.lists(
     st.tuples(
         st.integers(1, 330),
@@ -67,6 +80,10 @@ class Stories(RuleBasedStateMachine):
     def rollback(self, back: int, faults: list[tuple[int, Fault]], maintenance: bool, force: bool) -> None:
         self.story.rollback(back, faults, maintenance=maintenance, force_schema=force)
 
+    @rule(variant=good, faults=faults)
+    def plan(self, variant: Variant, faults: list[tuple[int, Fault]]) -> None:
+        self.story.plan(variant, faults)
+
     @rule(faults=faults)
     def resume(self, faults: list[tuple[int, Fault]]) -> None:
         self.story.resume(faults)
@@ -101,6 +118,7 @@ def _quick() -> Iterator[None]:
         yield
 
 
+@pytest.mark.timeout(7200)
 def test_stories() -> None:
     run_state_machine_as_test(
         Stories,
@@ -111,6 +129,7 @@ def test_stories() -> None:
             deadline=None,
             database=None,
             print_blob=True,
+            phases=(Phase.generate, Phase.shrink),
             suppress_health_check=list(HealthCheck),
         ),
     )
