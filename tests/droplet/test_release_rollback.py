@@ -126,3 +126,5 @@ def test_migration_that_cannot_be_taken_back_needs_force_and_secrets_are_todays(
         apply(droplet, right)
         # It has emptied a column and changed no table: for other tests it never was.
         sql(droplet, "UPDATE alembic_version SET version_num = '0003'")
+        # What runs has read the other secret when it started.
+        shipping.shipped(shipping.release(droplet, FIRST, "soak=0"))
