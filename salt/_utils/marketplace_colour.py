@@ -6,7 +6,7 @@ from marketplace_contract import READY_PATH
 from marketplace_docker import ContainerState, DockerError
 from marketplace_probe import NoAnswer
 from marketplace_records import COLOURS, other_colour
-from marketplace_release_compose import project, worker
+from marketplace_release_compose import project, stop_seconds, worker
 from marketplace_world import World
 
 
@@ -52,7 +52,7 @@ def keep_up(world: World, settings: dict[str, Any], colour: str, patient: bool =
         raise DockerError(f"container {project(colour)} does not exist")
     stopped = [name for name, state in found.items() if state.status in ("exited", "created", "dead")]
     if worker(colour) in stopped:  # a singleton: first the other one stops
-        world.docker.stop(worker(other_colour(colour)), grace=settings["backend"]["stop_grace"] + 5)
+        world.docker.stop(worker(other_colour(colour)), grace=stop_seconds(settings))
     if stopped:
         world.docker.start(*stopped)
     timeout = settings["backend"]["ready_timeout"] if patient or stopped else 0

@@ -8,6 +8,7 @@ from typing import Any
 from marketplace_contract import Contract
 from marketplace_migrations import Migration
 from marketplace_records import ReleaseRecord, StepRecord
+from marketplace_release_compose import stop_seconds
 from marketplace_world import World
 
 Heads = list[str]
@@ -117,7 +118,7 @@ class Run:
 
     @property
     def stop_grace(self) -> int:
-        return int(self.settings["backend"]["stop_grace"]) + 5
+        return stop_seconds(self.settings)
 
     @property
     def maintenance(self) -> bool:

@@ -15,7 +15,7 @@ from marketplace_settle import settle
 from marketplace_signals import interruptible
 from marketplace_step import StepFailed, Unchanged
 from marketplace_steps import STEPS
-from marketplace_steps_image import preflight, pull
+from marketplace_steps_image import forget_image, preflight, pull
 from marketplace_steps_schema import examine
 from marketplace_world import World
 
@@ -174,7 +174,7 @@ def _planned(world: World, settings: dict[str, Any], request: Request, progress:
     except Unchanged:
         would = "unchanged"
     finally:
-        world.docker.untag(f"keep:{run.release}")
+        forget_image(world, run)
     return {
         "would": "refuse" if refusals else would,
         "refusals": refusals,

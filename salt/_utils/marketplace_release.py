@@ -17,7 +17,7 @@ from marketplace_progress import Progress
 from marketplace_records import ReleaseRecord, other_colour, release_id
 from marketplace_rollback import Unreachable, settings_of, target_of
 from marketplace_signals import interruptible, uninterrupted
-from marketplace_step import NoWayBack, Step, StepRefused, Unchanged
+from marketplace_step import NoWayBack, Step, StepFailed, Unchanged, Withdrawn
 from marketplace_steps import STEP_NAMES, STEPS
 from marketplace_steps_colour import edge_is_open, heed_withdrawal, move_worker
 from marketplace_world import World
@@ -125,13 +125,17 @@ def carry_on(world: World, flight: Flight, progress: Progress, resumed: bool = F
                         return _stuck(world, flight, f"open failed: {words}")
                     if final:
                         _tell_trouble(world, flight, step, words, progress)
-                        flight.reason = f"{flight.reason}; {step.name}: {words}".lstrip("; ")
+                        flight.reason = _joined(flight.reason, f"{step.name}: {words}")
                         continue
                     flight.reason = f"{step.name}: {words}"
-                    refused = isinstance(error, StepRefused) or (step.refuses and isinstance(error, TROUBLE))
-                    return take_back(world, flight, progress, "refused" if refused else "")
+                    return take_back(world, flight, progress, "refused" if _refuses(step, error) else "")
     with uninterrupted():  # it is live: a signal now must not have it told otherwise
         return conclude(world, flight, "live", progress)
+
+
+def _refuses(step: Step, error: BaseException) -> bool:
+    """Whether a failure is a refusal. A withdrawal, an interruption and a bug are told as what they are."""
+    return step.refuses and isinstance(error, (StepFailed, *TROUBLE)) and not isinstance(error, Withdrawn)
 
 
 def _is_past_return(world: World, flight: Flight) -> bool:
@@ -150,9 +154,8 @@ def _write_journal(world: World, flight: Flight, step: Step, progress: Progress)
     try:
         world.journal.write(flight.to_dict())
     except OSError as error:
-        if (
-            not step.final or step.name == "open"
-        ):  # what lets users in ends every way back: it has to be known
+        # What lets users in ends every way back, so that has to be known.
+        if not step.final or step.name == "open":
             raise
         progress.say(f"the journal cannot be written: {error}")
 
@@ -225,13 +228,15 @@ def _stay(world: World, flight: Flight, words: str, progress: Progress) -> Relea
 
 def _stuck(world: World, flight: Flight, words: str) -> ReleaseRecord:
     """Somebody has to look: the journal stays, and the next resume tries again."""
-    reason = f"{flight.reason}; {words}. What serves was left running: mend that, then: deploy.resume".lstrip(
-        "; "
-    )
+    reason = f"{_joined(flight.reason, words)}. What serves was left running: mend that, then: deploy.resume"
     summary = f"release {flight.run.version}: {words}"
     with contextlib.suppress(OSError):  # a full disk may be the very reason
         world.spool.emit("release.stuck", "critical", summary, {}, subject=flight.run.release)
     return _record(world, flight, "interrupted", reason)
+
+
+def _joined(reason: str, more: str) -> str:
+    return f"{reason}; {more}" if reason else more
 
 
 def _tell_trouble(world: World, flight: Flight, step: Step, words: str, progress: Progress) -> None:
@@ -262,7 +267,7 @@ def conclude(world: World, flight: Flight, outcome: str, progress: Progress) -> 
         # The release is what it is; only its record waits.
         progress.say(f"not recorded yet: {error}")
         note = f"not recorded yet ({error}): deploy.resume records it"
-        record = replace(record, reason=f"{record.reason}; {note}" if record.reason else note)
+        record = replace(record, reason=_joined(record.reason, note))
     return record
 
 

@@ -20,6 +20,11 @@ def worker(colour: str) -> str:
     return f"worker-{colour}"
 
 
+def stop_seconds(settings: Mapping[str, Any]) -> int:
+    """How long a container may take to stop before it is killed: what the application was promised, and some."""
+    return int(settings["backend"]["stop_grace"]) + 5
+
+
 def environment(
     settings: Mapping[str, Any], release: str, version: str, colour: str, role: str
 ) -> dict[str, str]:
@@ -88,7 +93,7 @@ def render(
         "memswap_limit": limits["memory"],
         "cpus": limits["cpus"],
         "pids_limit": limits["pids"],
-        "stop_grace_period": f"{backend['stop_grace'] + 5}s",
+        "stop_grace_period": f"{stop_seconds(settings)}s",
         "restart": "unless-stopped",
         "environment": {
             key: _literal(value)

@@ -4,19 +4,11 @@ from typing import Any
 
 from marketplace_ledger import Ledger
 from marketplace_records import ReleaseRecord
+from marketplace_settings import HOW_CAREFULLY
 from marketplace_world import World
 
 # What belongs to the droplet as it is today, not to a release: the edge and the data services know the backend by it.
-OF_THE_DROPLET = (
-    "addresses",
-    "port",
-    "keep_releases",
-    "soak",
-    "soak_errors",
-    "hooks",
-    "hook_timeout",
-    "disk_reserve",
-)
+OF_THE_DROPLET = HOW_CAREFULLY | {"addresses", "port"}
 
 
 class Unreachable(Exception):
@@ -45,9 +37,9 @@ def target_of(ledger: Ledger, asked: str) -> ReleaseRecord:
 
 
 def _live_record(ledger: Ledger, asked: str) -> ReleaseRecord:
-    lives = [record for record in ledger.newest() if record.outcome == "live"]
-    found = next((record for record in lives if record.release == asked), None)
-    if found is None:
+    found = ledger.record(asked) if asked in ledger.ids() else None
+    if found is None or found.outcome != "live":
+        lives = [record for record in ledger.newest_first() if record.outcome == "live"]
         known = ", ".join(f"{record.release} ({record.version})" for record in lives[:5])
         by_version = [record.release for record in lives if record.version == asked]
         hint = f"; version {asked} was release {by_version[0]}" if by_version else ""

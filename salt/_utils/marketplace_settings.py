@@ -13,19 +13,10 @@ from marketplace_settings_fields import INVALID, MISSING, Problem, read_section,
 from marketplace_settings_model import Settings
 from marketplace_settings_secrets import Secrets, Sources, read_secrets, values_below
 
-# Settings of the backend that decide when, which and how carefully, and not what runs.
-NOT_OF_A_RELEASE = frozenset(
-    (
-        "version",
-        "follow_pillar",
-        "keep_releases",
-        "soak",
-        "soak_errors",
-        "hooks",
-        "hook_timeout",
-        "disk_reserve",
-    )
-)
+# Settings of the backend that decide how carefully a release is made, and not what runs.
+HOW_CAREFULLY = frozenset(("keep_releases", "soak", "soak_errors", "hooks", "hook_timeout", "disk_reserve"))
+# Nor do those that decide when, and which.
+NOT_OF_A_RELEASE = HOW_CAREFULLY | {"version", "follow_pillar"}
 # Pillar keys that are no settings: options of one run, given on the command line.
 RUN_OPTIONS = ("allow_restart",)
 

@@ -11,7 +11,7 @@ from marketplace_ledger import LedgerError
 from marketplace_progress import Progress
 from marketplace_records import COLOURS, ReleaseRecord, other_colour
 from marketplace_release import carry_on, conclude, take_back
-from marketplace_release_compose import MIGRATION, project, worker
+from marketplace_release_compose import MIGRATION, project, stop_seconds, worker
 from marketplace_world import World
 
 
@@ -69,7 +69,7 @@ def _run_live(world: World, settings: dict[str, Any], progress: Progress, patien
     """The live colour runs, the edge knows it and is open, and only then is the other colour stopped."""
     record = world.ledger.live()
     live = world.edge.live()
-    grace = settings["backend"]["stop_grace"] + 5
+    grace = stop_seconds(settings)
     world.docker.remove(MIGRATION)
     remove_strays(world)
     if live is None and record is None:
@@ -109,7 +109,7 @@ def _make_anew(world: World, settings: dict[str, Any], colour: str) -> None:
     except FileNotFoundError as error:
         raise LedgerError(f"the files of release {record.release} are gone ({file})") from error
     if "worker" in services:
-        world.docker.stop(worker(other_colour(colour)), grace=settings["backend"]["stop_grace"] + 5)
+        world.docker.stop(worker(other_colour(colour)), grace=stop_seconds(settings))
     for service in services:
         world.docker.start_project(file, service)
 

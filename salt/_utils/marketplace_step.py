@@ -11,8 +11,8 @@ class StepFailed(Exception):
     """A step cannot go on; the message is the release's ``reason``."""
 
 
-class StepRefused(StepFailed):
-    """The same before anything was changed: the release never was."""
+class Withdrawn(StepFailed):
+    """Somebody asked for the release to be taken back while it was on its way."""
 
 
 class NoWayBack(Exception):
@@ -37,7 +37,7 @@ class Step:
         done: whether the world shows it done, asked when an interrupted release is finished. Without it, a step that
             the journal has passed is believed, and the one where the journal stands is done again.
         when: whether this release has the step at all.
-        refuses: nothing was changed so far, so a failure here is a refusal.
+        refuses: nothing was changed so far, so where this step cannot go on, the release is refused: it never was.
         final: from here on the new version has proven itself, and a failure takes nothing back.
     """
 

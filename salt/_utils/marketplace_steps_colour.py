@@ -12,7 +12,7 @@ from marketplace_log_lines import readable
 from marketplace_probe import VERIFY_PORT, NoAnswer
 from marketplace_release_compose import project, render, worker
 from marketplace_soak import UNREADY_LOOKS, Baseline, containers_alarm, errors_alarm, since, webhook_alarm
-from marketplace_step import NoWayBack, StepFailed
+from marketplace_step import NoWayBack, StepFailed, Withdrawn
 from marketplace_world import World
 
 LOG_LINES = 15
@@ -23,10 +23,6 @@ LOOK_SECONDS = 1.0
 ASK_EVERY = 5
 # How long a new colour is watched that nobody is let in to.
 CLOSED_SECONDS = 5
-
-
-class Withdrawn(StepFailed):
-    """Somebody asked for the release to be taken back while it was on its way."""
 
 
 def close_edge(world: World, run: Run) -> str:

@@ -1,6 +1,6 @@
 """The steps around a release: the team's hooks before and after it, and clearing up behind it."""
 
-from marketplace_docker import Docker
+from marketplace_docker import ContainerState
 from marketplace_flight import Run
 from marketplace_host import HostError
 from marketplace_one_off import run_once
@@ -8,7 +8,7 @@ from marketplace_records import COLOURS
 from marketplace_release_compose import project, worker
 from marketplace_retention import ancestors, pinned, superfluous_images, superfluous_keepers
 from marketplace_schema import brought
-from marketplace_step import StepFailed, StepRefused
+from marketplace_step import StepFailed
 from marketplace_world import World
 
 
@@ -22,10 +22,7 @@ def has_after(run: Run) -> bool:
 
 def before(world: World, run: Run) -> str:
     """The hooks before a release; one that fails refuses it."""
-    try:
-        return _run(world, run, "before")
-    except StepFailed as error:
-        raise StepRefused(str(error)) from error
+    return _run(world, run, "before")
 
 
 def after(world: World, run: Run) -> str:
@@ -46,32 +43,25 @@ def prune(world: World, run: Run) -> str:
     # A rollback may need the image that brought the schema where it is, whatever became of its release.
     tools = [record.image for record in records if brought(record, run.schema["after"] or ())][:1]
     kept_ids = {record.origin for record in older} | {own, run.release}
-    removed = _containers(world, kept_ids)
-    docker: Docker = world.docker
-    names = docker.image_names()
-    used = [state.image for state in docker.containers(*_ours()).values()]
+    containers = world.docker.containers(*_ours())
+    gone = [name for name, state in containers.items() if _is_beyond_reach(state, kept_ids)]
+    world.docker.remove(*gone)
+    used = [state.image for name, state in containers.items() if name not in gone]
+    names = world.docker.image_names()
     keepers = [name for name in superfluous_keepers(names, older) if name.partition(":")[2] not in kept_ids]
     for name in keepers:
-        docker.untag(name)
+        world.docker.untag(name)
     left = {name: identity for name, identity in names.items() if name not in keepers}
     images = superfluous_images(left, older, run.settings["backend"]["image"], [*used, *tools, run.image])
     for name in images:
-        docker.untag(name)
+        world.docker.untag(name)
     for point in world.database.points():
         world.database.drop_point(point)
-    return f"{len(images) + len(keepers)} image names and {removed} containers removed"
+    return f"{len(images) + len(keepers)} image names and {len(gone)} containers removed"
 
 
-def _containers(world: World, kept_ids: set[str]) -> int:
-    """Remove stopped containers of releases beyond reach."""
-    states = world.docker.containers(*_ours())
-    gone = [
-        name
-        for name, state in states.items()
-        if state.status == "exited" and state.labels.get("marketplace.release", "") not in kept_ids
-    ]
-    world.docker.remove(*gone)
-    return len(gone)
+def _is_beyond_reach(state: ContainerState, kept_ids: set[str]) -> bool:
+    return state.status == "exited" and state.labels.get("marketplace.release", "") not in kept_ids
 
 
 def _ours() -> list[str]:

@@ -10,7 +10,7 @@ from marketplace_flight import Run
 from marketplace_reference import Reference
 from marketplace_release_compose import environment, project, worker
 from marketplace_retention import keep_name
-from marketplace_step import StepRefused, Unchanged
+from marketplace_step import StepFailed, Unchanged
 from marketplace_world import World
 
 # Layers are compressed in the registry; on disk they take about this many times their size.
@@ -24,7 +24,7 @@ def preflight(world: World, run: Run) -> str:
     """Refuse where the release could not end well: data services that do not answer, or disks with no room."""
     problems = [*_data_services(world, run), *_disks(world, run)]
     if problems:
-        raise StepRefused("; ".join(problems))
+        raise StepFailed("; ".join(problems))
     return "data services answer, the disks have room"
 
 
@@ -85,7 +85,7 @@ def pull(world: World, run: Run) -> str:
     facts = _kept(world, run) if run.origin else _fetched(world, run)
     ours = world.docker.architecture()
     if facts.architecture and ours and facts.architecture != ours:
-        raise StepRefused(
+        raise StepFailed(
             f"image {run.image} is built for {facts.architecture}, this droplet is {ours}; "
             f"build it with --platform linux/{ours}"
         )
@@ -94,11 +94,11 @@ def pull(world: World, run: Run) -> str:
             run.image, facts.labels, run.settings["backend"]["port"], facts.has_healthcheck
         )
     except ContractError as error:
-        raise StepRefused(str(error)) from error
+        raise StepFailed(str(error)) from error
     given = environment(run.settings, run.release, run.version, run.colour, "application")
     wrong = wrong_variables(run.contract.environment, given)
     if wrong:
-        raise StepRefused(
+        raise StepFailed(
             f"{run.image} wants variables that are not there as it needs them: {'; '.join(wrong)}. "
             "Set them in backend:environment"
         )
@@ -113,7 +113,7 @@ def _fetched(world: World, run: Run) -> ImageFacts:
     try:
         world.docker.pull(run.reference)
     except DockerError as error:
-        raise StepRefused(f"image {run.reference} could not be pulled: {error}") from error
+        raise StepFailed(f"image {run.reference} could not be pulled: {error}") from error
     asked = Reference.parse(run.reference)
     facts = world.docker.image(run.reference)
     digests = (
@@ -122,12 +122,12 @@ def _fetched(world: World, run: Run) -> ImageFacts:
         else []
     )
     if facts is None or not (asked.digest or digests):
-        raise StepRefused(
+        raise StepFailed(
             f"image {run.reference} has no digest in its registry; push it to {asked.repository} first"
         )
     run.version = run.version or asked.tag or facts.labels.get("org.opencontainers.image.version", "")
     if not run.version:
-        raise StepRefused(
+        raise StepFailed(
             f"image {run.reference} has neither tag nor label that names its version; say version=... too"
         )
     # A tag and the digest in one reference: people read the tag, Docker obeys the digest.
@@ -143,13 +143,13 @@ def _kept(world: World, run: Run) -> ImageFacts:
         try:
             world.docker.pull(run.image)
         except DockerError as error:
-            raise StepRefused(
+            raise StepFailed(
                 f"image {run.image} of version {run.version} is no longer here, "
                 f"and could not be pulled: {error}"
             ) from error
         facts = world.docker.image(run.image)
     if facts is None:
-        raise StepRefused(f"image {run.image} was pulled and is not here; see: docker image ls")
+        raise StepFailed(f"image {run.image} was pulled and is not here; see: docker image ls")
     return facts
 
 

@@ -24,7 +24,8 @@ from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
 from tests.support.droplet.progress import Progress
 from tests.support.droplet.site import Images, Site, names
-from tests.support.load.running import Load, edge
+from tests.support.load import running
+from tests.support.load.running import Load
 
 TEMPORARY = "test-"
 
@@ -148,9 +149,7 @@ def load(droplet: Droplet, neighbour: Machine) -> Iterator[Callable[..., Load]]:
     with contextlib.ExitStack() as stack:
 
         def start(clients: int = 20, rate: float = 1.0) -> Load:
-            made = Load(neighbour, edge(droplet), clients, rate)
-            stack.callback(made.abandon)
-            return made.start()
+            return stack.enter_context(running.users(neighbour, droplet, clients, rate))
 
         yield start
 

@@ -7,28 +7,25 @@ from typing import Any
 
 import pytest
 
-from tests.support import bad, shipping
+from tests.support import bad
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
 from tests.support.droplet.site import Site
-from tests.support.load.running import Load, edge
+from tests.support.load import running
+from tests.support.load.running import Load
 
 
 @pytest.fixture(scope="module")
 def live(droplet: Droplet, site: Site) -> dict[str, Any]:
     """What is live, before and after each of these."""
-    site.backend(bad.GOOD)
-    shipping.ensure_live(droplet, bad.GOOD)
-    found: dict[str, Any] = shipping.status(droplet)["live"]
-    return found
+    return bad.good(droplet, site)
 
 
 @pytest.fixture(scope="module")
 def users(droplet: Droplet, live: dict[str, Any], neighbour: Machine) -> Iterator[Load]:
     """People who write to the bot through all of this module's releases."""
-    load = Load(neighbour, edge(droplet), clients=20, rate=1.0).start()
-    yield load
-    load.abandon()
+    with running.users(neighbour, droplet) as load:
+        yield load
 
 
 @pytest.mark.parametrize("version", [item for item in bad.TABLE if not item.slow], ids=lambda item: item.name)

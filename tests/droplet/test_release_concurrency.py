@@ -12,7 +12,8 @@ from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
 from tests.support.droplet.salt import Answer, call
 from tests.support.droplet.site import Site
-from tests.support.load.running import Load, edge
+from tests.support.load import running
+from tests.support.load.running import Load
 
 VERSIONS = ("1.1.1", "1.1.2")
 HELD = re.compile(
@@ -25,9 +26,8 @@ def users(droplet: Droplet, site: Site, neighbour: Machine) -> Iterator[Load]:
     """People who write to the bot through all of this."""
     for version in VERSIONS:
         site.backend(version)
-    load = Load(neighbour, edge(droplet), clients=20, rate=1.0).start()
-    yield load
-    load.abandon()
+    with running.users(neighbour, droplet) as load:
+        yield load
 
 
 def following(droplet: Droplet) -> tuple[str, Callable[[Droplet], Answer]]:

@@ -15,7 +15,8 @@ from tests.support.droplet.machine import Machine
 from tests.support.droplet.progress import Progress
 from tests.support.droplet.salt import Answer
 from tests.support.droplet.site import Site
-from tests.support.load.running import Load, edge
+from tests.support.load import running
+from tests.support.load.running import Load
 
 VERSIONS = ("1.1.1", "1.1.2")
 LONGEST_SECONDS = 12
@@ -27,9 +28,8 @@ def users(droplet: Droplet, site: Site, neighbour: Machine) -> Iterator[Load]:
     for version in VERSIONS:
         site.backend(version)
     shipping.ensure_live(droplet, VERSIONS[0])
-    load = Load(neighbour, edge(droplet), clients=20, rate=1.0).start()
-    yield load
-    load.abandon()
+    with running.users(neighbour, droplet) as load:
+        yield load
 
 
 def another(live: str) -> str:

@@ -21,19 +21,9 @@ from marketplace_settings_gate import no_pillar
 from marketplace_spool import Spool
 
 from tests.support.pillars import REMOVED
-from tests.support.salt_host import TREE, Host, options
+from tests.support.salt_host import TREE, Host
 
 Asked = list[Any]
-
-
-@pytest.fixture(scope="module", name="options")
-def minion_options() -> dict[str, Any]:
-    return options()
-
-
-@pytest.fixture
-def host(tmp_path: Path, options: dict[str, Any]) -> Host:
-    return Host(tmp_path, options)
 
 
 @pytest.fixture(scope="module")

@@ -14,18 +14,8 @@ from marketplace_effective import release_digest
 
 from tests.support.botapi.client import BotApi
 from tests.support.pillars import TOKEN
-from tests.support.salt_host import TREE, Host, options
+from tests.support.salt_host import TREE, Host
 from tests.support.waiting import seconds_until
-
-
-@pytest.fixture(scope="module", name="options")
-def minion_options() -> dict[str, Any]:
-    return options()
-
-
-@pytest.fixture
-def host(tmp_path: Path, options: dict[str, Any]) -> Host:
-    return Host(tmp_path, options)
 
 
 def test_first_release_is_planned_in_test_mode(host: Host) -> None:

@@ -10,7 +10,8 @@ from tests.support import killing, places, shipping
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
 from tests.support.droplet.site import Site
-from tests.support.load.running import Load, edge
+from tests.support.load import running
+from tests.support.load.running import Load
 
 RANDOM = 30
 LONGEST_SECONDS = 20
@@ -21,9 +22,8 @@ def users(droplet: Droplet, site: Site, neighbour: Machine) -> Iterator[Load]:
     """People who write to the bot through all of this module's kills."""
     places.build(site)
     places.prepare(droplet)
-    load = Load(neighbour, edge(droplet), clients=20, rate=1.0).start()
-    yield load
-    load.abandon()
+    with running.users(neighbour, droplet) as load:
+        yield load
 
 
 def next_works(droplet: Droplet) -> None:

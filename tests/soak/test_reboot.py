@@ -10,7 +10,8 @@ from tests.support import killing, places, shipping
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
 from tests.support.droplet.site import Site
-from tests.support.load.running import Load, edge
+from tests.support.load import running
+from tests.support.load.running import Load
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +19,8 @@ def users(droplet: Droplet, site: Site, neighbour: Machine) -> Iterator[Load]:
     """People who write to the bot; while the droplet is off, their updates wait as they do at Telegram."""
     places.build(site)
     places.prepare(droplet)
-    load = Load(neighbour, edge(droplet), clients=10, rate=0.5).start()
-    yield load
-    load.abandon()
+    with running.users(neighbour, droplet, clients=10, rate=0.5) as load:
+        yield load
 
 
 @pytest.mark.parametrize(

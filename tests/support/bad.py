@@ -74,6 +74,14 @@ BREAKS = variant(
 )
 
 
+def good(droplet: Droplet, site: Site) -> dict[str, Any]:
+    """Have the good version live, and say what deploy.status says of it."""
+    site.backend(GOOD)
+    shipping.ensure_live(droplet, GOOD)
+    found: dict[str, Any] = shipping.status(droplet)["live"]
+    return found
+
+
 def schema(droplet: Droplet) -> tuple[str, str]:
     """The schema's revision, and the names of its tables."""
     found = sql(

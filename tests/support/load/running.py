@@ -48,6 +48,16 @@ def edge(droplet: Machine) -> Target:
     return Target(droplet.address(), certificate, secret)
 
 
+@contextmanager
+def users(neighbour: Machine, droplet: Machine, clients: int = 20, rate: float = 1.0) -> Iterator[Load]:
+    """People who write to the droplet's bot for as long as the block."""
+    load = Load(neighbour, edge(droplet), clients, rate)
+    try:
+        yield load.start()
+    finally:
+        load.abandon()
+
+
 class Load:
     """A run of the generator on ``neighbour``, towards ``target``.
 
