@@ -154,8 +154,8 @@ def _write_journal(world: World, flight: Flight, step: Step, progress: Progress)
     try:
         world.journal.write(flight.to_dict())
     except OSError as error:
-        # What lets users in ends every way back, so that has to be known.
-        if not step.final or step.name == "open":
+        # The first such step ends every way back, and a resume has to know that it was begun.
+        if not step.final or step is next(other for other in STEPS if other.final and other.when(flight.run)):
             raise
         progress.say(f"the journal cannot be written: {error}")
 
