@@ -1,5 +1,6 @@
 """A colour: its backend, its worker, whether it is ready, and bringing it up."""
 
+from dataclasses import replace
 from typing import Any
 
 from marketplace_contract import READY_PATH
@@ -31,11 +32,23 @@ def fate(state: ContainerState | None, memory: int) -> str | None:
         return "it is gone"
     if state.killed:
         return f"it was killed, most likely for using more than its memory limit of {memory >> 20} MiB"
-    if state.restarts:  # Docker forgets the exit code as soon as it starts it again
-        return f"it exits on start (started again {state.restarts} times)"
-    if state.status in ("exited", "dead", "restarting"):
-        return f"it exits on start (exit code {state.exit_code})"
+    if state.restarts or state.status in ("exited", "dead", "restarting"):
+        return f"it exits on start (exit code {state.exit_code}{_again(state)})"
     return None
+
+
+def looked_at(world: World, *names: str) -> dict[str, ContainerState]:
+    """States of containers, with the exit code of their last end also where they have been started again."""
+    found = world.docker.containers(*names)
+    for name, state in found.items():
+        code = world.docker.last_exit(name) if state.restarts and state.running else None
+        if code is not None:
+            found[name] = replace(state, exit_code=code)
+    return found
+
+
+def _again(state: ContainerState) -> str:
+    return f", started again {state.restarts} times" if state.restarts else ""
 
 
 def keep_up(world: World, settings: dict[str, Any], colour: str, patient: bool = True) -> bool:

@@ -17,7 +17,10 @@ class DockerError(Exception):
 
 @dataclass(frozen=True)
 class ContainerState:
-    """What matters of a container's state; ``status`` is docker's (running, exited, restarting, ...)."""
+    """What matters of a container's state; ``status`` is docker's (running, exited, restarting, ...).
+
+    ``exit_code`` is that of its last end; Docker forgets it as soon as the container runs again (see ``last_exit``).
+    """
 
     name: str
     status: str
@@ -39,7 +42,7 @@ class ContainerState:
 
         Docker does not always notice what for (on cgroup v1 it does not), so the exit code counts as well.
         """
-        return self.oom_killed or (self.exit_code == SIGKILLED and not self.running)
+        return self.oom_killed or self.exit_code == SIGKILLED
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,20 @@ class Docker:
         """The last lines that a container wrote, both streams."""
         result = self.run("logs", f"--tail={lines}", name, check=False)
         return (result.stdout + result.stderr).strip()
+
+    def last_exit(self, name: str) -> int | None:
+        """The exit code of a container's last end, also of one that runs again.
+
+        None where it never ended, is gone, or Docker does not remember: it keeps its last 256 events.
+        """
+        found = self.run("container", "inspect", "--format={{.Id}}", name, check=False)
+        if found.returncode != 0:
+            return None
+        told = self.run(
+            "events", "--since=24h", "--until=0s", f"--filter=container={found.stdout.strip()}", "--filter=event=die",
+            "--format={{.Actor.Attributes.exitCode}}",
+        ).stdout.split()  # fmt: skip
+        return int(told[-1]) if told else None
 
     def projects(self) -> dict[str, str]:
         """Names of all containers that compose made, running or not, and the project of each."""

@@ -34,7 +34,8 @@ def containers_alarm(baseline: Baseline, states: Mapping[str, ContainerState]) -
         if state.killed:
             return f"{name} was killed, most likely for using more than its memory limit"
         if state.restarts > restarts:
-            return f"{name} exited and was started again ({state.restarts - restarts} times)"
+            again = f"was started again ({state.restarts - restarts} times)"
+            return f"{name} exited with code {state.exit_code} and {again}"
         if not state.running:
             return f"{name} is {state.status} (exit code {state.exit_code})"
         if state.health == "unhealthy":

@@ -3,7 +3,7 @@
 import contextlib
 
 import yaml
-from marketplace_colour import fate, is_ready, keep_up, readiness, remove_strays, stop
+from marketplace_colour import fate, is_ready, keep_up, looked_at, readiness, remove_strays, stop
 from marketplace_contract import VERSION_PATH
 from marketplace_docker import ContainerState, DockerError
 from marketplace_edge import EdgeError
@@ -98,7 +98,7 @@ def wait(world: World, run: Run) -> str:
         if is_ready(world, run.settings, run.colour):
             return True
         memory = int(run.settings["backend"]["limits"]["memory"])
-        found = fate(world.docker.containers(name).get(name), memory)
+        found = fate(looked_at(world, name).get(name), memory)
         if found:
             fates.append(found)
         return bool(found)
@@ -227,7 +227,7 @@ def soak(world: World, run: Run) -> str:
         heed_withdrawal(world, run)
         looks += 1
         unready = 0 if is_ready(world, run.settings, run.colour) else unready + 1
-        found = containers_alarm(baseline, world.docker.containers(*names)) or errors_alarm(
+        found = containers_alarm(baseline, looked_at(world, *names)) or errors_alarm(
             baseline, world.edge.counters(run.colour), run.settings["backend"]["soak_errors"]
         )
         if not found and unready >= UNREADY_LOOKS:

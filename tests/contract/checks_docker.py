@@ -85,9 +85,13 @@ def check_project_needs_its_file_and_its_image(effects: Effects) -> None:
 
 def check_container_that_exits_is_restarted_and_counted(effects: Effects) -> None:
     docker, clock = effects.world.docker, effects.world.clock
+    assert docker.last_exit(PROBE) is None
+    with _probe(effects):
+        assert docker.last_exit(PROBE) is None
     with _probe(effects, "exits"):
         assert clock.wait_until(lambda: _state(effects).restarts > 0, timeout=20)
         assert _state(effects).status in ("restarting", "running", "exited")
+        assert docker.last_exit(PROBE) == 3
         docker.stop(PROBE, grace=1)
         counted = _state(effects)
         assert counted.status == "exited"

@@ -81,7 +81,7 @@ def test_back_by_one_and_by_three_releases_with_the_registry_down(
     finally:
         site.registry()
     # What was live may itself have been gone back to: then it is that release which is gone back to again.
-    records = {record["release"]: record for record in call(droplet, "deploy.history", 0).value}
+    records = {record["release"]: record for record in call(droplet, "deploy.history", "0").value}
     origin = records[first["release"]]["target"] or first["release"]
     assert (far["target"], far["version"], far["image"]) == (origin, FIRST, first["image"])
     assert far["schema"] == {"before": ["0003"], "after": ["0002"]}

@@ -16,6 +16,7 @@ class Container:
     Attributes:
         policy: Docker's restart policy; by_hand: somebody stopped it, so no policy brings it back.
         work: what a one-off container does; result: what came of it.
+        exit_code: of its last end; ended: there was one.
         next_at: when the next thing happens to it by itself.
     """
 
@@ -29,6 +30,7 @@ class Container:
     number: int = 0
     exit_code: int = 0
     restarts: int = 0
+    ended: bool = False
     oom_killed: bool = False
     by_hand: bool = False
     started_at: float = 0.0
@@ -51,7 +53,7 @@ class Container:
             name=self.name,
             status=self.status,
             health="healthy" if self.running else "none",
-            exit_code=self.exit_code,
+            exit_code=0 if self.running else self.exit_code,
             restarts=self.restarts,
             oom_killed=self.oom_killed,
             started="2026-01-01T00:00:00.000000000Z",

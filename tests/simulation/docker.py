@@ -122,7 +122,7 @@ class SimDocker(Docker):
         if behaviour in ("exits", "oom"):
             container.oom_killed = behaviour == "oom"
             container.exit_code = 137 if container.oom_killed else 3
-            container.status = "restarting" if container.policy != "no" else "exited"
+            self._end(container, "restarting" if container.policy != "no" else "exited")
             container.next_at = self.clock.seconds + 1.0
             return
         container.status = "running"
@@ -132,6 +132,7 @@ class SimDocker(Docker):
 
     def _end(self, container: Container, status: str) -> None:
         container.status = status
+        container.ended = True
 
     # The effects.
 
@@ -289,6 +290,11 @@ class SimDocker(Docker):
     def logs(self, name: str, lines: int) -> str:
         self.gate.look("docker logs", DockerError)
         return f"the last words of {name}"
+
+    def last_exit(self, name: str) -> int | None:
+        self.gate.look("docker events", DockerError)
+        found = self.there.get(name)
+        return found.exit_code if found and found.ended else None
 
     def projects(self) -> dict[str, str]:
         self.gate.look("docker ps", DockerError)

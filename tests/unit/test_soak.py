@@ -27,7 +27,8 @@ def test_containers_that_go_on_are_no_alarm() -> None:
     ("changes", "words"),
     [
         ({"oom_killed": True}, "worker-green was killed, most likely for using more than its memory limit"),
-        ({"restarts": 3}, "worker-green exited and was started again (1 times)"),
+        ({"restarts": 3, "exit_code": 4}, "worker-green exited with code 4 and was started again (1 times)"),
+        ({"restarts": 3, "exit_code": 137}, "worker-green was killed, most likely for using more than"),
         ({"status": "exited", "exit_code": 3}, "worker-green is exited (exit code 3)"),
         ({"health": "unhealthy"}, "fails its own health check"),
     ],
