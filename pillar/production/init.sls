@@ -14,3 +14,6 @@ edge:
   # The name that points at this droplet; Telegram calls the bot there.
   domains:
     - bot.example.com
+  certificate: letsencrypt
+  # Told of certificates that are about to end; optional.
+  # email: ops@example.com

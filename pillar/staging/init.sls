@@ -14,3 +14,8 @@ edge:
   # The name that points at this droplet; Telegram calls the bot there.
   domains:
     - staging.bot.example.com
+  # Let's Encrypt's rehearsal: its limits are generous, and nobody trusts it. Telegram is given its root to trust:
+  # put the certificate of a root of https://letsencrypt.org/docs/staging-environment/ here (docs/edge.md).
+  certificate: letsencrypt-staging
+  # root: |
+  #   -----BEGIN CERTIFICATE-----

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from marketplace_durable import read_json
 from marketplace_health import report
 from marketplace_paths import Paths
 from marketplace_world import World
@@ -29,7 +30,7 @@ def check(brief=False):
         salt-call health.check
         salt-call health.check brief=True
     """
-    found = report(World.of(_paths()))
+    found = report(World.of(_paths()), read_json(_paths().settings))
     if found["status"] == "unhealthy":
         __context__["retcode"] = 1
     if brief:

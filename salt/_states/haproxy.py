@@ -5,6 +5,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from marketplace_edge import Edge, EdgeError
+from marketplace_served import commit, fingerprint, loaded
+
 _SOCKET = "/run/haproxy/admin.sock"
 _DEADLINE = 10.0
 
@@ -70,6 +73,52 @@ def current(name: str, files: list[str] | None = None, admin_socket: str = _SOCK
     return ret | {"changes": changes, "comment": "HAProxy was reloaded"}
 
 
+def certificate_served(name: str) -> dict[str, Any]:
+    """Ensure that the running HAProxy serves the certificate that is in its file, without a reload.
+
+    Args:
+        name: the file, with certificates and key, that its configuration names.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call state.single haproxy.certificate_served /etc/haproxy/certs/bot.example.com.pem
+    """
+    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True}
+    file = Path(name)
+    try:
+        if __opts__["test"] and not (file.exists() and Path(_SOCKET).exists()):
+            return ret | {"comment": "HAProxy will read the certificate when it starts"}
+        pem = file.read_text()
+        found, wanted = loaded(_edge(), file), fingerprint(pem)
+        if found == wanted:
+            return ret | {"comment": "HAProxy serves the certificate of this file"}
+        if found is None and __opts__["test"]:
+            return ret | {"comment": "HAProxy will read the certificate when it is reloaded"}
+        changes = {"certificate": {"old": found or "none", "new": wanted}}
+        if __opts__["test"]:
+            return ret | {
+                "result": None,
+                "changes": changes,
+                "comment": "HAProxy would be given the certificate",
+            }
+        commit(_edge(), file, pem)
+        if loaded(_edge(), file) != wanted:
+            return ret | {
+                "result": False,
+                "changes": changes,
+                "comment": "HAProxy still serves another certificate",
+            }
+    except (OSError, EdgeError, ValueError) as error:
+        return ret | {"result": False, "comment": f"{name}: {error}"}
+    return ret | {"changes": changes, "comment": "HAProxy was given the certificate"}
+
+
+def _edge() -> Edge:
+    return Edge(Path("/none"), Path("/none"), Path(_SOCKET))
+
+
 def _await(condition: Any) -> bool:
     """Poll until ``condition`` holds or the deadline passes."""
     end = time.monotonic() + _DEADLINE
@@ -80,8 +129,19 @@ def _await(condition: Any) -> bool:
     return True
 
 
-def mod_watch(name: str, **_: Any) -> dict[str, Any]:
+def mod_watch(name: str, sfun: str = "current", **_: Any) -> dict[str, Any]:
     """Predict, under test=True, what a file that is yet to be written causes; a real run has been judged already."""
+    if sfun == "certificate_served":
+        ret = {
+            "name": name,
+            "changes": {},
+            "result": True,
+            "comment": "HAProxy serves the certificate of this file",
+        }
+        if not __opts__["test"]:
+            return ret
+        changes = {"certificate": {"old": "as loaded", "new": "that of the file"}}
+        return ret | {"result": None, "changes": changes, "comment": "HAProxy would be given the certificate"}
     ret: dict[str, Any] = {
         "name": name,
         "changes": {},

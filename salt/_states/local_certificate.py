@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from marketplace_certificate import Certificate, reason_to_renew, request
+from marketplace_certificate import Certificate, question, reason_to_renew, request
 from marketplace_durable import make_directory, write_atomic
+from marketplace_served import certificates
 from salt.utils.path import which
 
 
@@ -41,7 +42,7 @@ def present(
         if "certificate" in changes:
             _make(name, domains, days)
         make_directory(Path(public).parent)
-        write_atomic(Path(public), _public_part(name))
+        write_atomic(Path(public), certificates(Path(name).read_text()))
         remaining = _changes(name, public, domains, renew_days)
     except (_Failure, ValueError, OSError) as error:
         return ret | {"result": False, "comment": str(error)}
@@ -59,7 +60,7 @@ def _changes(name: str, public: str, domains: list[str], renew_days: int) -> dic
     reason = reason_to_renew(certificate, domains, datetime.now(UTC), timedelta(days=renew_days))
     if reason:
         return {"certificate": {"old": reason, "new": f"self-signed, for {', '.join(domains)}"}}
-    if not Path(public).exists() or Path(public).read_text() != _public_part(name):
+    if not Path(public).exists() or Path(public).read_text() != certificates(Path(name).read_text()):
         return {"public": {"old": "another certificate", "new": "the one that is served"}}
     return {}
 
@@ -67,10 +68,7 @@ def _changes(name: str, public: str, domains: list[str], renew_days: int) -> dic
 def _read(name: str) -> Certificate | None:
     if not Path(name).exists() or not which("openssl"):
         return None
-    question = ["openssl", "x509", "-in", name, "-noout", "-issuer", "-enddate", "-ext", "subjectAltName"]
-    shown = __salt__["cmd.run_all"](
-        [*question, "-nameopt", "multiline"], python_shell=False, ignore_retcode=True
-    )
+    shown = __salt__["cmd.run_all"](question(name), python_shell=False, ignore_retcode=True)
     if shown["retcode"]:
         raise _Failure(f"{name} is no certificate that openssl can read. Move it away and apply again.")
     return Certificate.parse(shown["stdout"])
@@ -85,15 +83,3 @@ def _make(name: str, domains: list[str], days: int) -> None:
         if result["retcode"]:
             raise _Failure(f"openssl made no certificate: {result['stderr']}")
         write_atomic(target, Path(certificate).read_text() + Path(key).read_text(), 0o600)
-
-
-def _public_part(name: str) -> str:
-    """The certificates of a PEM file, without its key."""
-    lines: list[str] = []
-    inside = False
-    for line in Path(name).read_text().splitlines():
-        inside = inside or line == "-----BEGIN CERTIFICATE-----"
-        if inside:
-            lines.append(line)
-        inside = inside and line != "-----END CERTIFICATE-----"
-    return "\n".join(lines) + "\n"

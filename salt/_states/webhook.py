@@ -20,28 +20,29 @@ def registered(name, certificate=""):
         A sentence; address, allowed updates and connections come from the settings.
     certificate
         File with the edge's certificate (PEM), for an edge that no public authority vouches for: Telegram then trusts
-        exactly that. "" otherwise.
+        exactly that. "" otherwise: then ``edge.root`` goes along, where there is one.
 
     Compares with getWebhookInfo and does nothing when that is right. Pending updates are never dropped.
     """
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
     settings = __pillar__["settings"]
     edge, telegram = settings["edge"], settings["telegram"]
-    url = f"https://{edge['domains'][0]}{edge['webhook_path']}"
+    shown = f"https://{edge['domains'][0]}{edge['webhook_path']}/..."
     try:
+        unguessable = (_paths().secrets / "webhook_path").read_text().strip()
         token = (_paths().secrets / "telegram_token").read_text().strip()
         wanted = Webhook(
-            url=url,
+            url=f"https://{edge['domains'][0]}{edge['webhook_path']}/{unguessable}",
             secret=(_paths().secrets / "webhook_secret").read_text().strip(),
             allowed_updates=tuple(telegram["allowed_updates"]),
             max_connections=telegram["max_connections"],
-            certificate=Path(certificate).read_text() if certificate else "",
+            certificate=Path(certificate).read_text() if certificate else edge["root"],
         )
     except FileNotFoundError as error:
         if __opts__["test"]:
             return ret | {
                 "result": None,
-                "changes": {"webhook": {"old": "unknown", "new": url}},
+                "changes": {"webhook": {"old": "unknown", "new": shown}},
                 "comment": f"{error.filename} is not there yet; the webhook would be registered.",
             }
         return ret | {"result": False, "comment": f"{error.filename} is missing; run state.apply as a whole"}
@@ -51,12 +52,12 @@ def registered(name, certificate=""):
             bot.webhook_info(), (read_json(_paths().webhook) or {}).get("fingerprint")
         )
         if not changes:
-            return ret | {"comment": f"The webhook is {url}."}
+            return ret | {"comment": f"The webhook is {shown}."}
         if __opts__["test"]:
             return ret | {
                 "result": None,
                 "changes": changes,
-                "comment": f"The webhook would be set to {url}.",
+                "comment": f"The webhook would be set to {shown}.",
             }
         bot.set_webhook(wanted)
         # Written only now: a registration that failed is tried again by the next run.
@@ -70,7 +71,7 @@ def registered(name, certificate=""):
             "changes": changes,
             "comment": f"The Bot API did not take: {', '.join(left)}",
         }
-    return ret | {"changes": changes, "comment": f"The webhook is {url}."}
+    return ret | {"changes": changes, "comment": f"The webhook is {shown}."}
 
 
 def _paths():

@@ -5,38 +5,65 @@ from datetime import UTC, datetime, timedelta
 
 # Names the certificates that this tree signs itself; any other issuer is a real authority and left alone.
 LOCAL_ISSUER = "Local certificate of this host"
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """Issuer's common name, the DNS names it is for, and when it ends."""
+    """Issuer's common name, the DNS names it is for, and from when to when it holds."""
 
     issuer: str
     domains: tuple[str, ...]
     ends: datetime
+    begins: datetime = _ALWAYS
 
     @classmethod
     def parse(cls, text: str) -> "Certificate":
-        """Read ``openssl x509 -noout -issuer -enddate -ext subjectAltName -nameopt multiline``.
+        """Read what the command of ``question`` prints.
 
         Raises:
             ValueError: the end is missing.
         """
-        issuer, ends, domains = "", None, []
+        issuer, ends, begins, domains = "", None, _ALWAYS, []
         for line in (raw.strip() for raw in text.splitlines()):
             if line.startswith("commonName"):
                 issuer = line.split("=", 1)[1].strip()
             elif line.startswith("notAfter="):
-                ends = datetime.strptime(line.split("=", 1)[1], "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC)
+                ends = _moment(line)
+            elif line.startswith("notBefore="):
+                begins = _moment(line)
             elif line.startswith("DNS:"):
                 domains = [part.strip().removeprefix("DNS:") for part in line.split(",")]
         if ends is None:
             raise ValueError("openssl did not say when the certificate ends")
-        return cls(issuer, tuple(domains), ends)
+        return cls(issuer, tuple(domains), ends, begins)
 
     @property
     def local(self) -> bool:
         return self.issuer == LOCAL_ISSUER
+
+
+def _moment(line: str) -> datetime:
+    return datetime.strptime(line.split("=", 1)[1], "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC)
+
+
+def question(file: str) -> list[str]:
+    """The openssl command that tells of the first certificate in ``file``."""
+    return [
+        *(
+            "openssl",
+            "x509",
+            "-in",
+            file,
+            "-noout",
+            "-issuer",
+            "-startdate",
+            "-enddate",
+            "-ext",
+            "subjectAltName",
+        ),
+        *("-nameopt", "multiline"),
+    ]
 
 
 def reason_to_renew(

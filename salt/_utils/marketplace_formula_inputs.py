@@ -62,8 +62,13 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
                 for name, path in mounts.items()
             }
         },
+        "certbot": {
+            "address": "127.0.0.1",
+            "port": 8888,
+            "renew": "/usr/local/bin/salt-call --local --retcode-passthrough certificate.renew",
+        },
         "haproxy": {
             "config": "salt://marketplace/files/haproxy.cfg.jinja",
-            "files": [f"/etc/haproxy/certs/{settings['edge']['domains'][0]}.pem"],
+            "files": [f"/etc/haproxy/secrets/{name}" for name in ("webhook_paths", "webhook_secrets")],
         },
     }

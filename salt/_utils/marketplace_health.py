@@ -6,10 +6,11 @@ accepted.
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from marketplace_authority import Authority
 from marketplace_docker import ContainerState, DockerError
 from marketplace_edge import EdgeError
 from marketplace_release_compose import project
@@ -59,9 +60,15 @@ def overall(services: Mapping[str, ServiceHealth]) -> str:
     return "healthy"
 
 
-def report(world: World) -> dict[str, Any]:
-    """The Health Status entity: overall and per service, with time and diagnosis. Reads only."""
+def report(world: World, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The Health Status entity: overall and per service, with time and diagnosis. Reads only.
+
+    Args:
+        settings: the effective settings; None before the first state.apply.
+    """
     services = _services(world)
+    if settings is not None and services["edge"].status != "unhealthy":
+        services["edge"] = certified(services["edge"], _certificate(world, settings))
     closed = [keeper for keeper, on in world.edge.maintenance().items() if on]
     if closed and services["edge"].status == "healthy":
         words = f"closed for maintenance by {' and '.join(closed)}: updates wait at Telegram"
@@ -71,6 +78,22 @@ def report(world: World) -> dict[str, Any]:
         "time": world.clock.now().isoformat(timespec="seconds"),
         "services": {name: asdict(service) for name, service in services.items()},
     }
+
+
+def certified(edge: ServiceHealth, found: Mapping[str, Any]) -> ServiceHealth:
+    """The edge's health with that of its certificate (``Authority.status``)."""
+    if not found["problem"]:
+        return replace(edge, facts=dict(edge.facts) | {"certificate": dict(found)})
+    status = "degraded" if found["usable"] else "unhealthy"
+    words = found["problem"] if edge.status == "healthy" else f"{edge.detail}; {found['problem']}"
+    return ServiceHealth(status, words, edge.since_seconds, dict(edge.facts) | {"certificate": dict(found)})
+
+
+def _certificate(world: World, settings: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return Authority.of(world, settings).status()
+    except (EdgeError, ValueError) as error:
+        return {"problem": str(error), "usable": False}
 
 
 def _services(world: World) -> dict[str, ServiceHealth]:

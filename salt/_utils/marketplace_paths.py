@@ -88,6 +88,26 @@ class Paths:
         return self.state / "webhook.json"
 
     @property
+    def acme(self) -> Path:
+        """What went wrong with the certificate's authority, and how often, since it last went well."""
+        return self.state / "acme.json"
+
+    @property
+    def letsencrypt(self) -> Path:
+        """certbot's own directory."""
+        return self.root / "etc/letsencrypt"
+
+    @property
+    def edge_certificates(self) -> Path:
+        """Where HAProxy reads certificate and key, together in one file."""
+        return self.root / "etc/haproxy/certs"
+
+    @property
+    def tls(self) -> Path:
+        """Certificates without keys, for everybody."""
+        return self.etc / "tls"
+
+    @property
     def run(self) -> Path:
         """What may be gone after a reboot: tickets of the releases that somebody asked for."""
         return self.root / "run/marketplace"

@@ -52,6 +52,7 @@ def check(values: dict[str, Any], environment: str) -> Iterator[Problem]:
         _users,
         _registry,
         _api,
+        _root,
     ):
         yield from rule(view)
     if environment != "development":
@@ -188,6 +189,19 @@ def _api(view: View) -> Iterator[Problem]:
     if str(view("telegram.api_url")).startswith("http://api.telegram.org"):
         wrong = "sends the bot's token in clear"
         yield Problem("telegram.api_url", wrong, "https://api.telegram.org")
+
+
+def _root(view: View) -> Iterator[Problem]:
+    """Telegram calls only an edge whose certificate it can trace to a root that it trusts, or was given."""
+    found = view.sound("edge.certificate", "edge.root")
+    if found is None:
+        return
+    authority, root = found
+    if not root and authority not in ("local", "letsencrypt"):
+        wrong = f"is missing, but Telegram does not trust certificates of {authority}"
+        yield Problem("edge.root", wrong, "the authority's root certificate in PEM form (docs/edge.md)")
+    elif root and authority in ("local", "letsencrypt"):
+        yield Problem("edge.root", f"is set, but edge.certificate {authority} needs none", "no edge.root")
 
 
 def _placeholders(view: View) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 import ipaddress
 from typing import Any
 
+from marketplace_settings_kinds_net import AUTHORITIES
 from marketplace_tuning import postgres_shm_size, postgres_tuning, redis_maxmemory
 
 SCHEMA = 1
@@ -49,6 +50,10 @@ def complete(values: dict[str, Any], environment: str, secrets: dict[str, str]) 
                 colour: {"app": address(app, offset), "data": address(data, offset)}
                 for colour, offset in colours.items()
             },
+        },
+        "edge": {
+            **values["edge"],
+            "directory": AUTHORITIES.get(values["edge"]["certificate"], values["edge"]["certificate"]),
         },
         "postgres": {
             **postgres,

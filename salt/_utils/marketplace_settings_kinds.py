@@ -29,6 +29,7 @@ class Size(Kind):
     """Bytes; written as a number with K, M, G or T."""
 
     minimum: int = 0
+    maximum: int | None = None
 
     def read(self, raw: Any) -> int:
         try:
@@ -37,6 +38,8 @@ class Size(Kind):
             raise Wrong(f"{error}; it is {shown(raw)}") from None
         if size < self.minimum:
             raise Wrong(f"is {format_size(size)}, and at least {format_size(self.minimum)} is needed")
+        if self.maximum is not None and size > self.maximum:
+            raise Wrong(f"is {format_size(size)}, and at most {format_size(self.maximum)} is allowed")
         return size
 
 
@@ -249,9 +252,10 @@ class Parameters(Kind):
         return parameters
 
 
-def size(example: str, minimum: int) -> Size:
+def size(example: str, minimum: int, maximum: int | None = None) -> Size:
     """Kind of a setting in bytes."""
-    return Size(example, f"size (K, M, G, T), at least {format_size(minimum)}", minimum)
+    most = "" if maximum is None else f", at most {format_size(maximum)}"
+    return Size(example, f"size (K, M, G, T), at least {format_size(minimum)}{most}", minimum, maximum)
 
 
 def duration(example: str, minimum: int, maximum: int) -> Duration:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import ssl
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -133,4 +134,47 @@ class Url(Kind):
             )
         if text.endswith("/"):
             raise Wrong("ends in a slash")
+        return text
+
+
+AUTHORITIES = {
+    "local": "",
+    "letsencrypt": "https://acme-v02.api.letsencrypt.org/directory",
+    "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
+}
+
+
+@dataclass(frozen=True)
+class Authority(Kind):
+    """Who signs the edge's certificate: one of AUTHORITIES, or the https URL of an ACME directory."""
+
+    def read(self, raw: Any) -> str:
+        text = read_text(raw)
+        if text in AUTHORITIES:
+            return text
+        try:
+            url = Url(self.example, self.text).read(text)
+        except Wrong:
+            url = ""
+        if not url.startswith("https://"):
+            raise Wrong(f"is {shown(raw)}, not one of {', '.join(AUTHORITIES)}, nor an https URL")
+        return url
+
+
+@dataclass(frozen=True)
+class Pem(Kind):
+    """One certificate in PEM form, or nothing; normalised to its lines."""
+
+    def read(self, raw: Any) -> str:
+        text = "".join(f"{line.strip()}\n" for line in read_text(raw).splitlines() if line.strip())
+        if not text:
+            return ""
+        try:
+            der = ssl.PEM_cert_to_DER_cert(text)
+        except ValueError:
+            raise Wrong(
+                "is no certificate in PEM form (-----BEGIN CERTIFICATE----- and the lines that follow)"
+            ) from None
+        if text.count("-----BEGIN ") != 1 or not der.startswith(b"\x30"):
+            raise Wrong("is not one certificate")
         return text

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from marketplace_settings_fields import derived, section, setting
 from marketplace_settings_kinds import (
     Boolean,
-    Choice,
     Commands,
     Integer,
-    ListOf,
     Number,
     Text,
     UserIds,
@@ -20,9 +18,10 @@ from marketplace_settings_kinds import (
     port,
     size,
 )
-from marketplace_settings_kinds_net import Domain, Networks, RegistryServer, Repository, Subnet, Url
+from marketplace_settings_kinds_net import Networks, RegistryServer, Repository, Subnet
 from marketplace_settings_model_data import Postgres, Redis
-from marketplace_settings_vocabulary import CONTRACT_VARIABLES, UPDATE_KINDS
+from marketplace_settings_model_edge import Edge, Telegram
+from marketplace_settings_vocabulary import CONTRACT_VARIABLES
 from marketplace_units import MIB
 
 _TAG_TEXT = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
@@ -191,63 +190,6 @@ class Backend:
     hook_timeout: int = setting(duration("60", 1, 3600), "how long one command of backend.hooks may take", 60)
     disk_reserve: int = setting(size("2G", 0), "disk that a release must leave free, or it is refused", "2G")
     addresses: BackendAddresses = derived("fixed container addresses")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Edge:
-    domains: list[str] = setting(
-        ListOf(
-            "[bot.your-company.com]", "list of domain names", Domain("bot.your-company.com", "domain name")
-        ),
-        "public names; Telegram's webhook goes to the first",
-    )
-    webhook_path: str = setting(
-        Text(
-            "/telegram/webhook",
-            "path",
-            r"(?:/[A-Za-z0-9_-]{1,64}){1,8}",
-            "a path like /telegram/webhook",
-            refused=("/healthz",),
-        ),
-        "where Telegram's updates arrive",
-        "/telegram/webhook",
-    )
-    certificate: str = setting(
-        Choice("local", "local", ("local",)),
-        "where the certificate comes from: local is self-signed",
-        "local",
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Telegram:
-    api_url: str = setting(Url("https://api.telegram.org", "URL"), "the Bot API", "https://api.telegram.org")
-    networks: list[str] = setting(
-        Networks("[149.154.160.0/20, 91.108.4.0/22]", "list of networks"),
-        "where webhook calls may come from; not enforced yet, the webhook secret alone decides",
-        ["149.154.160.0/20", "91.108.4.0/22"],
-    )
-    allowed_updates: list[str] = setting(
-        ListOf(
-            "[message, callback_query]",
-            "list of update kinds",
-            Choice("message", "update kind", UPDATE_KINDS),
-        ),
-        "kinds of updates that Telegram sends",
-        [
-            "message",
-            "edited_message",
-            "callback_query",
-            "inline_query",
-            "chosen_inline_result",
-            "shipping_query",
-            "pre_checkout_query",
-            "my_chat_member",
-        ],
-    )
-    max_connections: int = setting(
-        Integer("40", "whole number", 1, 100), "webhook calls that Telegram makes at a time", 40
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,6 +52,12 @@ CATALOGUE: dict[str, Secret] = {
         r"[A-Za-z0-9_-]{16,256}",
         "16 to 256 letters, digits, _ and -",
     ),
+    "webhook_path": Secret(
+        "the part of the webhook's public address that nobody can guess",
+        False,
+        r"[A-Za-z0-9_-]{16,128}",
+        "16 to 128 letters, digits, _ and -",
+    ),
     "postgres_superuser_password": Secret("PostgreSQL's superuser", False, *_PASSWORD),
     "postgres_owner_password": Secret("owner of the schema; migrations use it", False, *_PASSWORD),
     "postgres_app_password": Secret("the backend's PostgreSQL role", False, *_PASSWORD),

@@ -48,7 +48,7 @@ def status(world: World, settings: dict[str, Any] | None, settings_digest: str |
             "since": live.started,
             "by": live.by,
         },
-        "health": report(world) if settings is not None else None,
+        "health": report(world, settings) if settings is not None else None,
         "lock": world.lock.holder(),
         "in_flight": _in_flight(world),
         "maintenance": [keeper for keeper, on in world.edge.maintenance().items() if on],

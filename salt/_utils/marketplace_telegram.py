@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE = 3
+# A path's part of this length is taken for one that nobody shall guess.
+LONG_PART = 16
 LONGEST_PAUSE = 10.0
 
 
@@ -67,9 +69,17 @@ class Webhook:
         changes = {
             name: {"old": found[name], "new": wanted[name]} for name in wanted if found[name] != wanted[name]
         }
+        if "url" in changes:
+            changes["url"] = {side: masked(str(url)) for side, url in changes["url"].items()}
         if fingerprint != self.fingerprint():
             changes["secret_token"] = {"old": "unknown or another", "new": "the one in the secret store"}
         return changes
+
+
+def masked(url: str) -> str:
+    """A webhook's address without what only Telegram may know: its last part, where that is long."""
+    head, slash, last = url.rpartition("/")
+    return f"{head}{slash}..." if len(last) >= LONG_PART else url
 
 
 class BotApi:

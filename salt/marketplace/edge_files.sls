@@ -3,6 +3,7 @@
 # What the proxy's configuration refers to, and so has to be there before it is checked.
 include:
   - marketplace.gate
+  - marketplace.secrets
   - firewall
   - haproxy
 
@@ -15,6 +16,22 @@ Ensure the edge has a certificate:
     - require:
       - sls: firewall
       - sls: haproxy
+    - require_in:
+      - file: Ensure the proxy is configured
+
+# Read by the proxy when it starts, before it gives up being root.
+Ensure the edge knows what only Telegram knows:
+  secret.delivered:
+    - name: /etc/haproxy/secrets
+    - dir_mode: "0700"
+    - rendered:
+        webhook_paths: |
+          {{ pillar.settings.edge.webhook_path }}/{secret:webhook_path}
+        webhook_secrets: |
+          {secret:webhook_secret}
+    - require:
+      - sls: haproxy
+      - secret: Ensure every secret is in the store
     - require_in:
       - file: Ensure the proxy is configured
     - watch_in:

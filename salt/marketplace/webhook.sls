@@ -3,12 +3,12 @@
 include:
   - marketplace.gate
   - marketplace.secrets
-  - marketplace.edge
+  - marketplace.certificate
   - marketplace.backend
 
 Ensure the webhook is registered:
   webhook.registered:
-    - certificate: {{ "/etc/marketplace/tls/" ~ domain ~ ".crt" if pillar.settings.edge.certificate == "local" else "''" }}
+    - certificate: {{ "''" if pillar.settings.edge.directory else "/etc/marketplace/tls/" ~ domain ~ ".crt" }}
     - require:
-      - sls: marketplace.edge
+      - sls: marketplace.certificate
       - release: Ensure the backend is released

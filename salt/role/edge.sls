@@ -1,2 +1,3 @@
 include:
   - marketplace.edge
+  - marketplace.certificate

@@ -10,7 +10,7 @@ from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.salt import call
 from tests.support.droplet.site import Images, Site
-from tests.support.load.state import sql
+from tests.support.load.state import sql, webhook_path
 from tests.support.shipping import live_colour
 from tests.support.waiting import delivered
 
@@ -27,7 +27,7 @@ def test_first_converge_released_and_the_bot_answers_from_the_database(
     rows = sql(droplet, "SELECT count(*) FROM users WHERE id = 501")
     assert rows == "1"
     info = botapi.call("getWebhookInfo")
-    assert info["url"] == "https://bot.test/telegram/webhook"
+    assert info["url"] == f"https://bot.test{webhook_path(droplet)}"
     assert info["pending_update_count"] == 0
 
 

@@ -6,6 +6,7 @@ import json
 
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.salt import call
+from tests.support.load.state import SECRETS, webhook_path
 from tests.support.waiting import seconds_until
 
 
@@ -27,6 +28,18 @@ def admin(droplet: Droplet, command: str) -> str:
     return droplet.run(["python3", "-c", script, command]).stdout
 
 
+def webhook(droplet: Droplet, port: int = 443, secret: bool = False) -> tuple[int, str]:
+    """What an update gets: 403 without the secret, 400 (it is none) with it, 503 while the edge is closed."""
+    where, path = "bot.test", webhook_path(droplet)
+    if port != 443:  # on loopback the public address is not rewritten
+        where, path = f"127.0.0.1:{port}", path.rpartition("/")[0]
+    options = ["--ipv4", "--include", "--http1.1", "--request", "POST", "--data", "{}"]
+    if secret:
+        token = droplet.get(f"{SECRETS}/webhook_secret").decode().strip()
+        options += ["--header", f"X-Telegram-Bot-Api-Secret-Token: {token}"]
+    return curl(droplet, f"https://{where}{path}", *options)
+
+
 def test_healthz_tells_each_service(droplet: Droplet) -> None:
     code, body = curl(droplet, "https://127.0.0.1/healthz")
     assert code == 200
@@ -37,8 +50,10 @@ def test_healthz_tells_each_service(droplet: Droplet) -> None:
 
 
 def test_everything_else_is_not_there(droplet: Droplet) -> None:
-    for path in ("/", "/version", "/health/ready", "/metrics", "/stats", "/telegram/webhook/x", "/healthz/x"):
-        assert curl(droplet, f"https://127.0.0.1{path}")[0] == 404
+    for path in ("/", "/version", "/health/ready", "/metrics", "/stats", "/telegram/webhook", "/healthz/x"):
+        assert (
+            curl(droplet, f"https://bot.test{path}", "--ipv4", "--request", "POST", "--data", "{}")[0] == 404
+        )
 
 
 def test_http_leads_to_https(droplet: Droplet) -> None:
@@ -60,11 +75,9 @@ def test_without_a_live_release_updates_are_asked_to_come_back(droplet: Droplet)
     live = droplet.get("/var/lib/marketplace/live.map").decode().split()[1]
     admin(droplet, "set map /var/lib/marketplace/live.map live none")
     try:
-        shown = droplet.run(
-            ["curl", "-sk", "-i", "-X", "POST", "-d", "{}", "https://127.0.0.1/telegram/webhook"]
-        ).stdout.lower()
-        assert " 503" in shown.splitlines()[0]
-        assert "retry-after: 5" in shown
+        code, answer = webhook(droplet, secret=True)
+        assert code == 503
+        assert "retry-after: 5" in answer.lower()
         code, body = curl(droplet, "https://127.0.0.1/healthz")
         assert (code, json.loads(body)["services"]["backend"]) == (503, "unhealthy")
     finally:
@@ -72,17 +85,11 @@ def test_without_a_live_release_updates_are_asked_to_come_back(droplet: Droplet)
     assert curl(droplet, "https://127.0.0.1/healthz")[0] == 200
 
 
-def webhook(droplet: Droplet, port: int = 443) -> tuple[int, str]:
-    """What an update gets that comes without the webhook's secret: 403 from a backend, 503 while the edge is closed."""
-    url = f"https://127.0.0.1:{port}/telegram/webhook"
-    return curl(droplet, url, "--include", "--http1.1", "--request", "POST", "--data", "{}")
-
-
 def test_maintenance_keeps_updates_at_telegram_until_it_is_over(droplet: Droplet) -> None:
-    assert webhook(droplet)[0] == 403
+    assert webhook(droplet, secret=True)[0] == 400
     assert call(droplet, "deploy.maintenance", "on").value["closed"] is True
     try:
-        code, answer = webhook(droplet)
+        code, answer = webhook(droplet, secret=True)
         assert code == 503
         assert "retry-after: 5" in answer.lower()
         code, body = curl(droplet, "https://127.0.0.1/healthz")
@@ -98,10 +105,10 @@ def test_maintenance_keeps_updates_at_telegram_until_it_is_over(droplet: Droplet
         # state.apply leaves the edge as the operator wants it, and so does a restart.
         assert call(droplet, "state.apply", "marketplace.edge").changed == {}
         droplet.run(["systemctl", "restart", "haproxy"])
-        assert webhook(droplet)[0] == 503
+        assert webhook(droplet, secret=True)[0] == 503
     finally:
         assert call(droplet, "deploy.maintenance", "off").value["closed"] is False
-    assert webhook(droplet)[0] == 403
+    assert webhook(droplet, secret=True)[0] == 400
     seconds_until(lambda: curl(droplet, "https://127.0.0.1/healthz")[0] == 200, 15)
     assert "maintenance" not in curl(droplet, "https://127.0.0.1/healthz")[1]
 
@@ -109,16 +116,19 @@ def test_maintenance_keeps_updates_at_telegram_until_it_is_over(droplet: Droplet
 def test_edge_of_an_older_tree_learns_maintenance_by_state_apply_alone(droplet: Droplet) -> None:
     configuration = droplet.get("/etc/haproxy/haproxy.cfg").decode()
     known = [
-        line for line in configuration.splitlines() if "maintenance" not in line and "closed" not in line
+        line
+        for line in configuration.splitlines()
+        if not any(word in line for word in ("maintenance", "closed", "/etc/haproxy/secrets"))
     ]
     droplet.put("/etc/haproxy/haproxy.cfg", "\n".join(known) + "\n", mode=0o640)
     droplet.run(["chgrp", "haproxy", "/etc/haproxy/haproxy.cfg"])
-    droplet.run(["rm", "/var/lib/marketplace/maintenance.map"])
+    droplet.run(["rm", "-r", "/var/lib/marketplace/maintenance.map", "/etc/haproxy/secrets"])
     droplet.run(["systemctl", "reload", "haproxy"])
     done = call(droplet, "state.apply", "marketplace.edge")
     assert done.failed == {}
     assert {
         "Ensure there is a maintenance map",
+        "Ensure the edge knows what only Telegram knows",
         "Ensure the proxy is configured",
         "Ensure the proxy uses its configuration",
     } == set(done.changed)

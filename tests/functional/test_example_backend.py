@@ -442,7 +442,7 @@ def test_the_worker_says_whose_it_is_and_ends_at_once(empty: Stack) -> None:
     reminder = "SELECT call->>'text', call->>'chat_id' FROM outgoing_messages"
     wait_until(lambda: empty.sql(reminder) == "Nobody has bought #1 Lamp yet.|7", "a reminder")
     code, seconds = first.stop()
-    assert (code, seconds < 5) == (0, True)
+    assert (code, seconds < 10) == (0, True)
     assert [line["message"] for line in first.lines()][-2:] == ["stopping", "stopped"]
     assert empty.sql("SELECT release, ended_at IS NOT NULL FROM worker_runs") == "r-1|t"
     second = empty.create(tag, "worker-green", command, RELEASE="r-2", **who)
@@ -559,4 +559,4 @@ def test_a_wrong_token_is_refused_and_no_secret_is_logged(blue: Backend, stack: 
 def test_an_idle_connection_does_not_hold_up_the_stop(blue: Backend, stack: Stack) -> None:
     with socket.create_connection((blue.address(), PORT)):
         code, seconds = blue.stop()
-    assert (code, seconds < 5) == (0, True)
+    assert (code, seconds < 10) == (0, True)

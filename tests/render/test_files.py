@@ -82,7 +82,9 @@ def test_firewall_gives_egress_to_the_application_alone(render):
 def test_edge_serves_the_webhook_health_and_nothing_else(render):
     text = render("marketplace/files/haproxy.cfg.jinja", settings(edge__webhook_path="/hook/abc"))
     public = text[text.index("frontend https") : text.index("frontend verify")]
-    assert "use_backend be_%[var(txn.live)] if { path /hook/abc }" in public
+    assert "path -m str -f /etc/haproxy/secrets/webhook_paths" in public
+    assert "use_backend be_%[var(txn.live)] if update\n" in public
+    assert "http-request set-path /hook/abc if update" in public
     assert "use_backend health if { path /healthz }" in public
     assert "default_backend nowhere" in public
     assert "/version" not in public
@@ -93,12 +95,38 @@ def test_maintenance_closes_the_public_webhook_alone(render):
     text = render("marketplace/files/haproxy.cfg.jinja", settings(edge__webhook_path="/hook/abc"))
     public = text[text.index("frontend https") : text.index("frontend verify")]
     verify = text[text.index("frontend verify") : text.index("frontend metrics")]
-    closed = public.index("use_backend maintenance if closed { path /hook/abc }")
+    closed = public.index("use_backend maintenance if closed update")
     assert closed < public.index("use_backend be_%[var(txn.live)]")
     for keeper in ("operator", "release"):
         assert f"str({keeper}),map(/var/lib/marketplace/maintenance.map,off)" in public
     # A release is verified behind closed doors.
     assert "maintenance" not in verify
+
+
+def test_updates_are_judged_before_they_are_let_in(render):
+    text = render(
+        "marketplace/files/haproxy.cfg.jinja",
+        settings(telegram__networks=["192.0.2.0/24", "198.51.100.0/24"], edge__body_limit="64K"),
+    )
+    public = text[text.index("frontend https") : text.index("frontend verify")]
+    assert "acl telegram src 192.0.2.0/24 198.51.100.0/24\n" in public
+    order = [
+        "return status 429",
+        "return status 404",
+        "return status 405",
+        "return status 403",
+        "return status 413",
+    ]
+    places = [public.index(words) for words in [*order, "http-request set-path"]]
+    assert places == sorted(places)
+    assert "gt 65536" in public
+
+
+def test_the_log_has_no_address_that_nobody_may_guess(render):
+    text = render("marketplace/files/haproxy.cfg.jinja", settings())
+    logged = next(line for line in text.splitlines() if "log-format" in line)
+    assert "%(path)[var(txn.path)]" in logged
+    assert not any(word in logged for word in ("%HP", "%HU", "%r", "%HQ"))
 
 
 def test_edge_never_marks_a_serving_server_down(render):

@@ -8,7 +8,7 @@ import salt.loader
 import salt.pillar
 import yaml
 
-from tests.support.pillars import ENVIRONMENTS, TOKEN
+from tests.support.pillars import ENVIRONMENTS, PEM, TOKEN
 
 TREE = Path(__file__).parents[2]
 ROOTS = (TREE / "salt", TREE / "formulas")
@@ -34,7 +34,8 @@ def minion(request, tmp_path_factory):
     base = tmp_path_factory.mktemp(request.param)
     local = base / "pillar/local"
     local.mkdir(parents=True)
-    (local / "init.sls").write_text(yaml.safe_dump(OWN))
+    own = OWN | {"edge": OWN["edge"] | {"root": PEM}} if request.param == "staging" else OWN
+    (local / "init.sls").write_text(yaml.safe_dump(own))
     (local / "init.sls").chmod(0o600)
     for entry in (TREE / "pillar").iterdir():
         if entry.name != "local":

@@ -5,6 +5,8 @@ from typing import Any
 
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
+# The frame of a certificate, with an empty sequence in it: who only looks at the form takes it.
+PEM = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
 ENVIRONMENTS = ["development", "production", "staging"]
 
 REMOVED = object()

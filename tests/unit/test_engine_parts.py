@@ -11,7 +11,7 @@ from marketplace_contract import ContractError, parse_contract
 from marketplace_docker import ContainerState, Docker, DockerError
 from marketplace_durable import make_directory, read_json, write_atomic
 from marketplace_edge import Edge, EdgeError
-from marketplace_health import judge, overall
+from marketplace_health import ServiceHealth, certified, judge, overall
 from marketplace_journal import Journal
 from marketplace_ledger import Ledger, LedgerError
 from marketplace_lock import Lock, LockHeld
@@ -426,3 +426,34 @@ def test_revision_of_checkouts_and_copies(tmp_path: Path) -> None:
 
 def test_colours_take_turns() -> None:
     assert [other_colour("blue"), other_colour("green")] == ["green", "blue"]
+
+
+CERTIFICATE = {"problem": None, "usable": True, "days_left": 60}
+
+
+@pytest.mark.parametrize(
+    ("edge", "found", "status", "words"),
+    [
+        (ServiceHealth("healthy", "HAProxy answers"), {}, "healthy", "HAProxy answers"),
+        (ServiceHealth("healthy", "HAProxy answers"), {"problem": "it ends"}, "degraded", "it ends"),
+        (
+            ServiceHealth("healthy", "HAProxy answers"),
+            {"problem": "it ended", "usable": False},
+            "unhealthy",
+            "it ended",
+        ),
+        (
+            ServiceHealth("degraded", "routes to blue"),
+            {"problem": "it ends"},
+            "degraded",
+            "routes to blue; it ends",
+        ),
+        (ServiceHealth("degraded", "routes to blue"), {}, "degraded", "routes to blue"),
+    ],
+)
+def test_the_edge_is_as_well_as_its_certificate(
+    edge: ServiceHealth, found: dict[str, object], status: str, words: str
+) -> None:
+    judged = certified(edge, CERTIFICATE | found)
+    assert (judged.status, judged.detail) == (status, words)
+    assert judged.facts["certificate"] == CERTIFICATE | found

@@ -10,7 +10,7 @@ from marketplace_settings_fields import walk
 from marketplace_settings_model import Settings
 from marketplace_settings_secrets import CATALOGUE, Sources
 
-from tests.support.pillars import ENVIRONMENTS, REMOVED, TEN_MISTAKES, TOKEN, pillar
+from tests.support.pillars import ENVIRONMENTS, PEM, REMOVED, TEN_MISTAKES, TOKEN, pillar
 
 BIG = {"limits": {"memory": "3G"}}
 
@@ -138,6 +138,15 @@ WRONG = [
     ("edge.webhook_path", "/", "edge.webhook_path", "path"),
     ("edge.webhook_path", "/healthz", "edge.webhook_path", "can't be used"),
     ("edge.certificate", "acme2", "edge.certificate", "not one of"),
+    ("edge.certificate", "http://ca.team.dev/directory", "edge.certificate", "nor an https URL"),
+    ("edge.certificate", "https://ca.team.dev/directory", "edge.root", "Telegram does not trust"),
+    ("edge.certificate", "letsencrypt-staging", "edge.root", "Telegram does not trust"),
+    ("edge.root", PEM, "edge.root", "needs none"),
+    ("edge.root", "MIIB", "edge.root", "PEM form"),
+    ("edge.root", PEM + PEM, "edge.root", "not one certificate"),
+    ("edge.email", "ops", "edge.email", "e-mail"),
+    ("edge.body_limit", "1K", "edge.body_limit", "16K"),
+    ("edge.body_limit", "1G", "edge.body_limit", "64M"),
     ("telegram.api_url", "api.telegram.org", "telegram.api_url", "URL"),
     ("telegram.api_url", "http://api.telegram.org", "telegram.api_url", "in clear"),
     ("telegram.api_url", f"https://api.telegram.org/bot{TOKEN}", "telegram.api_url", "token"),
@@ -221,7 +230,7 @@ def test_an_unknown_environment_does_not_blame_what_its_pillar_would_say():
 @pytest.mark.parametrize("value", [object(), {"x": object()}, [object()], -1, "", "\x00", None, 10**30])
 def test_nonsense_anywhere_is_a_problem_and_never_a_crash(path, value):
     _, problems = parse(pillar({path: value}), "production", ENVIRONMENTS)
-    accepted = value == "" and path in ("registry.server", "registry.username")
+    accepted = value == "" and path in ("registry.server", "registry.username", "edge.email", "edge.root")
     large = value == 10**30 and path.split(".")[-1] in ("memory", "disk", "swap")
     if not (accepted or large):
         assert any(problem.path == path for problem in problems)

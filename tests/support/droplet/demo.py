@@ -126,7 +126,7 @@ def _summary(
         first, *rest = answer.splitlines() or [""]
         lines += [f"    you  {text}", f"    bot  {first}", *(f"         {more}" for more in rest)]
     rows = {
-        "Webhook": f"https://{DOMAIN}/telegram/webhook, {DOMAIN} being {address}",
+        "Webhook": f"https://{DOMAIN}/telegram/webhook/..., {DOMAIN} being {address}",
         "Health": f"curl -k --resolve {DOMAIN}:443:{address} https://{DOMAIN}/healthz",
         "": health,
         "Release": f"{release['version']} is live ({release['colour']}), {done}",

@@ -19,6 +19,8 @@ from docker.types import IPAMConfig, IPAMPool
 from tests.support.botapi.client import BotApi
 
 from . import host, image
+from .acme import HOST as ACME
+from .acme import Acme
 from .certificates import Authority
 from .droplets import MEMORY, Droplet
 from .errors import DropletError
@@ -182,11 +184,14 @@ class Site:
             file.write_text(f"7000000001:{secrets.token_urlsafe(27)}")
         return file.read_text()
 
-    def neighbour(self) -> Machine:
+    def acme(self) -> Acme:
+        """An ACME authority, answering as https://acme.test on the network."""
+        made = self.machine("acme", image.build(self.client, "acme", self.say), [ACME], [])
+        return Acme(self.client, made.container, self.authority).serve()
+
+    def neighbour(self, role: str = "neighbour") -> Machine:
         """Another host on the droplets' network, with python3, ip and nmap, to look at a droplet from outside."""
-        return self.machine(
-            "neighbour", image.build(self.client, "neighbour", self.say), [], ["sleep", "infinity"]
-        )
+        return self.machine(role, image.build(self.client, "neighbour", self.say), [], ["sleep", "infinity"])
 
     def controller(self) -> Machine:
         """A laptop to converge droplets from by salt-ssh: python3 with venv, no Docker, no tree yet."""

@@ -36,16 +36,16 @@ class Target:
     address: str
     authority: str
     secret: str
+    path: str
     port: int = 443
     name: str = "bot.test"
-    path: str = "/telegram/webhook"
 
 
 def edge(droplet: Machine) -> Target:
     """The droplet's own edge, with the secret from its store and the certificate that it serves."""
     certificate = droplet.run(["openssl", "x509", "-in", "/etc/haproxy/certs/bot.test.pem"]).stdout
     secret = droplet.get(f"{state.SECRETS}/webhook_secret").decode().strip()
-    return Target(droplet.address(), certificate, secret)
+    return Target(droplet.address(), certificate, secret, state.webhook_path(droplet))
 
 
 @contextmanager

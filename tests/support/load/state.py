@@ -12,6 +12,11 @@ SECRETS = "/etc/marketplace/secrets"
 PSQL = ("docker", "exec", "-i", "postgres", "psql", "-U", "postgres", "-d", "marketplace", "-qAt")
 
 
+def webhook_path(droplet: Machine) -> str:
+    """The path that Telegram posts updates to, with the part that nobody can guess."""
+    return f"/telegram/webhook/{droplet.get(f'{SECRETS}/webhook_path').decode().strip()}"
+
+
 def sql(droplet: Machine, query: str) -> str:
     """What a query prints, unaligned, without headings. ``query`` is sent on standard input, however long it is."""
     return droplet.run(PSQL, stdin=query).stdout.strip()

@@ -1,0 +1,233 @@
+"""The edge's certificate from its authority: ordering it by certbot, handing it to HAProxy, and telling how it is."""
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from marketplace_acme import (
+    ALARM_AT,
+    Attempts,
+    Order,
+    command,
+    described,
+    meaning,
+    reason_to_order,
+    share_left,
+)
+from marketplace_certificate import Certificate, question
+from marketplace_durable import read_json, to_json, write_atomic
+from marketplace_edge import EdgeError
+from marketplace_served import fingerprint, install, loaded, shown
+from marketplace_spool import Spool
+from marketplace_world import World
+
+# certbot's name of it, and so the directory below /etc/letsencrypt/live.
+NAME = "edge"
+HOOK = "/usr/local/bin/salt-call --local --retcode-passthrough certificate.deploy"
+_CERTBOT_SECONDS = 300
+_CRITICAL_LEFT = timedelta(days=7)
+
+
+class AuthorityError(Exception):
+    """No certificate was got, or it could not be handed over; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Authority:
+    """The certificate of one droplet.
+
+    Args:
+        world: for its paths, edge, spool and clock.
+        order: what is wanted.
+        address: where certbot listens for the authority's question; port: likewise.
+    """
+
+    world: World
+    order: Order
+    address: str
+    port: int
+
+    @classmethod
+    def of(
+        cls, world: World, settings: Mapping[str, Any], address: str = "127.0.0.1", port: int = 8888
+    ) -> "Authority":
+        """That of a droplet with these settings; its order's directory is empty where the certificate is local."""
+        edge = settings["edge"]
+        order = Order(NAME, tuple(edge["domains"]), edge.get("directory", ""), edge.get("email", ""))
+        return cls(world, order, address, port)
+
+    @property
+    def file(self) -> Path:
+        """Certificate and key as HAProxy reads them."""
+        return self.world.paths.edge_certificates / f"{self.order.domains[0]}.pem"
+
+    @property
+    def lineage(self) -> Path:
+        return self.world.paths.letsencrypt / "live" / self.order.name
+
+    def reason(self) -> str | None:
+        """Why a certificate has to be ordered, or None."""
+        found = read(self.lineage / "cert.pem")
+        return reason_to_order(found, self._server(), self.order, self.world.clock.now())
+
+    def attempts(self) -> Attempts:
+        return Attempts.parse(read_json(self.world.paths.acme), self.order)
+
+    def waits_until(self) -> datetime | None:
+        """Until when nothing is asked of the authority, because of what went wrong; None while it may be asked."""
+        until = self.attempts().next_at()
+        return until if until and until > self.world.clock.now() else None
+
+    def obtain(self) -> None:
+        """Order the certificate now, and hand it over.
+
+        Raises:
+            AuthorityError: what is served stays as it is; the failure is on record and told to the operator.
+        """
+        failure = self._certbot()
+        if failure:
+            reason, limited = failure
+            self._failed(reason, limited)
+            raise AuthorityError(reason)
+        self.world.paths.acme.unlink(missing_ok=True)
+        self.deploy()
+
+    def deploy(self) -> bool:
+        """Have the edge serve what the authority gave, durably and at once; whether that was a change.
+
+        Raises:
+            AuthorityError: there is nothing to serve, or HAProxy does not take it.
+        """
+        chain, key = self.lineage / "fullchain.pem", self.lineage / "privkey.pem"
+        try:
+            return install(
+                self.world.edge,
+                self.file,
+                self.world.paths.tls / f"{self.order.domains[0]}.crt",
+                chain.read_text(),
+                key.read_text(),
+            )
+        except FileNotFoundError as error:
+            raise AuthorityError(
+                f"{error.filename} is missing; do: salt-call certificate.renew force=True"
+            ) from error
+        except EdgeError as error:
+            raise AuthorityError(str(error)) from error
+
+    def is_deployed(self) -> bool:
+        """Whether file and running HAProxy have what the authority gave."""
+        try:
+            pem = (self.lineage / "fullchain.pem").read_text() + (self.lineage / "privkey.pem").read_text()
+            return self.file.read_text() == pem and loaded(self.world.edge, self.file) == fingerprint(pem)
+        except (OSError, EdgeError, ValueError):
+            return False
+
+    def status(self) -> dict[str, Any]:
+        """How the certificate is that clients are given: ``problem`` in words (or None), whether it is ``usable`` all
+        the same, and the facts.
+
+        Raises:
+            EdgeError: no TLS handshake with the edge.
+        """
+        now = self.world.clock.now()
+        pem = shown(self.order.domains[0])
+        served = parse(pem)
+        left = share_left(served, now)
+        attempts = self.attempts()
+        why = f": {attempts.reason}" if attempts.reason else ""
+        unusable = self._unusable(served, left)
+        problem = unusable or self._impaired(served, pem, left, attempts)
+        return {
+            "problem": problem and problem + why,
+            "usable": unusable is None,
+            "domains": list(served.domains),
+            "issuer": served.issuer,
+            "authority": self.order.directory or "local",
+            "ends": served.ends.isoformat(),
+            "days_left": (served.ends - now).days,
+            "share_left": round(left, 3),
+            "failures": attempts.failures,
+        }
+
+    def _unusable(self, served: Certificate, left: float) -> str | None:
+        """Why Telegram does not call an edge with this certificate."""
+        if not left:
+            return f"the certificate ended on {served.ends:%Y-%m-%d}"
+        if self.order.domains[0] not in served.domains:
+            return f"the certificate is for {', '.join(served.domains) or 'nobody'}, not for {self.order.domains[0]}"
+        if self.order.directory and served.local:
+            return f"a self-signed certificate stands in for that of {self.order.directory}"
+        return None
+
+    def _impaired(self, served: Certificate, pem: str, left: float, attempts: Attempts) -> str | None:
+        missing = [domain for domain in self.order.domains if domain not in served.domains]
+        if missing:
+            return f"the certificate is not for {', '.join(missing)}"
+        if not self.order.directory:
+            return None
+        if left < ALARM_AT:
+            return f"the certificate ends on {served.ends:%Y-%m-%d} and was not renewed"
+        newest = self.lineage / "cert.pem"
+        if newest.exists() and fingerprint(newest.read_text()) != fingerprint(pem):
+            return "the edge does not serve the newest certificate; do: salt-call certificate.deploy"
+        reason = self.reason()
+        if reason and attempts.failures:
+            return f"the authority's certificate {reason}, and no other could be got"
+        return None
+
+    def _server(self) -> str | None:
+        """ACME directory that the certificate came from, as certbot remembers."""
+        try:
+            text = (self.world.paths.letsencrypt / "renewal" / f"{self.order.name}.conf").read_text()
+        except FileNotFoundError:
+            return None
+        pairs = (line.partition("=") for line in text.splitlines())
+        return next((value.strip() for key, _, value in pairs if key.strip() == "server"), None)
+
+    def _certbot(self) -> tuple[str, bool] | None:
+        argv = command(self.order, self.address, self.port, HOOK)
+        try:
+            result = subprocess.run(
+                argv, capture_output=True, text=True, timeout=_CERTBOT_SECONDS, check=False
+            )
+        except FileNotFoundError:
+            return "certbot is not installed; run state.apply", False
+        except subprocess.TimeoutExpired:
+            return f"certbot took longer than {_CERTBOT_SECONDS} s", False
+        return None if result.returncode == 0 else meaning(f"{result.stdout}\n{result.stderr}")
+
+    def _failed(self, reason: str, limited: bool) -> None:
+        now = self.world.clock.now()
+        attempts = self.attempts().failed(now, reason, limited)
+        write_atomic(self.world.paths.acme, to_json(vars(attempts) | {"order": described(self.order)}))
+        served = read(self.file)
+        good = served is not None and not served.local and served.ends - now > _CRITICAL_LEFT
+        told = f"no certificate for {described(self.order)}: {reason}"
+        tell(self.world.spool, now, "warning" if good else "critical", told)
+
+
+def tell(spool: Spool, now: datetime, severity: str, summary: str) -> None:
+    """One event a day, however often it fails."""
+    spool.emit("certificate.failed", severity, summary, subject=f"{now:%Y%m%d}-certificate")
+
+
+def read(file: Path) -> Certificate | None:
+    """The certificate in a file; None where there is none that openssl can read."""
+    return parse(file.read_text()) if file.exists() else None
+
+
+def parse(pem: str) -> Certificate:
+    """What openssl says of a certificate.
+
+    Raises:
+        ValueError: it can't read it.
+    """
+    result = subprocess.run(
+        question("/dev/stdin"), input=pem, capture_output=True, text=True, timeout=30, check=False
+    )
+    if result.returncode:
+        raise ValueError(f"no certificate that openssl can read: {result.stderr.strip()[:200]}")
+    return Certificate.parse(result.stdout)
