@@ -95,10 +95,10 @@ def test_what_is_no_update_is_refused(droplet: Droplet, neighbour: Machine, user
 
 
 def test_two_thousand_slow_clients_are_let_go(droplet: Droplet, stranger: Machine, users: Load) -> None:
-    ends = abuse(stranger, droplet, "slow", 2000, 12)
+    ends = abuse(stranger, droplet, "slow", 2000, 9)
     assert ends.get("open", 0) == 0
     assert ends.get("refused", 0) + ends.get("closed", 0) > 1900
-    silent = abuse(stranger, droplet, "silent", 2000, 12)
+    silent = abuse(stranger, droplet, "silent", 2000, 9)
     assert silent.get("open", 0) == 0
 
 
