@@ -64,6 +64,9 @@ Ensure the data services are described:
             image: {{ settings.redis.reference }}
             container_name: redis
             hostname: redis
+            # Redis looks after no children but its own: without this, those of health checks that were killed stay for
+            # good as zombies, until no snapshot can be forked any more.
+            init: true
             user: "{{ settings.redis.user }}"
             command: [redis-server, /etc/redis/redis.conf]
             networks:
