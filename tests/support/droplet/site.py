@@ -18,7 +18,7 @@ from docker.types import IPAMConfig, IPAMPool
 
 from tests.support.botapi.client import BotApi
 
-from . import host, image
+from . import host, image, keys
 from .certificates import Authority
 from .droplets import MEMORY, Droplet
 from .errors import DropletError
@@ -230,6 +230,7 @@ class Site:
         if not droplet.running:
             droplet.boot()
         self.trust(droplet)
+        keys.authorise(droplet, site_dir(self.name))
         return droplet
 
     def droplet_name(self, role: str) -> str:
