@@ -31,6 +31,11 @@ def test_the_networks_settings_are_in_force_and_put_back(droplet: Droplet) -> No
     assert "-kernel.kptr_restrict = 2" in droplet.get("/etc/sysctl.d/60-host.conf").decode()
 
 
+def test_a_droplet_cannot_change_the_machine_below_it(droplet: Droplet) -> None:
+    for name in ("kernel/sysrq", "fs/suid_dumpable", "vm/overcommit_memory"):
+        assert not droplet.run(["sh", "-c", f"cat /proc/sys/{name} > /proc/sys/{name}"], check=False).ok
+
+
 def test_containers_still_reach_what_they_may(host: Host) -> None:
     assert host.file("/proc/sys/net/ipv4/ip_forward").content_string == "1\n"
 

@@ -18,7 +18,7 @@ from docker.types import IPAMConfig, IPAMPool
 
 from tests.support.botapi.client import BotApi
 
-from . import host, image, keys
+from . import host, image, kernel, keys
 from .certificates import Authority
 from .droplets import MEMORY, Droplet
 from .errors import DropletError
@@ -229,6 +229,7 @@ class Site:
         )  # fmt: skip
         if not droplet.running:
             droplet.boot()
+        kernel.shield(droplet)
         self.trust(droplet)
         keys.authorise(droplet, site_dir(self.name))
         return droplet
