@@ -32,7 +32,7 @@ def test_the_networks_settings_are_in_force_and_put_back(droplet: Droplet) -> No
 
 
 def test_a_droplet_cannot_change_the_machine_below_it(droplet: Droplet) -> None:
-    for name in ("kernel/sysrq", "fs/suid_dumpable", "vm/overcommit_memory"):
+    for name in ("kernel/randomize_va_space", "fs/suid_dumpable", "vm/overcommit_memory"):
         assert not droplet.run(["sh", "-c", f"cat /proc/sys/{name} > /proc/sys/{name}"], check=False).ok
 
 
