@@ -2,7 +2,7 @@
 
 Ensure the packet filter is installed:
   apt_package.installed:
-    - pkgs: [nftables, iproute2]
+    - pkgs: [nftables, iproute2, procps]
 
 # Not the file that is loaded at boot: these rules have yet to show that they lock nobody out.
 Ensure the firewall's rules are written:

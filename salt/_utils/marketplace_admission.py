@@ -20,6 +20,7 @@ HOST = {4: "192.0.0.8", 6: "100::8"}
 USUAL = {4: "198.51.100.77", 6: "2001:db8:77::77"}
 OUTSIDE, INSIDE = "fw-visit-out", "fw-visit-in"
 TABLE = "2207"
+IPV6 = Path("/proc/sys/net/ipv6/conf")
 SECONDS = 8.0
 
 # A first try may meet the visitor's own limit of new connections, or a link that is just coming up.
@@ -120,10 +121,12 @@ def answers(port: int) -> bool:
     return any(_run([*visit, host, host, str(port), "2"]) is None for host in ("127.0.0.1", "::1"))
 
 
-def without_ipv6(proc: Path = Path("/proc/sys/net/ipv6/conf")) -> bool:
-    """Whether this host speaks no IPv6, so that nobody can come in by it."""
-    switches = (proc / name / "disable_ipv6" for name in ("all", "default"))
-    return any(not switch.exists() or switch.read_text().strip() == "1" for switch in switches)
+def without_ipv6(proc: Path = IPV6) -> bool:
+    """Whether no interface of this host speaks IPv6, so that nobody can come in by it."""
+    switches = [
+        path for path in proc.glob("*/disable_ipv6") if path.parent.name not in ("all", "default", "lo")
+    ]
+    return all(switch.read_text().strip() == "1" for switch in switches)
 
 
 @contextmanager
@@ -162,6 +165,10 @@ def _await_namespace(holder: subprocess.Popen[bytes]) -> None:
 def _wiring(sources: list[str], pid: int, inside: list[str]) -> Iterator[list[str]]:
     yield ["ip", "link", "add", OUTSIDE, "type", "veth", "peer", "name", INSIDE, "netns", str(pid)]
     versions = {ipaddress.ip_address(source).version for source in sources}
+    if 6 in versions:
+        # New interfaces may have it switched off where those that matter have it on.
+        yield ["sysctl", "-q", "-w", f"net.ipv6.conf.{OUTSIDE}.disable_ipv6=0"]
+        yield [*inside, "sysctl", "-q", "-w", f"net.ipv6.conf.{INSIDE}.disable_ipv6=0"]
     for version in sorted(versions):
         yield [
             "ip",

@@ -15,7 +15,7 @@ import marketplace_admission as admission
 given = json.loads(sys.argv[1])
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 for name in ("all", "default"):
-    open(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "w").write("0")
+    open(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "w").write("1")
     open(f"/proc/sys/net/ipv4/conf/{name}/rp_filter", "w").write("1")
 def serve(family, address):
     server = socket.socket(family)
