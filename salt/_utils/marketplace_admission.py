@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +22,7 @@ USUAL = {4: "198.51.100.77", 6: "2001:db8:77::77"}
 OUTSIDE, INSIDE = "fw-visit-out", "fw-visit-in"
 TABLE = "2207"
 IPV6 = Path("/proc/sys/net/ipv6/conf")
-SECONDS = 8.0
+SECONDS = 6.0
 
 # A first try may meet the visitor's own limit of new connections, or a link that is just coming up.
 _VISIT = """
@@ -100,19 +101,19 @@ def turned_away(sources: list[str], port: int, seconds: float = SECONDS) -> dict
     Args:
         sources: addresses to visit from.
         port: where the SSH server listens.
-        seconds: for each of them.
+        seconds: they keep trying for so long.
 
     Raises:
         CannotVisit: the namespace could not be made.
     """
-    refused: dict[str, str] = {}
-    with _namespace(sources) as namespace:
-        for source in sources:
+    with _namespace(sources) as namespace, ThreadPoolExecutor(max(1, len(sources))) as pool:
+
+        def visit(source: str) -> str | None:
             host = HOST[ipaddress.ip_address(source).version]
-            said = _run([*namespace, sys.executable, "-c", _VISIT, host, source, str(port), str(seconds)])
-            if said is not None:
-                refused[source] = said
-    return refused
+            return _run([*namespace, sys.executable, "-c", _VISIT, host, source, str(port), str(seconds)])
+
+        said = dict(zip(sources, pool.map(visit, sources), strict=True))
+    return {source: words for source, words in said.items() if words is not None}
 
 
 def answers(port: int) -> bool:
