@@ -43,6 +43,7 @@ def loaded(
     """
     ret: dict[str, Any] = {
         "name": name,
+        "skip_watch": not __opts__["test"],
         "changes": {},
         "result": True,
         "comment": f"Table {family} {name} is in force",
@@ -60,7 +61,7 @@ def loaded(
         proof = table.load(ssh)
         remaining = table.changes()
     except _Failure as error:
-        return ret | {"result": False, "comment": str(error)}
+        return ret | {"result": False, "skip_watch": True, "comment": str(error)}
     if remaining:
         still = f"Table {family} {name} still differs from {file}"
         return ret | {"result": False, "changes": changes, "comment": still}
@@ -121,7 +122,7 @@ class _Table:
         try:
             _run("nft", "--file", self.file)
             sources = visitors(
-                [net for net in ssh["sources"] if ":" not in net or not without_ipv6()], caller(os.getpid())
+                [net for net in ssh["sources"] if ":" not in net or not without_ipv6()], _caller()
             )
             refused = turned_away(sources, port)
         except (_Failure, CannotVisit, OSError) as error:
@@ -129,7 +130,7 @@ class _Table:
             raise _Failure(f"The old rules are back: the new ones could not be tried ({error})") from error
         if refused or not sources:
             self._go_back()
-            raise _Failure(_why(refused, caller(os.getpid())))
+            raise _Failure(_why(refused, _caller()))
         self._disarm()
         self._keep()
         return f"; SSH let {' and '.join(sources)} in"
@@ -171,6 +172,10 @@ class _Table:
     def _go_back(self) -> None:
         _run("nft", "--file", str(self.previous))
         self._disarm()
+
+
+def _caller() -> str:
+    return caller(os.getpid(), os.environ.get("SSH_CONNECTION"))
 
 
 def _why(refused: dict[str, str], own: str) -> str:

@@ -33,7 +33,13 @@ def configured(name: str, options: dict[str, Any]) -> dict[str, Any]:
         name: the file, in a directory that sshd_config includes.
         options: keyword -> value, or a list of values for a keyword that repeats.
     """
-    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"{name} is in force"}
+    ret: dict[str, Any] = {
+        "name": name,
+        "skip_watch": not __opts__["test"],
+        "changes": {},
+        "result": True,
+        "comment": f"{name} is in force",
+    }
     file, wanted = Path(name), text(options)
     current = file.read_text(errors="replace") if file.exists() else None
     try:
@@ -63,6 +69,7 @@ def current(name: str, port: int = 22) -> dict[str, Any]:
     """
     ret: dict[str, Any] = {
         "name": name,
+        "skip_watch": not __opts__["test"],
         "changes": {},
         "result": True,
         "comment": "The SSH server is current",

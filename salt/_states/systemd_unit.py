@@ -39,7 +39,13 @@ def current(name: str, files: list[str] | None = None, restart: bool = True) -> 
         files: configuration that the unit reads only when it starts.
         restart: whether a running unit older than ``files`` is restarted; otherwise only systemd re-reads definitions.
     """
-    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"{name} is current"}
+    ret: dict[str, Any] = {
+        "name": name,
+        "skip_watch": not __opts__["test"],
+        "changes": {},
+        "result": True,
+        "comment": f"{name} is current",
+    }
     files = files or []
     changes = _wanted(name, files, restart)
     if not changes:
@@ -83,7 +89,13 @@ def manager(name: str, value: str) -> dict[str, Any]:
         name: the default, as ``systemctl show`` names it.
         value: what it should be.
     """
-    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"{name} is {value}"}
+    ret: dict[str, Any] = {
+        "name": name,
+        "skip_watch": not __opts__["test"],
+        "changes": {},
+        "result": True,
+        "comment": f"{name} is {value}",
+    }
     now = _default(name)
     if now == value:
         return ret

@@ -68,8 +68,16 @@ def visitors(networks: list[str], caller: str = "") -> list[str]:
     return found + ([caller] if caller and caller not in found else [])
 
 
-def caller(process: int, proc: Path = Path("/proc")) -> str:
-    """The address from which the SSH session came that process ``process`` belongs to; empty when it has none."""
+def caller(process: int, own: str | None = None, proc: Path = Path("/proc")) -> str:
+    """The address from which the SSH session came that a process belongs to; empty when it has none.
+
+    Args:
+        process: its number.
+        own: its own SSH_CONNECTION; its ancestors, above sudo perhaps, are asked where it has none.
+        proc: where processes are seen.
+    """
+    if own:
+        return _address(own)
     while process > 1:
         try:
             environment = (proc / str(process) / "environ").read_bytes().split(b"\0")
@@ -78,16 +86,16 @@ def caller(process: int, proc: Path = Path("/proc")) -> str:
             return ""
         for entry in environment:
             if entry.startswith(b"SSH_CONNECTION="):
-                address = entry.partition(b"=")[2].decode(errors="replace").split(" ")[0].partition("%")[0]
-                return _plain(address)
+                return _address(entry.partition(b"=")[2].decode(errors="replace"))
         # "pid (name) state parent": a name may hold spaces and brackets.
         process = int(status.rpartition(")")[2].split()[1])
     return ""
 
 
-def _plain(address: str) -> str:
+def _address(connection: str) -> str:
+    """The client's in an SSH_CONNECTION: ``address port address port``."""
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(connection.split(" ")[0].partition("%")[0])
     except ValueError:
         return ""
     mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None

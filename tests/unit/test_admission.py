@@ -43,13 +43,18 @@ def test_the_caller_is_found_above_sudo(tmp_path, connection, address):
     process(tmp_path, 30, 20)
     process(tmp_path, 20, 10)
     process(tmp_path, 10, 1, b"HOME=/\0SSH_CONNECTION=" + connection + b"\0")
-    assert caller(30, tmp_path) == address
+    assert caller(30, None, tmp_path) == address
+
+
+def test_a_process_knows_its_own_caller_best(tmp_path):
+    process(tmp_path, 30, 1, b"SSH_CONNECTION=192.0.2.9 1 192.0.2.1 22\0")
+    assert caller(30, "192.0.2.8 1 192.0.2.1 22", tmp_path) == "192.0.2.8"
 
 
 def test_nobody_calls_at_boot(tmp_path):
     process(tmp_path, 30, 1)
-    assert caller(30, tmp_path) == ""
-    assert caller(31, tmp_path) == ""
+    assert caller(30, None, tmp_path) == ""
+    assert caller(31, None, tmp_path) == ""
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def firewall(tmp_path, monkeypatch):
 
         monkeypatch.setattr(module, "turned_away", turned_away)
         monkeypatch.setattr(module, "answers", lambda _: answers)
-        monkeypatch.setattr(module, "caller", lambda _: caller)
+        monkeypatch.setattr(module, "_caller", lambda: caller)
         monkeypatch.setattr(module, "which", lambda name: f"/usr/sbin/{name}")
         monkeypatch.setattr(module, "without_ipv6", lambda: True)
         return module.loaded(
