@@ -1,6 +1,6 @@
 # Thin targets, one idea each. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit render functional droplet soak bench lint format lock pins clean
+.PHONY: help demo test unit render functional droplet soak bench audit lint format lock pins clean
 
 PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
@@ -30,6 +30,9 @@ soak: .venv/complete ## the long versions of the droplet tests, for an hour or t
 
 bench: .venv/complete ## what releases cost, beside what others' cost; writes docs/measurements/release-bench.md
 	$(PYTHON) -m bench
+
+audit: .venv/complete ## what lynis, ssh-audit and others say of a droplet; writes docs/audit
+	$(PYTHON) -m audit
 
 lint: .venv/complete ## style, types, YAML, shell
 	.venv/bin/ruff check .

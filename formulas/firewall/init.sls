@@ -1,12 +1,13 @@
-{% from "firewall/map.jinja" import firewall with context %}
+{% from "firewall/map.jinja" import firewall, ssh with context %}
 
 Ensure the packet filter is installed:
   apt_package.installed:
-    - pkgs: [nftables]
+    - pkgs: [nftables, iproute2, procps]
 
+# Not the file that is loaded at boot: these rules have yet to show that they lock nobody out.
 Ensure the firewall's rules are written:
   file.managed:
-    - name: /etc/firewall.nft
+    - name: /etc/firewall.wanted.nft
     - source: salt://firewall/files/firewall.nft.jinja
     - template: jinja
     - mode: "0640"
@@ -26,6 +27,13 @@ Ensure the firewall has a unit:
     - name: /etc/systemd/system/firewall.service
     - source: salt://firewall/files/firewall.service
 
+Ensure systemd knows the firewall's unit:
+  systemd_unit.current:
+    - name: firewall.service
+    - restart: False
+    - watch:
+      - file: Ensure the firewall has a unit
+
 Ensure the firewall is up before the network at boot:
   service.enabled:
     - name: firewall
@@ -35,6 +43,8 @@ Ensure the firewall is up before the network at boot:
 Ensure the firewall is in force:
   nft_table.loaded:
     - name: {{ firewall.table }}
-    - file: /etc/firewall.nft
+    - file: /etc/firewall.wanted.nft
+    - boot: /etc/firewall.nft
+    - ssh: {{ ssh | json }}
     - watch:
       - file: Ensure the firewall's rules are written

@@ -4,6 +4,7 @@ Salt's own ``pkg.installed`` fetches the package lists even under test=True, and
 fresh droplet the first boot's upgrades are often still running.
 """
 
+import re
 import time
 from typing import Any
 
@@ -58,6 +59,55 @@ def installed(name: str, pkgs: list[str]) -> dict[str, Any]:
             "comment": f"Still not installed: {', '.join(remaining)}",
         }
     return ret | {"changes": changes, "comment": f"Installed: {', '.join(missing)}"}
+
+
+def upgraded(name: str, pkgs: list[str]) -> dict[str, Any]:
+    """Ensure that those of ``pkgs`` that are installed are at their newest version; none is added.
+
+    Under test=True the package lists are taken as they are.
+
+    Args:
+        name: a sentence.
+        pkgs: names of packages.
+    """
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": "All packages are at their newest",
+    }
+    present = [package for package in pkgs if package not in _missing(pkgs)]
+    upgrade = [*_APT, "install", "--only-upgrade", "--no-install-recommends", *present]
+    if not present:
+        return ret | {"comment": "None of these packages is installed"}
+    if not __opts__["test"]:
+        result = _run([*_APT, "update"])
+        if result["retcode"]:
+            return ret | {
+                "result": False,
+                "comment": f"apt could not fetch its lists: {result['stderr'].strip()}",
+            }
+    changes = _newer(_run(["apt-get", "--simulate", *upgrade[3:]])["stdout"])
+    if not changes:
+        return ret
+    if __opts__["test"]:
+        return ret | {
+            "result": None,
+            "changes": changes,
+            "comment": f"Would be upgraded: {', '.join(changes)}",
+        }
+    # A held package is upgraded because somebody asked for it.
+    result = _run(upgrade)
+    if result["retcode"]:
+        why = "\n".join((result["stderr"] or result["stdout"]).strip().splitlines()[-8:])
+        return ret | {"result": False, "comment": f"apt could not upgrade {', '.join(changes)}.\n{why}"}
+    return ret | {"changes": changes, "comment": f"Upgraded: {', '.join(changes)}"}
+
+
+def _newer(simulation: str) -> dict[str, Any]:
+    """What ``apt-get --simulate`` would upgrade: lines such as ``Inst runc [1.1] (1.2 Debian:13/stable [amd64])``."""
+    found = re.findall(r"^Inst (\S+) \[([^]]+)\] \((\S+)", simulation, re.MULTILINE)
+    return {package: {"old": old, "new": new} for package, old, new in found}
 
 
 def _run(command: list[str]) -> dict[str, Any]:

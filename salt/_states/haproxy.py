@@ -47,6 +47,7 @@ def current(name: str, files: list[str] | None = None, admin_socket: str = _SOCK
     """
     ret: dict[str, Any] = {
         "name": name,
+        "skip_watch": not __opts__["test"],
         "changes": {},
         "result": True,
         "comment": "HAProxy serves with this file",

@@ -47,6 +47,7 @@ def configured(name: str, files: list[str], allow_restart: bool = False) -> dict
     """
     ret: dict[str, Any] = {
         "name": name,
+        "skip_watch": not __opts__["test"],
         "changes": {},
         "result": True,
         "comment": "PostgreSQL uses its configuration",
@@ -163,6 +164,7 @@ def access_granted(
     """
     ret: dict[str, Any] = {
         "name": name,
+        "skip_watch": not __opts__["test"],
         "changes": {},
         "result": True,
         "comment": "Roles and grants are right",

@@ -39,7 +39,13 @@ def current(name: str, files: list[str] | None = None, restart: bool = True) -> 
         files: configuration that the unit reads only when it starts.
         restart: whether a running unit older than ``files`` is restarted; otherwise only systemd re-reads definitions.
     """
-    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"{name} is current"}
+    ret: dict[str, Any] = {
+        "name": name,
+        "skip_watch": not __opts__["test"],
+        "changes": {},
+        "result": True,
+        "comment": f"{name} is current",
+    }
     files = files or []
     changes = _wanted(name, files, restart)
     if not changes:
@@ -76,9 +82,48 @@ def _forgive_future(files: list[str]) -> None:
             os.utime(file)
 
 
+def manager(name: str, value: str) -> dict[str, Any]:
+    """Ensure that systemd itself works with a default that a file in /etc/systemd/system.conf.d gives it.
+
+    Args:
+        name: the default, as ``systemctl show`` names it.
+        value: what it should be.
+    """
+    ret: dict[str, Any] = {
+        "name": name,
+        "skip_watch": not __opts__["test"],
+        "changes": {},
+        "result": True,
+        "comment": f"{name} is {value}",
+    }
+    now = _default(name)
+    if now == value:
+        return ret
+    changes = {name: {"old": now, "new": value}}
+    if __opts__["test"]:
+        return ret | {"result": None, "changes": changes, "comment": f"{name} would become {value}"}
+    __salt__["cmd.run_all"](["systemctl", "daemon-reload"], python_shell=False)
+    if (still := _default(name)) != value:
+        return ret | {
+            "result": False,
+            "comment": f"{name} is {still} and not {value}, also after a daemon-reload",
+        }
+    return ret | {"changes": changes, "comment": f"{name} is {value} now"}
+
+
+def _default(name: str) -> str:
+    shown = __salt__["cmd.run_all"](
+        ["systemctl", "show", "--value", f"--property={name}"], python_shell=False, ignore_retcode=True
+    )
+    return str(shown["stdout"]).strip()
+
+
 def mod_watch(name: str, sfun: str = "", restart: bool = True, **_: Any) -> dict[str, Any]:
     """Predict, under test=True, what a file that is yet to be written causes; a real run has been judged already."""
     ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"{name} is current"}
+    if sfun == "manager":
+        # Judged already: what systemd works with tells more than a file that is about to change.
+        return ret
     if __opts__["test"]:
         change = {"definition": {"old": "older than on disk", "new": "reloaded"}}
         if restart:

@@ -8,6 +8,8 @@ compose project all follow it.
 import ipaddress
 from typing import Any
 
+from marketplace_paths import Paths
+
 
 def by_family(networks: list[str]) -> dict[str, list[str]]:
     """Sort CIDR networks into ``{"ipv4": [...], "ipv6": [...]}`` (a packet filter's sets hold one family each)."""
@@ -43,12 +45,20 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
         },
         "firewall": {
             "ssh_sources": by_family(settings["firewall"]["ssh_sources"]),
+            "ssh_rate": settings["firewall"]["ssh_rate"],
+            "ssh_burst": settings["firewall"]["ssh_burst"],
             "ports": [80, 443],
             "bridges": {
                 "docker0": {"egress": False},
                 app["bridge"]: {"egress": True},
                 data["bridge"]: {"egress": False},
             },
+        },
+        "updates": {
+            "reboot": settings["updates"]["reboot"],
+            "reboot_time": settings["updates"]["reboot_time"],
+            "reboot_lock": str(Paths().lock),
+            "keep_running": ["marketplace-.*"],
         },
         "volumes": {
             "mounts": {

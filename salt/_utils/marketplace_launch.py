@@ -13,6 +13,7 @@ from typing import Any
 
 from marketplace_paths import Paths
 from marketplace_progress import Progress
+from marketplace_sandbox import ENGINE as ENGINE_SANDBOX
 from marketplace_ticket import Reader, Ticket
 
 ENGINE = Path(__file__).resolve().with_name("marketplace_engine.py")
@@ -95,6 +96,7 @@ def unit_command(ticket: Ticket, words: str, seconds: int) -> list[str]:
         f"--property=TimeoutStopSec={seconds}",
         f"--property=After={BEHIND}",
         f"--property=ExecStopPost={settle}",
+        *(f"--property={line}" for line in ENGINE_SANDBOX),
         *engine,
         str(ticket.directory),
     ]

@@ -7,15 +7,22 @@ from typing import Any
 _VOLATILE = ("handle", "index", "packets", "bytes")
 
 
+def _passing(element: Any) -> bool:
+    """Whether a set's element was added by a packet: those expire, the file's own stay."""
+    return isinstance(element, dict) and "expires" in (element.get("elem") or {})
+
+
 def _normalise(value: Any, unordered: bool = False) -> Any:
     if isinstance(value, dict):
-        return {
+        named = {
             key: _normalise(item, unordered=key in ("set", "elem"))
             for key, item in value.items()
             if key not in _VOLATILE
         }
+        # A set that only packets filled equals one that is empty.
+        return {key: item for key, item in named.items() if key != "elem" or item != []}
     if isinstance(value, list):
-        items = [_normalise(item) for item in value]
+        items = [_normalise(item) for item in value if not _passing(item)]
         return sorted(items, key=lambda item: json.dumps(item, sort_keys=True)) if unordered else items
     return value
 

@@ -18,9 +18,10 @@ from marketplace_settings_kinds import (
     port,
     size,
 )
-from marketplace_settings_kinds_net import Networks, RegistryServer, Repository, Subnet
+from marketplace_settings_kinds_net import RegistryServer, Repository, Subnet
 from marketplace_settings_model_data import Postgres, Redis
 from marketplace_settings_model_edge import Edge, Telegram
+from marketplace_settings_model_host import Firewall, Updates
 from marketplace_settings_vocabulary import CONTRACT_VARIABLES
 from marketplace_units import MIB
 
@@ -193,13 +194,6 @@ class Backend:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Firewall:
-    ssh_sources: list[str] = setting(
-        Networks('["203.0.113.7/32"]', "list of networks"), "who reaches SSH", ["0.0.0.0/0", "::/0"]
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The effective settings: what /etc/marketplace/settings.json holds."""
 
@@ -212,6 +206,7 @@ class Settings:
     edge: Edge = section(Edge, "HTTPS")
     telegram: Telegram = section(Telegram, "the Bot API")
     firewall: Firewall = section(Firewall, "who may come in")
+    updates: Updates = section(Updates, "security updates of the system")
     schema: int = derived("version of this layout")
     environment: str = derived("the minion id up to its first dash")
     secrets: dict[str, str] = derived("where each secret comes from: given or generated; never a value")

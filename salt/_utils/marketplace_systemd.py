@@ -3,6 +3,8 @@
 import string
 from dataclasses import dataclass
 
+from marketplace_sandbox import SWAP
+
 # No --property=LoadState for a unit alone tells whether it runs with what is on disk: these four together do.
 SHOW = ("LoadState", "ActiveState", "NeedDaemonReload", "ActiveEnterTimestampMonotonic")
 
@@ -80,6 +82,8 @@ def swap_service(path: str) -> str:
         f"[Unit]\nDescription=Swap file {path}\nDefaultDependencies=no\nRequiresMountsFor={path}\n"
         "Before=swap.target shutdown.target\nConflicts=shutdown.target\n\n"
         "[Service]\nType=oneshot\nRemainAfterExit=yes\n"
-        f"ExecStart=/usr/sbin/swapon {path}\nExecStop=/usr/sbin/swapoff {path}\n\n"
+        f"ExecStart=/usr/sbin/swapon {path}\nExecStop=/usr/sbin/swapoff {path}\n"
+        + "".join(f"{line}\n" for line in SWAP)
+        + "\n"
         "[Install]\nWantedBy=swap.target\n"
     )

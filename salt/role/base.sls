@@ -5,6 +5,9 @@ include:
   - time
   - logs
   - swap
+  - kernel
+  - ssh
   - firewall
+  - updates
   - volumes
   - docker

@@ -50,6 +50,7 @@ class Laptop:
 def target(site: Site, images: Images, botapi: BotApi) -> object:
     """A bare droplet that only its image's user and key give access to."""
     made = site.droplet("bare")
+    made.run(["rm", "-r", "/root/.ssh"])
     made.run(["useradd", "--create-home", "--shell=/bin/bash", "deploy"], check=False)
     made.put("/etc/sudoers.d/deploy", "deploy ALL=(ALL) NOPASSWD: ALL\n", 0o440)
     yield made

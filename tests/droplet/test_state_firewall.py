@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Iterator
 
+import pytest
+import yaml
+
+from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
-from tests.support.droplet.salt import call
+from tests.support.droplet.salt import call, parse
+from tests.support.waiting import seconds_until
 
 LOADED = "Ensure the firewall is in force"
+
+
+def listed(droplet: Droplet) -> list[str]:
+    """The table in words, without what packets left in it."""
+    return droplet.run(["nft", "--stateless", "list", "table", "inet", "host"]).stdout.split()
 
 
 def tables(droplet: Droplet) -> str:
@@ -25,14 +35,12 @@ def tables(droplet: Droplet) -> str:
     ids=["deleted", "rule added", "element added"],
 )
 def test_a_table_that_was_tampered_with_is_put_back(droplet: Droplet, tampering: list[str]) -> None:
-    before = droplet.run(["nft", "list", "table", "inet", "host"]).stdout
+    before = listed(droplet)
     droplet.run(tampering)
     assert set(call(droplet, "state.apply", "firewall", "test=True").changed) == {LOADED}
     done = call(droplet, "state.apply", "firewall")
     assert (done.failed, set(done.changed)) == ({}, {LOADED})
-    assert sorted(droplet.run(["nft", "list", "table", "inet", "host"]).stdout.split()) == sorted(
-        before.split()
-    )
+    assert sorted(listed(droplet)) == sorted(before)
     assert call(droplet, "state.apply", "firewall").changed == {}
 
 
@@ -63,3 +71,79 @@ def test_a_restart_of_the_engine_keeps_rules_and_containers(droplet: Droplet) ->
     droplet.run(["systemctl", "restart", "docker"])
     assert droplet.run(["docker", "ps", "--format", "{{.ID}} {{.Names}}"]).stdout == containers
     assert call(droplet, "state.apply", "firewall").changed == {}
+
+
+@pytest.fixture
+def closed(droplet: Droplet) -> Iterator[str]:
+    """A file with the droplet's rules, but none that lets SSH in."""
+    rules = droplet.get("/etc/firewall.nft").decode()
+    lines = [line for line in rules.splitlines() if "jump ssh" not in line]
+    assert len(lines) == len(rules.splitlines()) - 2
+    droplet.put("/root/closed.nft", "\n".join(lines) + "\n")
+    yield "/root/closed.nft"
+    droplet.run(["rm", "-f", "/root/closed.nft"])
+    assert call(droplet, "state.apply", "firewall").failed == {}
+
+
+def load(file: str) -> list[str]:
+    ssh = '{"port": 22, "sources": ["0.0.0.0/0", "::/0"]}'
+    return [
+        "state.single",
+        "nft_table.loaded",
+        "host",
+        f"file={file}",
+        "boot=/etc/firewall.nft",
+        f"ssh={ssh}",
+    ]
+
+
+def returning(droplet: Droplet) -> bool:
+    return droplet.run(["systemctl", "is-active", "firewall-return-host.timer"], check=False).ok
+
+
+def test_rules_that_lock_ssh_out_do_not_stay(droplet: Droplet, closed: str) -> None:
+    before, at_boot = listed(droplet), droplet.get("/etc/firewall.nft")
+    (comment,) = call(droplet, *load(closed)).failed.values()
+    assert comment.startswith("The old rules are back")
+    assert "198.51.100.77: no answer" in comment
+    assert "2001:db8:77::77: no answer" in comment
+    assert sorted(listed(droplet)) == sorted(before)
+    assert droplet.get("/etc/firewall.nft") == at_boot
+    assert not returning(droplet)
+
+
+def test_a_killed_run_leaves_nobody_locked_out(droplet: Droplet, closed: str) -> None:
+    before = listed(droplet)
+    words = " ".join(f"'{word}'" for word in load(closed))
+    droplet.run(["systemd-run", "--quiet", "--collect", "--unit=killed", "sh", "-c", f"salt-call {words}"])
+    seconds_until(lambda: "jump" not in listed(droplet), 20)
+    droplet.run(["systemctl", "kill", "--signal=KILL", "killed"])
+    assert returning(droplet)
+    # What the timer starts when its minute is over.
+    droplet.run(["systemctl", "start", "firewall-return-host.service"])
+    assert sorted(listed(droplet)) == sorted(before)
+    droplet.run(["systemctl", "stop", "firewall-return-host.timer"])
+    droplet.run(["systemctl", "reset-failed", "killed"], check=False)
+    assert not droplet.run(["ip", "link", "show", "fw-visit-out"], check=False).ok
+
+
+def test_sources_that_are_others_are_tried_from_theirs(droplet: Droplet, neighbour: Machine) -> None:
+    before = droplet.get(pillar.FILE)
+    changed = yaml.safe_load(before) | {"firewall": {"ssh_sources": ["203.0.113.0/24"]}}
+    connect = f"import socket; socket.create_connection(('{droplet.address()}', 22), 1)"
+    pillar.write(droplet, changed)
+    try:
+        # Whoever runs it from elsewhere would be out: so it is not done.
+        lost = droplet.run(
+            ["env", "SSH_CONNECTION=192.0.2.9 50000 192.0.2.1 22", "salt-call", "--out=json",
+             "--retcode-passthrough", "state.apply", "firewall"],
+            check=False,
+        )  # fmt: skip
+        assert "started over SSH from 192.0.2.9" in parse(lost).failed[LOADED]
+        assert neighbour.run(["python3", "-c", connect], check=False).ok
+        assert call(droplet, "state.apply", "firewall").failed == {}
+        assert not neighbour.run(["python3", "-c", connect], check=False).ok
+    finally:
+        droplet.put(pillar.FILE, before, mode=0o600)
+        assert call(droplet, "state.apply", "firewall").failed == {}
+    assert neighbour.run(["python3", "-c", connect], check=False).ok

@@ -6,6 +6,7 @@ import pytest
 import salt.config
 import salt.loader
 from marketplace_formula_inputs import formula_inputs
+from marketplace_sandbox import ALWAYS, ENGINE
 from marketplace_settings import parse, to_dict
 
 from tests.support.pillars import ENVIRONMENTS, pillar
@@ -199,3 +200,16 @@ def test_nothing_is_pulled_or_waited_for_at_boot(render):
     start = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
     assert "--no-recreate --pull never" in start
     assert "--wait" not in start
+
+
+def test_boot_is_confined_as_releases_are(render):
+    unit = render("marketplace/files/marketplace-backend.service.jinja", settings()).splitlines()
+    assert set(ENGINE) <= set(unit)
+    # What is set twice is added up or replaced, by rules that differ from line to line.
+    names = [line.split("=")[0] for line in ENGINE]
+    assert len(names) == len(set(names))
+
+
+def test_the_data_services_unit_is_a_client_and_no_more(render):
+    unit = render("marketplace/files/marketplace-data.service.jinja", settings()).splitlines()
+    assert {*ALWAYS, "CapabilityBoundingSet=", "PrivateNetwork=yes", "ProtectSystem=strict"} <= set(unit)

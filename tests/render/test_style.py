@@ -86,3 +86,13 @@ def test_no_command_goes_through_a_shell(path):
     text = path.read_text()
     assert "shell=True" not in text
     assert text.count('"cmd.run') + text.count('"cmd.retcode') <= text.count("python_shell=False")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in OURS if path.parent.name == "_states" and "def mod_watch" in path.read_text()],
+    ids=shown,
+)
+def test_no_watch_hides_a_failure(path):
+    # Salt calls mod_watch after a state that failed without changes, and takes its answer instead.
+    assert '"skip_watch": not __opts__["test"]' in path.read_text()

@@ -16,6 +16,7 @@ import pytest
 from marketplace_launch import LaunchError, follow, launch, patience, unit_command
 from marketplace_paths import Paths
 from marketplace_progress import Progress
+from marketplace_sandbox import ENGINE
 from marketplace_ticket import KEPT, Reader, Recorder, Ticket
 
 from tests.support.waiting import seconds_until
@@ -171,6 +172,7 @@ def test_unit_outlives_its_caller_and_stops_before_what_it_works_with(ticket: Ti
     assert words[-2:] == [str(UTILS / "marketplace_engine.py"), str(ticket.directory)]
     settle = next(word for word in words if word.startswith("--property=ExecStopPost="))
     assert settle.endswith(f'"--settle" "{ticket.directory}"')
+    assert {f"--property={line}" for line in ENGINE} <= set(words)
 
 
 def test_paths_in_a_unit_are_taken_as_they_are(tmp_path: Path) -> None:

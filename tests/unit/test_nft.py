@@ -40,3 +40,12 @@ def test_rules_that_come_and_go_are_named():
 def test_a_missing_table_is_everything_new():
     assert objects("") == []
     assert len(difference([], objects(listing(rule(22))))["rules"]["new"]) == 1
+
+
+def test_what_packets_left_in_a_set_does_not_matter():
+    passing = {"elem": {"val": "192.0.2.1", "expires": 299, "limit": {"rate": 30}}}
+    counted = {"set": {"name": "ssh_rate", "flags": ["timeout"]}}
+    filled = {"set": {"name": "ssh_rate", "flags": ["timeout"], "elem": [passing]}}
+    assert difference(objects(listing(filled)), objects(listing(counted))) == {}
+    by_hand = {"set": {"name": "ssh_rate", "flags": ["timeout"], "elem": ["192.0.2.1"]}}
+    assert difference(objects(listing(by_hand)), objects(listing(counted))) != {}

@@ -38,7 +38,7 @@ def test_changed_settings_are_named(settings, file):
     changed = {
         **settings,
         "redis": {**settings["redis"], "disk": 1 << 30},
-        "firewall": {"ssh_sources": ["::/0"]},
+        "firewall": {**settings["firewall"], "ssh_sources": ["::/0"]},
     }
     assert (
         refusal(gated(changed), file)

@@ -18,7 +18,7 @@ from docker.types import IPAMConfig, IPAMPool
 
 from tests.support.botapi.client import BotApi
 
-from . import host, image
+from . import host, image, kernel, keys
 from .acme import HOST as ACME
 from .acme import Acme
 from .certificates import Authority
@@ -234,7 +234,9 @@ class Site:
         )  # fmt: skip
         if not droplet.running:
             droplet.boot()
+        kernel.shield(droplet)
         self.trust(droplet)
+        keys.authorise(droplet, site_dir(self.name))
         return droplet
 
     def droplet_name(self, role: str) -> str:

@@ -1,0 +1,39 @@
+"""The settings of the host itself: who may come in, and how it is kept up to date."""
+
+# The declaring functions return dataclasses.field(), which is immutable and meant to be called here.
+# ruff: noqa: RUF009
+
+from dataclasses import dataclass
+
+from marketplace_settings_fields import setting
+from marketplace_settings_kinds import Boolean, Integer, Text
+from marketplace_settings_kinds_net import Networks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Firewall:
+    ssh_sources: list[str] = setting(
+        Networks('["203.0.113.7/32"]', "list of networks"), "who reaches SSH", ["0.0.0.0/0", "::/0"]
+    )
+    ssh_rate: int = setting(
+        Integer("30", "whole number", 6, 6000), "new SSH connections of one source in a minute", 30
+    )
+    ssh_burst: int = setting(
+        Integer("30", "whole number", 6, 6000),
+        "new SSH connections of one source at once, before that counts",
+        30,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Updates:
+    reboot: bool = setting(
+        Boolean("true", "true or false"),
+        "whether the droplet reboots by itself when an update asks for it",
+        True,
+    )
+    reboot_time: str = setting(
+        Text('"03:30"', "time of day, in quotes", r"([01][0-9]|2[0-3]):[0-5][0-9]", "a time like 03:30"),
+        "when, in the droplet's time zone; a release that runs is waited for, for an hour",
+        "03:30",
+    )
