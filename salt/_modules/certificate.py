@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from marketplace_authority import Authority, AuthorityError
 from marketplace_durable import read_json
 from marketplace_edge import EdgeError
+from marketplace_edge_certificate import Authority, AuthorityError
 from marketplace_paths import Paths
 from marketplace_world import World
 from salt.exceptions import CommandExecutionError

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from marketplace_authority import Authority, AuthorityError
+from marketplace_edge_certificate import Authority, AuthorityError
 from marketplace_paths import Paths
 from marketplace_world import World
 

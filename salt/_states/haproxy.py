@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_edge import Edge, EdgeError
-from marketplace_served import commit, fingerprint, loaded
+from marketplace_edge_serving import commit, fingerprint, loaded
 
 _SOCKET = "/run/haproxy/admin.sock"
 _DEADLINE = 10.0
@@ -86,7 +86,7 @@ def certificate_served(name: str) -> dict[str, Any]:
 
         salt-call state.single haproxy.certificate_served /etc/haproxy/certs/bot.example.com.pem
     """
-    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True}
+    ret: dict[str, Any] = {"name": name, "skip_watch": not __opts__["test"], "changes": {}, "result": True}
     file = Path(name)
     try:
         if __opts__["test"] and not (file.exists() and Path(_SOCKET).exists()):

@@ -7,7 +7,7 @@ from typing import Any
 
 from marketplace_certificate import Certificate, question, reason_to_renew, request
 from marketplace_durable import make_directory, write_atomic
-from marketplace_served import certificates
+from marketplace_edge_serving import certificates
 from salt.utils.path import which
 
 

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from marketplace_authority import Authority
 from marketplace_docker import ContainerState, DockerError
 from marketplace_edge import EdgeError
+from marketplace_edge_certificate import Authority
 from marketplace_release_compose import project
 from marketplace_world import World
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from marketplace_certificate import request
 from marketplace_edge import Edge, EdgeError
-from marketplace_served import certificates, commit, fingerprint, install, loaded
+from marketplace_edge_serving import certificates, commit, fingerprint, install, loaded
 
 FILE = Path("/etc/haproxy/certs/bot.test.pem")
 

@@ -20,7 +20,7 @@ from marketplace_acme import (
 from marketplace_certificate import Certificate, question
 from marketplace_durable import read_json, to_json, write_atomic
 from marketplace_edge import EdgeError
-from marketplace_served import fingerprint, install, loaded, shown
+from marketplace_edge_serving import fingerprint, install, loaded, shown
 from marketplace_spool import Spool
 from marketplace_world import World
 
