@@ -64,6 +64,9 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
         },
         "haproxy": {
             "config": "salt://marketplace/files/haproxy.cfg.jinja",
-            "files": [f"/etc/haproxy/certs/{settings['edge']['domains'][0]}.pem"],
+            "files": [
+                f"/etc/haproxy/certs/{settings['edge']['domains'][0]}.pem",
+                "/etc/haproxy/services/ca.pem",
+            ],
         },
     }

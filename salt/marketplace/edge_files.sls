@@ -3,6 +3,7 @@
 # What the proxy's configuration refers to, and so has to be there before it is checked.
 include:
   - marketplace.gate
+  - marketplace.edge_trust
   - firewall
   - haproxy
 
