@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_paths import Paths
-from marketplace_redis import Connection, LoginRefused, RedisError, difference, directives, reach
+from marketplace_redis import Connection, LoginRefused, RedisError, Unproven, difference, directives, reach
 from marketplace_secrets import Store, UnknownSecret
 from marketplace_served import served, stored
 
@@ -13,7 +13,7 @@ _Where = tuple[str, int, int, tuple[str, str], Path]
 
 _RESTART = "restart"
 _CERTIFICATE = "certificate"
-_FILES = ("tls-cert-file", "tls-key-file", "tls-ca-cert-file")
+_FILES = ("tls-cert-file", "tls-key-file")
 # No stop grace is longer than 900 s; docker waits for the container's own.
 _RESTART_SECONDS = 1200
 
@@ -85,6 +85,7 @@ def listening(
     certificate: str,
     operator: str,
     secret: str,
+    container: str,
 ) -> dict[str, Any]:
     """Ensure the server listens as its file says, and serves the certificate that it was given; no restart.
 
@@ -97,6 +98,8 @@ def listening(
         certificate: file with the certificate it should serve, as the host sees it.
         operator: a user that may configure the server.
         secret: name of the operator's password in the secret store.
+        container: the server's container, where it is told to read its certificate again if it serves one that nobody
+            trusts any more.
     """
     ret = _listening_ret(name)
     try:
@@ -108,10 +111,16 @@ def listening(
             return ret
         if __opts__["test"]:
             return ret | {"result": None, "changes": changes, "comment": "Redis would listen differently"}
-        words = [word for item in wanted.items() if item[0] in _settings_of(changes) for word in item]
-        with reach(*where) as connection:
-            connection.command("CONFIG", "SET", *words)
+        if _CERTIFICATE in changes:
+            _read_files(container, where, wanted)
+            changes |= _listening_changes(where, wanted, expected)
+        words = [word for item in wanted.items() if item[0] in changes for word in item]
+        if words:
+            with reach(*where) as connection:
+                connection.command("CONFIG", "SET", *words)
         remaining = _listening_changes(where, wanted, expected)
+    except LoginRefused as error:
+        return ret | {"comment": f"{error}. The state of its users sees to that"}
     except (RedisError, UnknownSecret, FileNotFoundError, ValueError) as error:
         if __opts__["test"]:
             return ret | {"result": None, "comment": f"Redis does not run as it should yet: {error}"}
@@ -139,23 +148,41 @@ def _listening_ret(name: str) -> dict[str, Any]:
 
 
 def _listening_changes(where: _Where, wanted: dict[str, str], expected: bytes) -> dict[str, Any]:
+    """A certificate comes first and alone: with the wrong one nothing else can be asked."""
+    if served(where[:2]) not in (None, expected):
+        return {_CERTIFICATE: {"old": "another one is served", "new": "as delivered"}}
     with reach(*where) as connection:
         answer = connection.command("CONFIG", "GET", *wanted)
     words = [str(word) for word in answer] if isinstance(answer, list) else []
     found = dict(zip(words[::2], words[1::2], strict=True))
-    changes: dict[str, Any] = {
+    return {
         key: {"old": found.get(key, ""), "new": value}
         for key, value in wanted.items()
         if found.get(key, "") != value
     }
-    if not changes and served(where[:2]) != expected:
-        changes[_CERTIFICATE] = {"old": "another one is served", "new": "as delivered"}
-    return changes
 
 
-def _settings_of(changes: dict[str, Any]) -> set[str]:
-    """What to set: files are read again whenever they are named."""
-    return {*changes, *_FILES}
+def _read_files(container: str, where: _Where, wanted: dict[str, str]) -> None:
+    """Have the server read its certificate again.
+
+    One that has ended, or whose authority is gone, proves nothing: no password goes there by the network then. Inside
+    its container the server needs no proof of who it is.
+    """
+    words = ["CONFIG", "SET", *(word for name in _FILES if name in wanted for word in (name, wanted[name]))]
+    try:
+        with reach(*where) as connection:
+            connection.command(*words)
+    except Unproven:
+        client = ["docker", "exec", "--interactive", container, "redis-cli", "--tls", "--insecure"]
+        result = __salt__["cmd.run_all"](
+            [*client, "-p", str(where[1])],
+            python_shell=False,
+            stdin="\n".join([f"AUTH {' '.join(where[3])}", " ".join(words), ""]),
+            output_loglevel="quiet",
+            ignore_retcode=True,
+        )
+        if result["retcode"] or result["stdout"].split() != ["OK", "OK"]:
+            raise RedisError(f"{container} did not read its certificate again: {result['stdout']}") from None
 
 
 def _changes(where: _Where, wanted: list[str], allow_restart: bool) -> dict[str, Any]:

@@ -20,6 +20,10 @@ class NobodyListens(RedisError):
     """Nothing listens on the port."""
 
 
+class Unproven(RedisError):
+    """The server does not prove that it is who it should be."""
+
+
 class Connection:
     """One authenticated connection; use it as a context manager.
 
@@ -55,7 +59,7 @@ class Connection:
                 self._socket = context.wrap_socket(self._socket, server_hostname=address[0])
             except OSError as error:
                 self._socket.close()
-                raise RedisError(f"no TLS with Redis on {self._where}: {error}") from error
+                raise Unproven(f"no TLS with Redis on {self._where}: {error}") from error
         self._file = self._socket.makefile("rb")
         try:
             self.command("AUTH", user, password)

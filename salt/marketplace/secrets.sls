@@ -27,14 +27,11 @@ Ensure Redis has its users:
           user {{ pillar.settings.redis.users.application }} on #{sha256:redis_app_password} ~* &* +@all -@admin -@dangerous
           user {{ pillar.settings.redis.users.operator }} on #{sha256:redis_operator_password} ~* &* +@all
           user {{ pillar.settings.redis.users.health }} on nopass -@all +ping
-    - copies:
-        server.pem: /etc/marketplace/tls/services/redis.pem
-        ca.pem: /etc/marketplace/tls/services.pem
+    - copies: {server.pem: /etc/marketplace/tls/services/redis.pem}
     - uid: {{ pillar.settings.redis.user.split(":")[0] }}
     - gid: {{ pillar.settings.redis.user.split(":")[1] }}
     - watch:
       - service_authority: Ensure redis has a certificate
-      - service_authority: Ensure the authorities that are trusted are known
     - require:
       - secret: Ensure every secret is in the store
 
