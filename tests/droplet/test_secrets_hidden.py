@@ -75,13 +75,12 @@ def test_salt_says_no_secret_even_when_it_says_everything(droplet: Droplet, cana
     # Everything that handles a secret does its work once more, before the eyes of the log.
     for consumer in ("backend", "migration", "postgres", "redis"):
         droplet.run(["sh", "-c", f"chmod 0440 /etc/marketplace/delivered/{consumer}/*"])
-    apply = [
-        "salt-call",
-        "--log-level=debug",
-        "state.apply",
-        "marketplace.secrets,marketplace.cache,marketplace.database",
-    ]
-    script = 'patterns=$(cat); "$@" > /run/said 2>&1; grep --count --text --fixed-strings --file=<(printf %s "$patterns") /run/said; grep --count . /run/said'
+    which = "marketplace.secrets,marketplace.cache,marketplace.database"
+    apply = ["salt-call", "--log-level=debug", "state.apply", which]
+    script = (
+        'patterns=$(cat); "$@" > /run/said 2>&1; '
+        'grep --count --text --fixed-strings --file=<(printf %s "$patterns") /run/said; grep --count . /run/said'
+    )
     counts = droplet.run(["bash", "-c", script, "bash", *apply], stdin=canaries, check=False).stdout.split()
     droplet.run(["rm", "/run/said"])
     assert counts[0] == "0"

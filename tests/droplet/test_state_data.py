@@ -29,7 +29,8 @@ def redis(droplet: Droplet, user: str, secret: str | None, *command: str) -> str
         "from marketplace_redis import Connection, RedisError\n"
         "password, user, *command = sys.stdin.read().split('\\n')\n"
         "try:\n"
-        "    with Connection(('10.213.20.11', 6380), user, password, authority='/etc/marketplace/tls/services.pem') as c:\n"
+        "    authority = '/etc/marketplace/tls/services.pem'\n"
+        "    with Connection(('10.213.20.11', 6380), user, password, authority=authority) as c:\n"
         "        print(c.command(*command))\n"
         "except RedisError as error: print(error)\n"
     )
