@@ -1,4 +1,4 @@
-"""Traffic to PostgreSQL and Redis: TLS alone, to servers that prove who they are; their certificates renew themselves."""
+"""PostgreSQL and Redis are reached through TLS alone, and prove who they are by certificates that renew themselves."""
 
 from __future__ import annotations
 
