@@ -6,7 +6,6 @@ Every state asks once, compares here, and writes only what differs, through psql
 import json
 import time
 from collections.abc import Callable
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,7 @@ _CONFIGURATION = """SELECT json_build_object(
   'errors', (SELECT coalesce(json_agg(concat(sourcefile, ' line ', sourceline, ': ', name, ' ', error)), '[]')
              FROM pg_file_settings WHERE error IS NOT NULL AND error <> 'setting could not be applied'),
   'access', (SELECT coalesce(json_agg(concat(file_name, ' line ', line_number, ': ', error)), '[]')
-             FROM pg_hba_file_rules WHERE error IS NOT NULL
-               -- True until the settings are loaded that switch it on; the certificate that is served is looked at.
-               AND error <> 'hostssl record cannot match because SSL is disabled'),
+             FROM pg_hba_file_rules WHERE error IS NOT NULL),
   'pending', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart));
 """
 
@@ -105,14 +102,22 @@ def configured(
     return ret | {"changes": changes}
 
 
-def mod_watch(name: str, **options: Any) -> dict[str, Any]:
-    """Predict, under test=True, what a file that is yet to be written causes; a real run's failure is told again."""
+def mod_watch(name: str, sfun: str = "", **_: Any) -> dict[str, Any]:
+    """Predict, under test=True, what a file that is yet to be written causes; a real run has been judged already."""
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": "PostgreSQL uses its configuration",
+    }
     if __opts__["test"]:
         changes = {"loaded": {"old": "older than its files", "new": "as in its files"}}
-        comment = "PostgreSQL would load its configuration"
-        return {"name": name, "result": None, "changes": changes, "comment": comment}
-    known = signature(configured).parameters
-    return configured(name, **{key: value for key, value in options.items() if key in known})
+        return ret | {
+            "result": None,
+            "changes": changes,
+            "comment": "PostgreSQL would load its configuration",
+        }
+    return ret
 
 
 def _configuration_changes(

@@ -90,25 +90,25 @@ def trusted(name: str, directory: str) -> dict[str, Any]:
     return ret | {"changes": changes, "comment": f"{count} trusted authorities were written"}
 
 
-def certified(name: str, directory: str, dns_names: list[str], addresses: list[str]) -> dict[str, Any]:
+def certified(name: str, directory: str, names: list[str], addresses: list[str]) -> dict[str, Any]:
     """Ensure a service has a key and a certificate, signed by the authority; renewed when a third of its life is left.
 
     Args:
         name: file with both, 0600; deliver it to the service.
         directory: the authorities' directory.
-        dns_names: DNS names it is for.
+        names: DNS names it is for.
         addresses: IP addresses it is for.
     """
     ret = _ret(name, "The certificate is in order")
     try:
-        reason = _reason(Path(name), Path(directory), dns_names, addresses)
+        reason = _reason(Path(name), Path(directory), names, addresses)
         if reason is None:
             return ret
-        changes = {"certificate": {"old": reason, "new": f"for {', '.join([*dns_names, *addresses])}"}}
+        changes = {"certificate": {"old": reason, "new": f"for {', '.join([*names, *addresses])}"}}
         if __opts__["test"]:
             return ret | {"result": None, "changes": changes, "comment": "The certificate would be issued"}
-        _issue(Path(name), Path(directory), dns_names, addresses)
-        remaining = _reason(Path(name), Path(directory), dns_names, addresses)
+        _issue(Path(name), Path(directory), names, addresses)
+        remaining = _reason(Path(name), Path(directory), names, addresses)
     except (_Failure, ValueError, OSError) as error:
         return ret | {"result": False, "comment": str(error)}
     if remaining:

@@ -23,7 +23,7 @@ Ensure {{ service }} has a certificate:
   service_authority.certified:
     - name: /etc/marketplace/tls/services/{{ service }}.pem
     - directory: /etc/marketplace/tls/services
-    - dns_names: [{{ service }}]
+    - names: [{{ service }}]
     - addresses: ["{{ settings[service].address }}"]
     - require:
       - service_authority: Ensure the services have an authority
