@@ -5,6 +5,7 @@ Every state asks once, compares here, and writes only what differs, through psql
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from marketplace_paths import Paths
 from marketplace_pending import record
 from marketplace_postgres import Access, Role, difference, parse, question, statements
 from marketplace_secrets import Store, UnknownSecret
+from marketplace_served import served, stored
 from salt.utils.path import which
 
 # No stop grace is longer than 900 s; docker waits for the container's own.
@@ -34,15 +36,25 @@ class _Down(_Failure):
     pass
 
 
-def configured(name: str, files: list[str], allow_restart: bool = False) -> dict[str, Any]:
-    """Ensure the server in container ``name`` uses its configuration files.
+def configured(
+    name: str,
+    files: list[str],
+    certificate: str,
+    address: str,
+    port: int,
+    allow_restart: bool = False,
+) -> dict[str, Any]:
+    """Ensure the server in container ``name`` uses its configuration files and serves its certificate.
 
-    A file that is newer than what the server loaded is loaded again, after the server itself found no error in it.
-    Settings that need a restart get one only with ``allow_restart``; else they are shown as pending.
+    A file that is newer than what the server loaded is loaded again, after the server itself found no error in it, and
+    so is a certificate that it does not serve. Settings that need a restart get one only with ``allow_restart``; else
+    they are shown as pending.
 
     Args:
         name: the container.
         files: the configuration files, as the host sees them.
+        certificate: file with the certificate it should serve, as the host sees it.
+        address: where it listens; port: likewise.
         allow_restart: whether the server may be restarted.
     """
     ret: dict[str, Any] = {
@@ -53,7 +65,9 @@ def configured(name: str, files: list[str], allow_restart: bool = False) -> dict
         "comment": "PostgreSQL uses its configuration",
     }
     try:
+        endpoint = (address, port)
         changes, facts = _configuration_changes(name, files, allow_restart)
+        changes |= _certificate_changes(endpoint, Path(certificate))
         if __opts__["test"]:
             would = {"result": None, "changes": changes, "comment": "PostgreSQL would load its configuration"}
             return ret | (would if changes else {})
@@ -63,9 +77,11 @@ def configured(name: str, files: list[str], allow_restart: bool = False) -> dict
                 "result": False,
                 "comment": f"PostgreSQL refuses its configuration: {'; '.join(problems)}",
             }
-        if "loaded" in changes:
+        if {"loaded", "certificate"} & changes.keys():
             _psql(name, "postgres", "SELECT pg_reload_conf();")
-            facts = _await_reload(name, facts["loaded"])
+            facts = _await_reload(
+                name, facts["loaded"], lambda: not _certificate_changes(endpoint, Path(certificate))
+            )
         if facts["pending"] and allow_restart:
             changes["restart"] = {"old": ", ".join(facts["pending"]), "new": "in effect"}
             _restart(name)
@@ -117,15 +133,23 @@ def _configuration_changes(
     return changes, facts
 
 
-def _await_reload(container: str, before: float) -> dict[str, Any]:
+def _certificate_changes(endpoint: tuple[str, int], certificate: Path) -> dict[str, Any]:
+    if certificate.exists() and served(endpoint, postgres=True) == stored(certificate):
+        return {}
+    return {"certificate": {"old": "none or another one is served", "new": "as delivered"}}
+
+
+def _await_reload(container: str, before: float, serves: Callable[[], bool]) -> dict[str, Any]:
     """The facts after the reload; it is a signal, so the server takes a moment."""
     end = time.monotonic() + 10
     while True:
         facts: dict[str, Any] = json.loads(_psql(container, "postgres", _CONFIGURATION))
-        if facts["loaded"] > before:
+        if facts["loaded"] > before and serves():
             return facts
         if time.monotonic() > end:
-            raise _Failure(f"PostgreSQL did not load its configuration; docker logs {container} shows why")
+            raise _Failure(
+                f"PostgreSQL did not load its configuration or certificate; docker logs {container} shows why"
+            )
         time.sleep(0.1)
 
 

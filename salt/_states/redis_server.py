@@ -1,20 +1,33 @@
-"""Redis users that are in force as the ACL file says, judged by what the server has loaded."""
+"""Redis as its files say, judged by what the server has loaded: its users, and how it listens."""
 
 import time
 from pathlib import Path
 from typing import Any
 
 from marketplace_paths import Paths
-from marketplace_redis import Connection, LoginRefused, RedisError, difference
+from marketplace_redis import Connection, LoginRefused, RedisError, Unproven, difference, directives, reach
 from marketplace_secrets import Store, UnknownSecret
+from marketplace_served import served, stored
+
+_Where = tuple[str, int, int, tuple[str, str], Path]
 
 _RESTART = "restart"
+_CERTIFICATE = "certificate"
+_FILES = ("tls-cert-file", "tls-key-file")
 # No stop grace is longer than 900 s; docker waits for the container's own.
 _RESTART_SECONDS = 1200
 
 
 def users_loaded(
-    name: str, host: str, port: int, operator: str, secret: str, container: str, allow_restart: bool = False
+    name: str,
+    host: str,
+    port: int,
+    plain_port: int,
+    authority: str,
+    operator: str,
+    secret: str,
+    container: str,
+    allow_restart: bool = False,
 ) -> dict[str, Any]:
     """Ensure the server's users are those of its ACL file; load the file again if not.
 
@@ -24,7 +37,9 @@ def users_loaded(
     Args:
         name: the ACL file, as the host sees it.
         host: the server's address.
-        port: the server's port.
+        port: the server's port for TLS.
+        plain_port: its port without, which is asked where nothing listens for TLS yet.
+        authority: file with the authorities by which the server is known.
         operator: a user that may read and load users.
         secret: name of the operator's password in the secret store.
         container: the server's container.
@@ -39,7 +54,8 @@ def users_loaded(
     try:
         wanted = Path(name).read_text().splitlines()
         login = (operator, Store(Paths().secrets).read(secret))
-        changes = _changes((host, port), login, wanted, allow_restart)
+        where = (host, port, plain_port, login, Path(authority))
+        changes = _changes(where, wanted, allow_restart)
         if not changes:
             return ret
         if __opts__["test"]:
@@ -47,9 +63,9 @@ def users_loaded(
         if _RESTART in changes:
             _restart(container)
         else:
-            with Connection((host, port), *login) as connection:
+            with reach(*where) as connection:
                 connection.command("ACL", "LOAD")
-        remaining = _changes((host, port), login, wanted, False)
+        remaining = _changes(where, wanted, False)
     except (RedisError, UnknownSecret, FileNotFoundError) as error:
         if __opts__["test"]:
             return ret | {"result": None, "comment": f"Redis does not run with its users yet: {error}"}
@@ -60,11 +76,124 @@ def users_loaded(
     return ret | {"changes": changes, "comment": "Redis loaded its users"}
 
 
-def _changes(
-    address: tuple[str, int], login: tuple[str, str], wanted: list[str], allow_restart: bool
+def listening(
+    name: str,
+    host: str,
+    port: int,
+    plain_port: int,
+    authority: str,
+    certificate: str,
+    operator: str,
+    secret: str,
+    container: str,
 ) -> dict[str, Any]:
+    """Ensure the server listens as its file says, and serves the certificate that it was given; no restart.
+
+    Args:
+        name: the file, as the host sees it; the server reads it when it starts.
+        host: the server's address.
+        port: its port for TLS.
+        plain_port: its port without, which is asked where nothing listens for TLS yet.
+        authority: file with the authorities by which the server is known.
+        certificate: file with the certificate it should serve, as the host sees it.
+        operator: a user that may configure the server.
+        secret: name of the operator's password in the secret store.
+        container: the server's container, where it is told to read its certificate again if it serves one that nobody
+            trusts any more.
+    """
+    ret = _listening_ret(name)
     try:
-        with Connection(address, *login) as connection:
+        wanted = directives(Path(name).read_text())
+        expected = stored(Path(certificate))
+        where = (host, port, plain_port, (operator, Store(Paths().secrets).read(secret)), Path(authority))
+        changes = _listening_changes(where, wanted, expected)
+        if not changes:
+            return ret
+        if __opts__["test"]:
+            return ret | {"result": None, "changes": changes, "comment": "Redis would listen differently"}
+        if _CERTIFICATE in changes:
+            _read_files(container, where, wanted)
+            changes |= _listening_changes(where, wanted, expected)
+        words = [word for item in wanted.items() if item[0] in changes for word in item]
+        if words:
+            with reach(*where) as connection:
+                connection.command("CONFIG", "SET", *words)
+        remaining = _listening_changes(where, wanted, expected)
+    except LoginRefused as error:
+        return ret | {"comment": f"{error}. The state of its users sees to that"}
+    except (RedisError, UnknownSecret, FileNotFoundError, ValueError) as error:
+        if __opts__["test"]:
+            return ret | {"result": None, "comment": f"Redis does not run as it should yet: {error}"}
+        return ret | {"result": False, "comment": str(error)}
+    if remaining:
+        return ret | {
+            "result": False,
+            "changes": changes,
+            "comment": f"Redis still listens differently: {remaining}",
+        }
+    return ret | {"changes": changes, "comment": "Redis listens as its file says"}
+
+
+def mod_watch(name: str, sfun: str = "", **_: Any) -> dict[str, Any]:
+    """Predict, under test=True, what a file that is yet to be written causes; a real run has been judged already."""
+    ret = _listening_ret(name)
+    if __opts__["test"]:
+        changes = {"listening": {"old": "as before", "new": "as in its files"}}
+        return ret | {"result": None, "changes": changes, "comment": "Redis would listen differently"}
+    return ret
+
+
+def _listening_ret(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "skip_watch": not __opts__["test"],
+        "changes": {},
+        "result": True,
+        "comment": "Redis listens as its file says",
+    }
+
+
+def _listening_changes(where: _Where, wanted: dict[str, str], expected: bytes) -> dict[str, Any]:
+    """A certificate comes first and alone: with the wrong one nothing else can be asked."""
+    if served(where[:2]) not in (None, expected):
+        return {_CERTIFICATE: {"old": "another one is served", "new": "as delivered"}}
+    with reach(*where) as connection:
+        answer = connection.command("CONFIG", "GET", *wanted)
+    words = [str(word) for word in answer] if isinstance(answer, list) else []
+    found = dict(zip(words[::2], words[1::2], strict=True))
+    return {
+        key: {"old": found.get(key, ""), "new": value}
+        for key, value in wanted.items()
+        if found.get(key, "") != value
+    }
+
+
+def _read_files(container: str, where: _Where, wanted: dict[str, str]) -> None:
+    """Have the server read its certificate again.
+
+    One that has ended, or whose authority is gone, proves nothing: no password goes there by the network then. Inside
+    its container the server needs no proof of who it is.
+    """
+    words = ["CONFIG", "SET", *(word for name in _FILES if name in wanted for word in (name, wanted[name]))]
+    try:
+        with reach(*where) as connection:
+            connection.command(*words)
+    except Unproven:
+        client = ["docker", "exec", "--interactive", container, "redis-cli", "--tls", "--insecure"]
+        result = __salt__["cmd.run_all"](
+            [*client, "-p", str(where[1])],
+            python_shell=False,
+            stdin="\n".join([f"AUTH {' '.join(where[3])}", " ".join(words), ""]),
+            output_loglevel="quiet",
+            ignore_retcode=True,
+        )
+        if result["retcode"] or result["stdout"].split() != ["OK", "OK"]:
+            raise RedisError(f"{container} did not read its certificate again: {result['stdout']}") from None
+
+
+def _changes(where: _Where, wanted: list[str], allow_restart: bool) -> dict[str, Any]:
+    try:
+        with reach(*where) as connection:
             return difference(_loaded(connection), wanted)
     except LoginRefused as error:
         if allow_restart:

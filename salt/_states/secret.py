@@ -50,6 +50,7 @@ def delivered(
     gid: int = 0,
     dir_mode: str = "0711",
     rendered: Mapping[str, str] | None = None,
+    copies: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Deliver secrets to one consumer: a directory that holds exactly these files, 0400, owned by the consumer.
 
@@ -60,6 +61,7 @@ def delivered(
         gid: whose group they are of.
         dir_mode: mode of the directory, which root owns.
         rendered: template by target file name, filled as ``secret.rendered`` does.
+        copies: absolute path of a file by target file name; its content is delivered.
 
     Example:
 
@@ -78,29 +80,40 @@ def delivered(
 
         salt-call state.single secret.delivered backend files='{webhook_secret: webhook_secret}' uid=10001
     """
-    directory = Path(name) if name.startswith("/") else _paths().delivered / name
-    templates = {target: f"{{secret:{secret}}}" for target, secret in (files or {}).items()} | dict(
-        rendered or {}
-    )
     mode = int(str(dir_mode), 8)
+    sources = {target: Path(source) for target, source in (copies or {}).items()}
+    templates = {target: f"{{secret:{secret}}}" for target, secret in (files or {}).items()}
+    ret = _delivered(name, templates | dict(rendered or {}), sources, int(uid), int(gid), mode)
+    # Salt would ask mod_watch after a failure as well, and take its answer instead.
+    return {"skip_watch": not __opts__["test"]} | ret
+
+
+def _delivered(
+    name: str, templates: Mapping[str, str], sources: Mapping[str, Path], uid: int, gid: int, mode: int
+) -> dict[str, Any]:
+    directory = Path(name) if name.startswith("/") else _paths().delivered / name
     actions: dict[str, str] = {}
     wanted: list[Wanted] = []
-    for target, template in templates.items():
+    for target in (*templates, *sources):
+        template = templates.get(target, "")
         if Path(target).name != target or target in ("", ".", ".."):
             comment = f"'{target}' is not a plain file name, such as database_password"
             return {"name": name, "result": False, "changes": {}, "comment": comment}
-        content, wait = _content(template)
+        content, wait = _copied(sources[target]) if target in sources else _content(template)
+        if content is None and not wait and target in sources:
+            comment = f"There is no {sources[target]}. Require the state that makes it"
+            return {"name": name, "result": False, "changes": {}, "comment": comment}
         if wait:
             actions[target] = "created"
             continue
         if content is None:
             return _missing(name, template)
-        file = Wanted(directory / target, content, 0o400, int(uid), int(gid))
+        file = Wanted(directory / target, content, 0o400, uid, gid)
         action = file.pending()
         if action:
             actions[target] = action
             wanted.append(file)
-    stale = [entry for entry in _entries(directory) if entry.name not in templates]
+    stale = [entry for entry in _entries(directory) if entry.name not in {*templates, *sources}]
     actions.update({entry.name: "removed" for entry in stale})
     if not directory.is_dir() or directory.stat().st_mode & 0o7777 != mode:
         actions["directory"] = "protected" if directory.is_dir() else "created"
@@ -118,7 +131,14 @@ def delivered(
                 "changes": {},
                 "comment": f"Files in {directory} don't stay",
             }
-    return _result(name, actions, f"{len(templates)} files are in {directory}")
+    return _result(name, actions, f"{len(templates) + len(sources)} files are in {directory}")
+
+
+def mod_watch(name: str, sfun: str = "", **_: Any) -> dict[str, Any]:
+    """Predict, under test=True, that what is yet to be made is delivered; a real run has delivered it already."""
+    if not __opts__["test"]:
+        return _result(name, {}, "What is watched is delivered")
+    return _result(name, {"what is watched": "replaced"}, "")
 
 
 def rendered(name: str, template: str, uid: int = 0, gid: int = 0, mode: str = "0400") -> dict[str, Any]:
@@ -180,6 +200,14 @@ def _content(template: str) -> tuple[str | None, bool]:
     except UnknownSecret:
         expected = __pillar__.get("settings", {}).get("secrets", {})
         return None, __opts__["test"] and all(secret in expected for secret in names_in(template))
+
+
+def _copied(source: Path) -> tuple[str | None, bool]:
+    """A file's content; or None, and whether that is because test mode hasn't made it."""
+    try:
+        return source.read_text(encoding="utf-8"), False
+    except FileNotFoundError:
+        return None, bool(__opts__["test"])
 
 
 def _missing(name: str, template: str) -> dict[str, Any]:

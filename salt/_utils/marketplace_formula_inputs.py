@@ -79,6 +79,10 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
         },
         "haproxy": {
             "config": "salt://marketplace/files/haproxy.cfg.jinja",
-            "files": [f"/etc/haproxy/secrets/{name}" for name in ("webhook_paths", "webhook_secrets")],
+            "files": [
+                "/etc/haproxy/secrets/webhook_paths",
+                "/etc/haproxy/secrets/webhook_secrets",
+                "/etc/haproxy/services/ca.pem",
+            ],
         },
     }

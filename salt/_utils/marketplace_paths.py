@@ -39,6 +39,11 @@ class Paths:
         return self.etc / "delivered"
 
     @property
+    def trusted(self) -> Path:
+        """The authorities by which services of this host are known to each other; no secret."""
+        return self.etc / "tls/services.pem"
+
+    @property
     def docker_config(self) -> Path:
         """DOCKER_CONFIG directory with the private registry's credentials."""
         return self.etc / "docker"

@@ -1,6 +1,8 @@
 """The little of Redis's protocol that states need, so that no password ever stands on a command line."""
 
 import socket
+import ssl
+from pathlib import Path
 from typing import Any
 
 Reply = str | int | None | list[Any]
@@ -14,6 +16,14 @@ class LoginRefused(RedisError):
     """The server answers, and does not take the user or its password."""
 
 
+class NobodyListens(RedisError):
+    """Nothing listens on the port."""
+
+
+class Unproven(RedisError):
+    """The server does not prove that it is who it should be."""
+
+
 class Connection:
     """One authenticated connection; use it as a context manager.
 
@@ -22,17 +32,34 @@ class Connection:
         user: ACL user.
         password: its password.
         timeout: seconds for every step.
+        authority: file with the authorities by which the server is known; None: without TLS.
 
     Raises:
-        RedisError: nobody answers, or the login is refused.
+        RedisError: nobody answers, the server is not who it should be, or the login is refused.
     """
 
-    def __init__(self, address: tuple[str, int], user: str, password: str, timeout: float = 5.0) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        user: str,
+        password: str,
+        timeout: float = 5.0,
+        authority: Path | None = None,
+    ) -> None:
         self._where = f"{address[0]}:{address[1]}"
         try:
             self._socket = socket.create_connection(address, timeout)
+        except ConnectionRefusedError as error:
+            raise NobodyListens(f"Redis does not answer on {self._where}: {error}") from error
         except OSError as error:
             raise RedisError(f"Redis does not answer on {self._where}: {error}") from error
+        if authority is not None:
+            try:
+                context = ssl.create_default_context(cafile=str(authority))
+                self._socket = context.wrap_socket(self._socket, server_hostname=address[0])
+            except OSError as error:
+                self._socket.close()
+                raise Unproven(f"no TLS with Redis on {self._where}: {error}") from error
         self._file = self._socket.makefile("rb")
         try:
             self.command("AUTH", user, password)
@@ -82,6 +109,25 @@ class Connection:
         if kind == b"*":
             return [self._reply() for _ in range(int(rest))]
         raise ValueError(f"unknown reply {kind!r}")
+
+
+def reach(host: str, port: int, plain_port: int, login: tuple[str, str], authority: Path) -> Connection:
+    """A connection with TLS; without it where Redis does not listen for TLS yet.
+
+    Raises:
+        RedisError: as :class:`Connection`. A server that is not known by ``authority`` is never spoken to.
+    """
+    try:
+        return Connection((host, port), *login, authority=authority)
+    except NobodyListens:
+        return Connection((host, plain_port), *login)
+
+
+def directives(text: str) -> dict[str, str]:
+    """Name -> value of the lines of a configuration file, as ``CONFIG GET`` spells them."""
+    lines = (line.strip() for line in text.splitlines())
+    pairs = (line.split(None, 1) for line in lines if line and not line.startswith("#"))
+    return {pair[0]: pair[1].strip('"') for pair in pairs if len(pair) == 2}
 
 
 def encode(words: tuple[str, ...]) -> bytes:

@@ -6,6 +6,11 @@ from typing import Any
 from marketplace_contract import Contract
 
 SECRETS = "/run/secrets"
+# By whom PostgreSQL and Redis are known.
+AUTHORITY = f"{SECRETS}/ca.pem"
+# /tmp is for data: nothing in it is a program or a device.
+_TMP = "/tmp:size=64m,mode=1777,noexec,nosuid,nodev"  # noqa: S108 - inside the container
+_OPEN_FILES = 16384
 # Container name of an image's one-off commands, of which only one may run.
 MIGRATION = "migration"
 
@@ -36,6 +41,12 @@ def environment(
         role: key of ``postgres.roles`` that the process logs in as (``application``, or ``owner`` for migrations).
     """
     backend, postgres, redis = settings["backend"], settings["postgres"], settings["redis"]
+    # Settings that an older tree wrote into a journal know nothing of TLS: services are as those say, then.
+    encrypted: dict[str, str] = {}
+    if postgres.get("tls"):
+        encrypted |= {"DATABASE_SSLMODE": "verify-full", "DATABASE_CA_FILE": AUTHORITY}
+    if redis.get("tls"):
+        encrypted |= {"REDIS_TLS": "true", "REDIS_CA_FILE": AUTHORITY}
     given = {
         "PORT": backend["port"],
         "ENVIRONMENT": settings["environment"],
@@ -57,7 +68,7 @@ def environment(
         "WEBHOOK_SECRET_FILE": f"{SECRETS}/webhook_secret",
         "STOP_GRACE_SECONDS": backend["stop_grace"],
     }
-    return {key: str(value) for key, value in (backend["environment"] | given).items()}
+    return {key: str(value) for key, value in (backend["environment"] | given | encrypted).items()}
 
 
 def render(
@@ -88,11 +99,13 @@ def render(
         "init": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
-        "tmpfs": ["/tmp:size=64m,mode=1777"],  # noqa: S108 - inside the container
+        "tmpfs": [_TMP],
         "mem_limit": limits["memory"],
         "memswap_limit": limits["memory"],
         "cpus": limits["cpus"],
         "pids_limit": limits["pids"],
+        # No core: it would hold every secret. How many processes there may be, pids_limit says.
+        "ulimits": {"core": 0, "nofile": {"soft": _OPEN_FILES, "hard": _OPEN_FILES}},
         "stop_grace_period": f"{stop_seconds(settings)}s",
         "restart": "unless-stopped",
         "environment": {
@@ -179,10 +192,13 @@ def one_off(
         f"--name={MIGRATION}",
         f"--user={settings['backend']['user']}",
         "--read-only",
-        "--tmpfs=/tmp:size=64m,mode=1777",
+        f"--tmpfs={_TMP}",
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges:true",
         f"--memory={limits['memory']}",
+        f"--memory-swap={limits['memory']}",
+        "--ulimit=core=0",
+        f"--ulimit=nofile={_OPEN_FILES}",
         f"--cpus={limits['cpus']}",
         f"--pids-limit={limits['pids']}",
         *(f"--network=name={settings['network'][name]['name']},ip={addresses[name]}" for name in networks),

@@ -135,9 +135,11 @@ def release_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         "environment": settings["environment"],
         "backend": backend,
         "network": {"app": network["app"], "data": network["data"]},
-        "postgres": {name: postgres[name] for name in ("address", "port", "database")}
+        "postgres": {
+            name: postgres[name] for name in ("address", "port", "tls", "database") if name in postgres
+        }
         | {"roles": {name: postgres["roles"][name] for name in ("owner", "application")}},
-        "redis": {name: redis[name] for name in ("address", "port")}
+        "redis": {name: redis[name] for name in ("address", "port", "tls") if name in redis}
         | {"users": {"application": redis["users"]["application"]}},
         "telegram": {"api_url": settings["telegram"]["api_url"]},
         "edge": {"webhook_path": settings["edge"]["webhook_path"]},

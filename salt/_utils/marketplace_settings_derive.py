@@ -13,7 +13,8 @@ GATEWAY, POSTGRES, REDIS, BLUE, GREEN, MIGRATION = 1, 10, 11, 21, 22, 30
 
 
 # Containers have addresses of their own, so the usual ports are always free; health checks and tools know them.
-POSTGRES_PORT, REDIS_PORT = 5432, 6379
+# Redis has another port for TLS than without: both may be open while a release of an older tree is live.
+POSTGRES_PORT, REDIS_PORT, REDIS_PLAIN_PORT = 5432, 6380, 6379
 
 
 def address(subnet: str, offset: int) -> str:
@@ -60,6 +61,7 @@ def complete(values: dict[str, Any], environment: str, secrets: dict[str, str]) 
             "reference": _reference(postgres),
             "address": address(data, POSTGRES),
             "port": POSTGRES_PORT,
+            "tls": True,
             "shm_size": postgres_shm_size(limits["memory"]),
             "tuning": {**tuning, **postgres["parameters"]},
         },
@@ -68,6 +70,8 @@ def complete(values: dict[str, Any], environment: str, secrets: dict[str, str]) 
             "reference": _reference(redis),
             "address": address(data, REDIS),
             "port": REDIS_PORT,
+            "plain_port": REDIS_PLAIN_PORT,
+            "tls": True,
             "maxmemory": redis_maxmemory(redis["limits"]["memory"]),
         },
     }

@@ -93,6 +93,7 @@ class Postgres:
     reference: str = derived("image, tag and digest in one")
     address: str = derived("its fixed address on the data network")
     port: int = derived("its port on the data network")
+    tls: bool = derived("whether clients have to use TLS")
     shm_size: int = derived("bytes of /dev/shm, for parallel queries")
     tuning: dict[str, str] = derived("postgresql.conf parameters that follow limits, disk and CPUs")
 
@@ -138,5 +139,7 @@ class Redis:
     users: RedisUsers = section(RedisUsers, "names of its ACL users")
     reference: str = derived("image, tag and digest in one")
     address: str = derived("its fixed address on the data network")
-    port: int = derived("its port on the data network")
+    port: int = derived("its port on the data network, for TLS")
+    plain_port: int = derived("its port without TLS, while a release of an older tree needs it")
+    tls: bool = derived("whether clients have to use TLS")
     maxmemory: int = derived("bytes of data it may hold: 45% of its memory, the rest is for snapshots")

@@ -39,13 +39,15 @@ Ensure the data services are described:
               - {type: bind, source: /etc/marketplace/postgres, target: /etc/postgresql, read_only: true, bind: {create_host_path: false}}
               - {type: bind, source: /etc/marketplace/delivered/postgres, target: /run/secrets, read_only: true, bind: {create_host_path: false}}
             tmpfs:
-              - /tmp:size=64m,mode=1777
-              - /var/run/postgresql:size=1m,mode=0775,uid={{ settings.postgres.user.split(":")[0] }},gid={{ settings.postgres.user.split(":")[1] }}
+              - /tmp:size=64m,mode=1777,noexec,nosuid,nodev
+              - /var/run/postgresql:size=1m,mode=0775,noexec,nosuid,nodev,uid={{ settings.postgres.user.split(":")[0] }},gid={{ settings.postgres.user.split(":")[1] }}
             shm_size: {{ settings.postgres.shm_size }}
             mem_limit: {{ settings.postgres.limits.memory }}
             memswap_limit: {{ settings.postgres.limits.memory }}
             cpus: {{ settings.postgres.limits.cpus }}
             pids_limit: {{ settings.postgres.limits.pids }}
+            # No core: it would hold data. How many processes there may be, pids_limit says.
+            ulimits: &ulimits {core: 0, nofile: {soft: 16384, hard: 16384}}
             stop_grace_period: {{ settings.postgres.stop_grace }}s
             healthcheck:
               # Over TCP first: while a new cluster is being made only the socket answers, and too early.
@@ -76,15 +78,16 @@ Ensure the data services are described:
               - {type: bind, source: /etc/marketplace/redis, target: /etc/redis, read_only: true, bind: {create_host_path: false}}
               - {type: bind, source: /etc/marketplace/delivered/redis, target: /run/secrets, read_only: true, bind: {create_host_path: false}}
             tmpfs:
-              - /tmp:size=16m,mode=1777
+              - /tmp:size=16m,mode=1777,noexec,nosuid,nodev
             mem_limit: {{ settings.redis.limits.memory }}
             memswap_limit: {{ settings.redis.limits.memory }}
             cpus: {{ settings.redis.limits.cpus }}
             pids_limit: {{ settings.redis.limits.pids }}
+            ulimits: *ulimits
             stop_grace_period: {{ settings.redis.stop_grace }}s
             healthcheck:
-              # This user has no password and can do nothing else.
-              test: [CMD, sh, -c, "redis-cli --no-auth-warning --user {{ settings.redis.users.health }} --pass any ping | grep -qx PONG"]
+              # This user has no password and can do nothing else. Who is asked is certain inside its own container.
+              test: [CMD, sh, -c, "redis-cli --tls --insecure -p {{ settings.redis.port }} --no-auth-warning --user {{ settings.redis.users.health }} --pass any ping | grep -qx PONG"]
               interval: 5s
               timeout: 5s
               retries: 3

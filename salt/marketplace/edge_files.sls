@@ -4,6 +4,7 @@
 include:
   - marketplace.gate
   - marketplace.secrets
+  - marketplace.edge_trust
   - firewall
   - haproxy
 

@@ -1,6 +1,7 @@
 include:
   - marketplace.gate
   - firewall
+  - marketplace.isolation
   - docker
 
 {% for network in [pillar.settings.network.app, pillar.settings.network.data] %}
@@ -14,5 +15,6 @@ Ensure the network {{ network.name }} is present:
     # Nothing is reachable, or reaches anything, before the firewall is in force.
     - require:
       - sls: firewall
+      - sls: marketplace.isolation
       - sls: docker
 {% endfor %}

@@ -1,5 +1,6 @@
 include:
   - marketplace.gate
+  - marketplace.authority
 
 Ensure every secret is in the store:
   secret.present: []
@@ -8,8 +9,11 @@ Ensure PostgreSQL has its secrets:
   secret.delivered:
     - name: postgres
     - files: {superuser_password: postgres_superuser_password}
+    - copies: {server.pem: /etc/marketplace/tls/services/postgres.pem}
     - uid: {{ pillar.settings.postgres.user.split(":")[0] }}
     - gid: {{ pillar.settings.postgres.user.split(":")[1] }}
+    - watch:
+      - service_authority: Ensure postgres has a certificate
     - require:
       - secret: Ensure every secret is in the store
 
@@ -23,8 +27,11 @@ Ensure Redis has its users:
           user {{ pillar.settings.redis.users.application }} on #{sha256:redis_app_password} ~* &* +@all -@admin -@dangerous
           user {{ pillar.settings.redis.users.operator }} on #{sha256:redis_operator_password} ~* &* +@all
           user {{ pillar.settings.redis.users.health }} on nopass -@all +ping
+    - copies: {server.pem: /etc/marketplace/tls/services/redis.pem}
     - uid: {{ pillar.settings.redis.user.split(":")[0] }}
     - gid: {{ pillar.settings.redis.user.split(":")[1] }}
+    - watch:
+      - service_authority: Ensure redis has a certificate
     - require:
       - secret: Ensure every secret is in the store
 
@@ -36,8 +43,11 @@ Ensure the backend has its secrets:
         webhook_secret: webhook_secret
         database_password: postgres_app_password
         redis_password: redis_app_password
+    - copies: {ca.pem: /etc/marketplace/tls/services.pem}
     - uid: {{ pillar.settings.backend.user.split(":")[0] }}
     - gid: {{ pillar.settings.backend.user.split(":")[1] }}
+    - watch:
+      - service_authority: Ensure the authorities that are trusted are known
     - require:
       - secret: Ensure every secret is in the store
 
@@ -45,8 +55,11 @@ Ensure migrations have the owner's password:
   secret.delivered:
     - name: migration
     - files: {database_password: postgres_owner_password}
+    - copies: {ca.pem: /etc/marketplace/tls/services.pem}
     - uid: {{ pillar.settings.backend.user.split(":")[0] }}
     - gid: {{ pillar.settings.backend.user.split(":")[1] }}
+    - watch:
+      - service_authority: Ensure the authorities that are trusted are known
     - require:
       - secret: Ensure every secret is in the store
 

@@ -37,7 +37,7 @@ def test_only_ssh_http_and_https_answer(droplet: Droplet, neighbour: Machine, ve
 
 
 def test_packets_routed_at_containers_are_dropped(droplet: Droplet, neighbour: Machine) -> None:
-    targets = {"10.213.20.10": 5432, "10.213.20.11": 6379, "10.213.10.21": 8080}
+    targets = {"10.213.20.10": 5432, "10.213.20.11": 6380, "10.213.10.21": 8080}
     # From the droplet itself they answer: so it is the firewall that keeps the neighbour out.
     opened = [
         address

@@ -321,7 +321,7 @@ def test_show_tells_where_a_value_comes_from(droplet):
     assert shown["postgres.digest"]["value"] == DIGEST
     assert shown["redis.disk"] == {"value": 3 << 30, "origin": "production"}
     assert shown["backend.environment"] == {"value": {"LOG_LEVEL": "debug"}, "origin": "local"}
-    assert shown["redis.port"] == {"value": 6379, "origin": "derived"}
+    assert shown["redis.port"] == {"value": 6380, "origin": "derived"}
     assert shown["redis.maxmemory"]["origin"] == "derived"
     assert shown["secrets.telegram_token"] == {"value": "given", "origin": "base"}
     assert TOKEN not in json.dumps(shown)

@@ -1,5 +1,6 @@
 """The files that templates make: what must be in them, and what must not."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def render(tmp_path):
             extension_modules=str(tmp_path / "extmods"),
             file_roots={"base": [str(TREE / "salt"), str(TREE / "formulas")]},
             module_dirs=[str(TREE / "salt")],
+            marketplace_root=str(tmp_path),
         )
         options["grains"] = {"id": "production"}
         options["pillar"] = {"settings": given, **formula_inputs(given)}
@@ -47,6 +49,28 @@ def render(tmp_path):
         return str(
             modules["file.apply_template_on_contents"](source.read_text(), "jinja", context, {}, "base")
         )
+
+    return made
+
+
+@pytest.fixture
+def live(tmp_path):
+    """``live(variables)``: a release is live whose container was started with them."""
+
+    def made(variables):
+        state = tmp_path / "var/lib/marketplace"
+        record = dict.fromkeys(("version", "image", "reason", "colour", "by", "tree", "settings_digest"), "")
+        record |= {"release": "20261124T000000Z", "previous": None, "outcome": "live", "steps": []}
+        record |= {"started": "2026-11-24T00:00:00+00:00", "seconds": 1.0, "schema": {}}
+        for path, text in (
+            ("ledger/20261124T000000Z.json", json.dumps(record)),
+            (
+                "releases/20261124T000000Z/compose.yaml",
+                json.dumps({"services": {"backend": {"environment": variables}}}),
+            ),
+        ):
+            (state / path).parent.mkdir(parents=True, exist_ok=True)
+            (state / path).write_text(text)
 
     return made
 
@@ -148,11 +172,60 @@ def test_postgres_lets_nobody_in_without_a_password(render):
     text = render("marketplace/files/pg_hba.conf.jinja", settings())
     lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     assert ["local", "all", "postgres", "peer"] in lines
-    assert {line[-1] for line in lines if line[0] == "host"} == {"scram-sha-256"}
-    everywhere = [line for line in lines if line[0] == "host" and line[3] == "10.213.20.0/24"]
+    assert {line[0] for line in lines} == {"local", "hostssl"}
+    assert {line[-1] for line in lines if line[0] == "hostssl"} == {"scram-sha-256"}
+    everywhere = [line for line in lines if line[0] == "hostssl" and line[3] == "10.213.20.0/24"]
     assert [(line[1], line[2]) for line in everywhere] == [
         ("marketplace", "marketplace_app,marketplace_owner")
     ]
+
+
+def hosts_without_tls(text):
+    return [line for line in text.splitlines() if line.split()[:1] == ["host"]]
+
+
+def test_only_a_live_release_of_an_older_tree_is_let_in_without_tls(render, live):
+    live({"REDIS_PORT": "6379"})
+    access = render("marketplace/files/pg_hba.conf.jinja", settings())
+    assert [line.split()[2] for line in hosts_without_tls(access)] == [
+        "marketplace_app,marketplace_owner",
+        "health",
+    ]
+    listen = render("marketplace/files/redis-listen.conf.jinja", settings())
+    assert "\nport 6379\ntls-port 6380\n" in listen
+    assert "tcp dport { 6380, 6379 } accept" in render("marketplace/files/isolation.nft.jinja", settings())
+
+    live({"REDIS_PORT": "6380", "REDIS_TLS": "true"})
+    assert hosts_without_tls(render("marketplace/files/pg_hba.conf.jinja", settings())) == []
+    assert "6379" not in render("marketplace/files/isolation.nft.jinja", settings())
+
+
+def test_a_new_droplet_never_speaks_without_tls(render):
+    listen = render("marketplace/files/redis-listen.conf.jinja", settings())
+    assert "\nport 0\ntls-port 6380\n" in listen
+    assert 'tls-protocols "TLSv1.2 TLSv1.3"' in listen
+    postgres = render("marketplace/files/postgresql.conf.jinja", settings())
+    assert "ssl = on\n" in postgres
+    assert "ssl_min_protocol_version = 'TLSv1.2'" in postgres
+    assert "\nport" not in render("marketplace/files/redis.conf.jinja", settings())
+
+
+def test_the_edge_asks_the_data_services_who_they_are(render):
+    text = render("marketplace/files/haproxy.cfg.jinja", settings())
+    for service in ("postgres", "redis"):
+        section = text[text.index(f"backend check_{service}") :].split("\n\n")[0]
+        alpn = "alpn postgresql check-" if service == "postgres" else ""
+        assert f"check-ssl check-{alpn}sni {service}" in section
+        assert f"verify required verifyhost {service} ca-file /etc/haproxy/services/ca.pem" in section
+
+
+def test_data_services_do_not_reach_each_other(render):
+    text = render("marketplace/files/isolation.nft.jinja", settings())
+    data = text[text.index("chain data") :]
+    pair = "{ 10.213.20.10, 10.213.20.11 }"
+    assert data.index(f"ip saddr {pair} ip daddr {pair} drop") < data.index("accept")
+    assert data.rstrip("}\n\t ").endswith("drop")
+    assert "ip daddr 10.213.10.0/24 drop" in text
 
 
 def test_postgres_follows_the_memory_it_is_given(render):

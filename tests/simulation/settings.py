@@ -36,10 +36,16 @@ def settings(**backend: Any) -> dict[str, Any]:
         "postgres": {
             "address": "10.213.20.10",
             "port": 5432,
+            "tls": True,
             "database": "marketplace",
             "roles": {"owner": "marketplace_owner", "application": "marketplace_app"},
         },
-        "redis": {"address": "10.213.20.11", "port": 6379, "users": {"application": "marketplace"}},
+        "redis": {
+            "address": "10.213.20.11",
+            "port": 6380,
+            "tls": True,
+            "users": {"application": "marketplace"},
+        },
         "telegram": {"api_url": "http://botapi.test:8081"},
         "edge": {"webhook_path": "/telegram/webhook"},
     }

@@ -17,7 +17,7 @@ from marketplace_ledger import Ledger, LedgerError
 from marketplace_lock import Lock, LockHeld
 from marketplace_records import ReleaseRecord, other_colour, release_id
 from marketplace_reference import Reference
-from marketplace_release_compose import one_off, render
+from marketplace_release_compose import environment, one_off, render
 from marketplace_spool import Spool
 from marketplace_telegram import Webhook
 from marketplace_tree import revision
@@ -246,7 +246,39 @@ def test_rendered_backend_is_confined_and_publishes_nothing() -> None:
     assert backend["environment"]["LOG_LEVEL"] == "info"
     assert all(isinstance(value, str) for value in backend["environment"].values())
     assert backend["volumes"][0]["bind"] == {"create_host_path": False}
+    assert backend["ulimits"]["core"] == 0
+    assert backend["memswap_limit"] == backend["mem_limit"]
+    assert all({"noexec", "nosuid", "nodev"} < set(entry.split(",")) for entry in backend["tmpfs"])
     assert "worker" not in document["services"]
+
+
+def test_clients_of_the_data_services_are_told_whom_to_trust() -> None:
+    told = environment(settings(), "r1", "1.0", "green", "application")
+    assert (told["DATABASE_SSLMODE"], told["REDIS_TLS"]) == ("verify-full", "true")
+    assert told["DATABASE_CA_FILE"] == told["REDIS_CA_FILE"] == "/run/secrets/ca.pem"
+    migration = one_off(
+        settings(), "r1", "1.0", "image@sha256:0", "green", ("up",), "/etc/x/migration", deadline=60
+    )
+    assert "--env=DATABASE_SSLMODE=verify-full" in migration
+    assert "--env=DATABASE_CA_FILE=/run/secrets/ca.pem" in migration
+
+
+def test_settings_of_an_older_tree_are_honoured_as_they_are() -> None:
+    """A journal that it left behind, whose release is finished by this one."""
+    older = settings()
+    del older["redis"]["tls"], older["postgres"]["tls"]
+    told = environment(older, "r1", "1.0", "green", "application")
+    assert not {"DATABASE_SSLMODE", "DATABASE_CA_FILE", "REDIS_TLS", "REDIS_CA_FILE"} & told.keys()
+
+
+def test_one_off_has_the_limits_of_a_colour() -> None:
+    words = one_off(
+        settings(), "r1", "1.0", "image@sha256:0", "green", ("up",), "/etc/x/migration", deadline=60
+    )
+    memory = next(word.partition("=")[2] for word in words if word.startswith("--memory="))
+    assert f"--memory-swap={memory}" in words
+    assert "--ulimit=core=0" in words
+    assert "noexec" in next(word for word in words if word.startswith("--tmpfs="))
 
 
 def test_dollars_in_settings_are_not_composes() -> None:

@@ -1,5 +1,6 @@
 """The example backend's environment: every problem at once, and no secret in any of them."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,38 @@ def test_reads_everything(environment: dict[str, str]) -> None:
     assert config.database.password == "db-secret"
     assert config.telegram_token == TOKEN
     assert config.telegram_api_url == "https://api.telegram.org"
+
+
+def test_is_told_by_whom_to_know_the_data_services(environment: dict[str, str], tmp_path: Path) -> None:
+    assert (load(environment).database.ca, load(environment).redis.ca) == (None, None)
+    authority = tmp_path / "ca.pem"
+    environment |= {"DATABASE_SSLMODE": "verify-full", "DATABASE_CA_FILE": str(authority)}
+    environment |= {"REDIS_TLS": "true", "REDIS_CA_FILE": str(authority)}
+    for content in ("", "no certificate"):
+        authority.write_text(content)
+        with pytest.raises(ConfigError) as caught:
+            load(environment)
+        assert {problem.split()[0] for problem in caught.value.problems} == {
+            "REDIS_CA_FILE",
+            "DATABASE_CA_FILE",
+        }
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc"]
+    subprocess.run(
+        [*made, "-subj", "/CN=authority", "-keyout", "/dev/null", "-out", str(authority)],
+        check=True,
+        capture_output=True,
+    )
+    config = load(environment)
+    assert (config.database.ca, config.redis.ca) == (authority, authority)
+    assert load_migration(environment).database.ca == authority
+
+
+def test_refuses_half_an_encryption(environment: dict[str, str]) -> None:
+    environment |= {"DATABASE_SSLMODE": "require", "REDIS_TLS": "yes"}
+    with pytest.raises(ConfigError) as caught:
+        load(environment)
+    assert "DATABASE_SSLMODE must be prefer or verify-full, not 'require'" in caught.value.problems
+    assert "REDIS_TLS must be false or true, not 'yes'" in caught.value.problems
 
 
 def test_shows_no_secret_when_printed(environment: dict[str, str]) -> None:

@@ -4,7 +4,16 @@ import socket
 import threading
 
 import pytest
-from marketplace_redis import Connection, RedisError, difference, encode, users
+from marketplace_redis import (
+    Connection,
+    NobodyListens,
+    RedisError,
+    difference,
+    directives,
+    encode,
+    reach,
+    users,
+)
 
 LOADED = [
     "user default off sanitize-payload resetchannels -@all",
@@ -33,6 +42,35 @@ def serve(*answers):
     thread = threading.Thread(target=talk, daemon=True)
     thread.start()
     return listener.getsockname(), received, thread
+
+
+def closed_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def test_a_port_that_is_not_open_yet_is_no_reason_to_give_up(tmp_path):
+    address, received, thread = serve(b"+OK\r\n")
+    reach("127.0.0.1", closed_port(), address[1], ("operator", "pass"), tmp_path / "none").close()
+    thread.join(5)
+    assert b"AUTH" in received[0]
+    with pytest.raises(NobodyListens):
+        reach("127.0.0.1", closed_port(), closed_port(), ("operator", "pass"), tmp_path / "none")
+
+
+def test_no_password_goes_to_a_server_that_does_not_prove_itself(tmp_path):
+    (tmp_path / "ca.pem").write_text("")
+    address, received, _ = serve(b"")
+    plain, plainly, _ = serve(b"+OK\r\n")
+    with pytest.raises(RedisError, match="no TLS with Redis"):
+        reach("127.0.0.1", address[1], plain[1], ("operator", "topsecret"), tmp_path / "ca.pem")
+    assert plainly == []
+    assert b"topsecret" not in b"".join(received)
+
+
+def test_directives_are_spelled_as_the_server_spells_them():
+    text = '# Written\n\nport 0\ntls-protocols "TLSv1.2 TLSv1.3"\n'
+    assert directives(text) == {"port": "0", "tls-protocols": "TLSv1.2 TLSv1.3"}
 
 
 def test_commands_are_bulk_strings():

@@ -111,6 +111,26 @@ def test_nothing_was_ever_released(droplet: Droplet) -> None:
     assert "nothing was ever released" in back(droplet).reason
 
 
+def test_back_to_a_release_from_before_tls_is_with_tls(droplet: Droplet) -> None:
+    plain = {"address": "10.213.20.11", "port": 6379, "users": {"application": "marketplace"}}
+    today = droplet.settings["redis"], droplet.settings["postgres"]
+    droplet.settings["redis"] = plain
+    droplet.settings["postgres"] = {name: value for name, value in today[1].items() if name != "tls"}
+    first = ship(droplet, "1.0.0")
+    droplet.settings["redis"], droplet.settings["postgres"] = today
+    ship(droplet, "1.1.0")
+    record = back(droplet)
+    assert record.outcome == "live"
+    texts = [
+        droplet.disk.content(droplet.paths.releases / release / "compose.yaml") or ""
+        for release in (first.release, record.release)
+    ]
+    assert "REDIS_PORT: '6379'" in texts[0]
+    assert "TLS" not in texts[0]
+    for variable in ("REDIS_PORT: '6380'", "REDIS_TLS: 'true'", "DATABASE_SSLMODE: verify-full"):
+        assert variable in texts[1]
+
+
 def test_with_the_settings_of_then_on_the_droplet_of_today(droplet: Droplet) -> None:
     ship(droplet, "1.0.0")
     droplet.settings["backend"]["environment"] = {"LOG_LEVEL": "debug"}

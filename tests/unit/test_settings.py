@@ -85,9 +85,10 @@ def test_tuning_fits_the_memory_it_is_given(memory, disk, cpus, connections):
     assert redis_maxmemory(memory * MIB) <= memory * MIB * 0.45
 
 
-def test_postgres_and_redis_listen_on_their_usual_ports():
+def test_postgres_and_redis_listen_on_their_ports_for_tls():
     made = settings()
-    assert (made["postgres"]["port"], made["redis"]["port"]) == (5432, 6379)
+    assert (made["postgres"]["port"], made["redis"]["port"]) == (5432, 6380)
+    assert made["postgres"]["tls"] is made["redis"]["tls"] is True
 
 
 def test_a_process_for_each_connection_is_enough_with_some_more():

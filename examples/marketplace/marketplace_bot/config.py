@@ -1,6 +1,7 @@
 """What the process is told by its environment. Secrets come from files, so that no value shows in `docker inspect`."""
 
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +17,14 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class Database:
-    """How to reach PostgreSQL."""
+    """How to reach PostgreSQL. With `ca` only with TLS, and only a server that these authorities vouch for."""
 
     host: str
     port: int
     name: str
     user: str
     password: str = field(repr=False)
+    ca: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,13 @@ class Migration:
 
 @dataclass(frozen=True)
 class Redis:
+    """How to reach Redis; `ca` as for PostgreSQL."""
+
     host: str
     port: int
     user: str
     password: str = field(repr=False)
+    ca: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -110,14 +115,34 @@ class _Reader:
             self.problems.append(f"{name} names {path}, which is empty")
         return value
 
+    def choice(self, name: str, values: tuple[str, ...]) -> str:
+        """One of `values`, the first by default."""
+        value = self.text(name, values[0])
+        if value not in values:
+            self.problems.append(f"{name} must be {' or '.join(values)}, not {value!r}")
+        return value
+
+    def authorities(self, name: str) -> Path | None:
+        """A file of certificates to know a server by, which TLS can use."""
+        path = self.text(name, None, "/run/secrets/ca.pem")
+        if not path:
+            return None
+        try:
+            ssl.create_default_context(cafile=path)
+        except OSError as error:
+            self.problems.append(f"{name} names {path}, which holds no certificates: {type(error).__name__}")
+        return Path(path)
+
 
 def _database(read: _Reader) -> Database:
+    verified = read.choice("DATABASE_SSLMODE", ("prefer", "verify-full")) == "verify-full"
     return Database(
         host=read.text("DATABASE_HOST", None, "10.213.20.10"),
         port=read.number("DATABASE_PORT", 5432, 1, 65535),
         name=read.text("DATABASE_NAME", None, "marketplace"),
         user=read.text("DATABASE_USER", None, "marketplace_app"),
         password=read.secret("DATABASE_PASSWORD_FILE", "database_password"),
+        ca=read.authorities("DATABASE_CA_FILE") if verified else None,
     )
 
 
@@ -136,6 +161,7 @@ def load_migration(environ: Mapping[str, str]) -> Migration:
 def load(environ: Mapping[str, str]) -> Config:
     """Read everything the server needs. Raises ConfigError with every problem, never with a secret's value."""
     read = _Reader(environ)
+    redis_tls = read.choice("REDIS_TLS", ("false", "true")) == "true"
     config = Config(
         identity=Identity(
             version=read.text("VERSION", environ.get("BUILD_VERSION", "unknown")),
@@ -150,6 +176,7 @@ def load(environ: Mapping[str, str]) -> Config:
             port=read.number("REDIS_PORT", 6379, 1, 65535),
             user=read.text("REDIS_USER", "default"),
             password=read.secret("REDIS_PASSWORD_FILE", "redis_password"),
+            ca=read.authorities("REDIS_CA_FILE") if redis_tls else None,
         ),
         port=read.number("PORT", 8080, 1, 65535),
         log_level=read.text("LOG_LEVEL", "info").upper(),

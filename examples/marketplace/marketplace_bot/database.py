@@ -1,5 +1,8 @@
 """Connections to PostgreSQL, bounded in number and in time."""
 
+import ssl
+from typing import Any
+
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -24,6 +27,14 @@ def url(database: config.Database) -> URL:
     )
 
 
+def encryption(database: config.Database) -> dict[str, Any]:
+    """What asyncpg is told of TLS: whoever answers has to prove that it is the host that was asked for.
+
+    Without authorities to know it by it is left to asyncpg, which prefers TLS and verifies nothing.
+    """
+    return {} if database.ca is None else {"ssl": ssl.create_default_context(cafile=str(database.ca))}
+
+
 def pool(database: config.Database, size: int, name: str) -> AsyncEngine:
     """An engine with at most `size` connections; `name` is shown in pg_stat_activity.
 
@@ -37,7 +48,8 @@ def pool(database: config.Database, size: int, name: str) -> AsyncEngine:
         # A restarted PostgreSQL leaves dead connections in the pool: look before each use, so no update pays for it.
         pool_pre_ping=True,
         pool_recycle=1800,
-        connect_args={
+        connect_args=encryption(database)
+        | {
             "timeout": CONNECT_SECONDS,
             "command_timeout": STATEMENT_SECONDS + 2,
             "server_settings": {
@@ -56,7 +68,8 @@ def direct(database: config.Database) -> AsyncEngine:
     return create_async_engine(
         url(database),
         poolclass=NullPool,
-        connect_args={
+        connect_args=encryption(database)
+        | {
             "timeout": CONNECT_SECONDS,
             "server_settings": {"application_name": "marketplace-migration"},
         },

@@ -73,6 +73,8 @@ def redis_client(config: Config) -> Redis:
         port=config.redis.port,
         username=config.redis.user,
         password=config.redis.password,
+        ssl=config.redis.ca is not None,
+        ssl_ca_certs=str(config.redis.ca) if config.redis.ca else None,
         decode_responses=True,
         socket_connect_timeout=REDIS_SECONDS,
         socket_timeout=REDIS_SECONDS,

@@ -7,3 +7,10 @@ Ensure Redis's settings are written:
     - source: salt://marketplace/files/redis.conf.jinja
     - template: jinja
     - makedirs: True
+
+Ensure Redis knows how to listen:
+  file.managed:
+    - name: /etc/marketplace/redis/listen.conf
+    - source: salt://marketplace/files/redis-listen.conf.jinja
+    - template: jinja
+    - makedirs: True

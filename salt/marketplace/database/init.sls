@@ -10,10 +10,14 @@ Ensure PostgreSQL uses its configuration:
     - files:
       - /etc/marketplace/postgres/postgresql.conf
       - /etc/marketplace/postgres/pg_hba.conf
+    - certificate: /etc/marketplace/delivered/postgres/server.pem
+    - address: {{ postgres.address }}
+    - port: {{ postgres.port }}
     - allow_restart: {{ pillar.get("allow_restart", False) }}
     - watch:
       - file: Ensure PostgreSQL's settings are written
       - file: Ensure PostgreSQL's access rules are written
+      - service_authority: Ensure postgres has a certificate
     - require:
       - compose: Ensure the data services are running
 
