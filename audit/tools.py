@@ -6,7 +6,7 @@ its figures. What looks at the edge belongs to the end of the list.
 
 from collections.abc import Callable
 
-from . import cis, host, ssh, units
+from . import cis, edge, host, ssh, units
 from .outcome import Outcome, Place
 
 TOOLS: dict[str, Callable[[Place], Outcome]] = {
@@ -14,4 +14,6 @@ TOOLS: dict[str, Callable[[Place], Outcome]] = {
     "ssh-audit": ssh.audit,
     "systemd-analyze": units.audit,
     "cis-docker": cis.audit,
+    "testssl.sh": edge.testssl,
+    "sslyze": edge.sslyze,
 }

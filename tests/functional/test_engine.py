@@ -87,6 +87,7 @@ def test_webhook_is_registered_once_and_mended_when_it_drifts(
     secret = "s" * 43
     write_atomic(host.paths.secrets / "telegram_token", TOKEN, mode=0o600)
     write_atomic(host.paths.secrets / "webhook_secret", secret, mode=0o600)
+    write_atomic(host.paths.secrets / "webhook_path", "p" * 43, mode=0o600)
     bot = BotApi(botapi, TOKEN)
 
     planned = host.state("webhook.registered", test=True)
@@ -94,7 +95,8 @@ def test_webhook_is_registered_once_and_mended_when_it_drifts(
     assert bot.call("getWebhookInfo")["url"] == ""
     made = host.state("webhook.registered", test=False)
     assert made["result"] is True
-    assert bot.call("getWebhookInfo")["url"] == "https://bot.team.dev/telegram/webhook"
+    assert bot.call("getWebhookInfo")["url"] == f"https://bot.team.dev/telegram/webhook/{'p' * 43}"
+    assert "p" * 43 not in f"{planned.raw} {made.raw}"
     assert secret not in json.dumps([planned.raw, made.raw])
     again = host.state("webhook.registered", test=False)
     assert (again["result"], again["changes"]) == (True, {})
@@ -113,7 +115,7 @@ def test_bot_api_that_refuses_or_is_away_is_named_without_the_token(
     for url, words in ((botapi, "setWebhook"), ("http://127.0.0.1:9", "out of reach")):
         host = Host(tmp_path, options, {"telegram.api_url": url})
         make_directory(host.paths.secrets)
-        for name in ("telegram_token", "webhook_secret"):
+        for name in ("telegram_token", "webhook_secret", "webhook_path"):
             write_atomic(
                 host.paths.secrets / name, TOKEN if name == "telegram_token" else "s" * 43, mode=0o600
             )
