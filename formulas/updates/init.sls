@@ -22,6 +22,16 @@ Ensure the updater is installed:
   apt_package.installed:
     - pkgs: {{ updates.packages | json }}
 
+Ensure packages' files are compared every week:
+  file.replace:
+    - name: /etc/default/debsums
+    - pattern: ^CRON_CHECK=.*$
+    - repl: CRON_CHECK=weekly
+    - append_if_not_found: True
+    - ignore_if_missing: {{ opts["test"] | json }}
+    - require:
+      - apt_package: Ensure the updater is installed
+
 Ensure the updater's timers are running:
   service.running:
     - names: [apt-daily.timer, apt-daily-upgrade.timer]
