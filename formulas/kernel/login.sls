@@ -15,19 +15,10 @@ Ensure passwords are tested for their strength:
   apt_package.installed:
     - pkgs: [libpam-passwdqc]
 
-Ensure passwords take long to guess:
-  file.replace:
+Ensure passwords take long to guess and failed logins are logged:
+  keyword_file.says:
     - name: /etc/login.defs
-    - pattern: ^#?\s*SHA_CRYPT_MIN_ROUNDS\s.*$
-    - repl: SHA_CRYPT_MIN_ROUNDS 65536
-    - append_if_not_found: True
-
-Ensure logins that fail are logged:
-  file.replace:
-    - name: /etc/login.defs
-    - pattern: ^#?\s*FAILLOG_ENAB\s.*$
-    - repl: FAILLOG_ENAB yes
-    - append_if_not_found: True
+    - values: {{ kernel.login | json }}
 
 Ensure forgotten shells end:
   file.managed:

@@ -23,12 +23,10 @@ Ensure the updater is installed:
     - pkgs: {{ updates.packages | json }}
 
 Ensure packages' files are compared every week:
-  file.replace:
+  keyword_file.says:
     - name: /etc/default/debsums
-    - pattern: ^CRON_CHECK=.*$
-    - repl: CRON_CHECK=weekly
-    - append_if_not_found: True
-    - ignore_if_missing: {{ opts["test"] | json }}
+    - values: {CRON_CHECK: weekly}
+    - separator: "="
     - require:
       - apt_package: Ensure the updater is installed
 
