@@ -21,7 +21,9 @@ Ensure users leave no core dumps:
   file.managed:
     - name: /etc/security/limits.d/10-core.conf
     - contents:
+      - "* soft core 0"
       - "* hard core 0"
+      - "root soft core 0"
       - "root hard core 0"
     - makedirs: True
 
@@ -31,6 +33,16 @@ Ensure services leave no core dumps:
     - contents:
       - "[Manager]"
       - "DefaultLimitCORE=0"
+    - makedirs: True
+
+# Should somebody install the program that collects them.
+Ensure core dumps that come about are not kept:
+  file.managed:
+    - name: /etc/systemd/coredump.conf.d/host.conf
+    - contents:
+      - "[Coredump]"
+      - "Storage=none"
+      - "ProcessSizeMax=0"
     - makedirs: True
 
 Ensure systemd starts services without core dumps:

@@ -22,6 +22,14 @@ Ensure the updater is installed:
   apt_package.installed:
     - pkgs: {{ updates.packages | json }}
 
+Ensure packages' files are compared every week:
+  keyword_file.says:
+    - name: /etc/default/debsums
+    - values: {CRON_CHECK: weekly}
+    - separator: "="
+    - require:
+      - apt_package: Ensure the updater is installed
+
 Ensure the updater's timers are running:
   service.running:
     - names: [apt-daily.timer, apt-daily-upgrade.timer]

@@ -59,11 +59,6 @@ def test_security_updates_install_themselves_but_not_what_carries_the_traffic(ho
     assert said.count("Unattended-Upgrade::Origins-Pattern:: ") == 1
     assert host.service("apt-daily-upgrade.timer").is_running
     assert host.run("perl -c /etc/needrestart/conf.d/host.conf").rc == 0
-    assert call_dry_run(host) == 0
-
-
-def call_dry_run(host: Host) -> int:
-    return int(host.run("unattended-upgrade --dry-run").rc)
 
 
 @pytest.fixture
@@ -98,6 +93,7 @@ def test_a_reboot_waits_for_a_release(droplet: Droplet) -> None:
         assert droplet.run(["systemctl", "is-system-running"], check=False).stdout != "stopping\n"
     finally:
         droplet.run(["systemctl", "stop", "updates-reboot.service"])
+        droplet.run(["systemctl", "reset-failed", "updates-reboot.service"], check=False)
         droplet.run(["systemctl", "stop", "holder"])
 
 

@@ -97,6 +97,17 @@ def test_firewall_lets_ssh_in_from_given_networks_of_either_family(render):
     assert "elements" not in ipv6
 
 
+def test_firewall_counts_new_ssh_connections_of_each_source_alone(render):
+    text = firewall(render, settings(firewall__ssh_rate=45, firewall__ssh_burst=60))
+    over = "limit rate over 45/minute burst 60 packets } drop"
+    assert f"update @ssh_rate_ipv4 {{ ip saddr {over}" in text
+    assert f"update @ssh_rate_ipv6 {{ ip6 saddr & ffff:ffff:ffff:ffff:: {over}" in text
+    chain = text[text.index("chain input") : text.index("chain ssh")]
+    # No other way in, and what is open already is not counted.
+    assert chain.count("dport 22 ") == chain.count("jump ssh") == 2
+    assert chain.index("established : accept") < chain.index("jump ssh")
+
+
 def test_firewall_gives_egress_to_the_application_alone(render):
     text = firewall(render, settings())
     assert 'iifname "mkt-app" oifname != @bridges accept' in text
@@ -286,3 +297,24 @@ def test_boot_is_confined_as_releases_are(render):
 def test_the_data_services_unit_is_a_client_and_no_more(render):
     unit = render("marketplace/files/marketplace-data.service.jinja", settings()).splitlines()
     assert {*ALWAYS, "CapabilityBoundingSet=", "PrivateNetwork=yes", "ProtectSystem=strict"} <= set(unit)
+
+
+def test_updates_hold_back_what_carries_the_traffic(render):
+    text = render("updates/files/apt.conf.jinja", settings(), held=["docker.io", "haproxy"])
+    assert '"docker\\.io$";' in text
+    assert '"haproxy$";' in text
+    assert 'Automatic-Reboot "false"' in text
+
+
+def test_a_reboot_takes_the_release_lock(render):
+    given = settings(updates__reboot_time="04:15")
+    inputs = formula_inputs(given)["updates"]
+    unit = render(
+        "updates/files/updates-reboot.service.jinja", given, lock=inputs["reboot_lock"], patience=3600
+    )
+    assert "flock --wait 3600 --conflict-exit-code 75 /var/lib/marketplace/lock /usr/bin/systemctl" in unit
+    assert "ConditionPathExists=/run/reboot-required" in unit
+    assert "ReadWritePaths=/var/lib/marketplace\n" in unit
+    assert "OnCalendar=*-*-* 04:15:00" in render(
+        "updates/files/updates-reboot.timer.jinja", given, time=inputs["reboot_time"]
+    )

@@ -237,3 +237,27 @@ def test_what_is_no_use_to_log_in_leaves_passwords_on(monkeypatch):
     with pytest.raises(module._Failure, match="Passwords stay on: none of root"):
         module._refuse_lockout({"PasswordAuthentication": "no"})
     module._refuse_lockout({"PasswordAuthentication": "yes"})
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_one_keyword_of_a_packages_file_is_changed(tmp_path, test):
+    file = tmp_path / "login.defs"
+    file.write_text("# UMASK 022\nUMASK\t\t022\nLOG_OK no\n")
+    file.chmod(0o640)
+    module = load("keyword_file", __opts__={"test": test})
+    done = module.says(str(file), {"UMASK": "027", "LOG_OK": "no", "NEW": "1"})
+    assert set(done["changes"]) == {"UMASK", "NEW"}
+    if test:
+        assert (done["result"], file.read_text().count("022")) == (None, 2)
+        return
+    assert file.read_text() == "# UMASK 022\nLOG_OK no\nUMASK 027\nNEW 1\n"
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert module.says(str(file), {"UMASK": "027", "LOG_OK": "no", "NEW": "1"})["changes"] == {}
+
+
+def test_a_file_that_is_missing_is_a_failure_but_not_in_a_plan(tmp_path):
+    values = {"CRON_CHECK": "weekly"}
+    planned = load("keyword_file", __opts__={"test": True}).says(str(tmp_path / "debsums"), values, "=")
+    assert planned["changes"] == {"CRON_CHECK": {"old": None, "new": "CRON_CHECK=weekly"}}
+    failed = load("keyword_file", __opts__={"test": False}).says(str(tmp_path / "debsums"), values, "=")
+    assert (failed["result"], "package" in failed["comment"]) == (False, True)
