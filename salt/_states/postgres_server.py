@@ -23,7 +23,9 @@ _CONFIGURATION = """SELECT json_build_object(
   'errors', (SELECT coalesce(json_agg(concat(sourcefile, ' line ', sourceline, ': ', name, ' ', error)), '[]')
              FROM pg_file_settings WHERE error IS NOT NULL AND error <> 'setting could not be applied'),
   'access', (SELECT coalesce(json_agg(concat(file_name, ' line ', line_number, ': ', error)), '[]')
-             FROM pg_hba_file_rules WHERE error IS NOT NULL),
+             FROM pg_hba_file_rules WHERE error IS NOT NULL
+               -- True until the settings are loaded that switch it on; the certificate that is served is looked at.
+               AND error <> 'hostssl record cannot match because SSL is disabled'),
   'pending', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart));
 """
 
