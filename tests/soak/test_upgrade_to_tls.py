@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.droplet.conftest import prepared
 from tests.droplet.test_state_data import ALLOW, started
 from tests.support import inside, shipping
+from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
 from tests.support.droplet.paths import REPOSITORY
 from tests.support.droplet.salt import call
 from tests.support.droplet.site import Images, Site
-from tests.support.load import running
-from tests.support.load.state import sql
+from tests.support.load.running import Load, Target
+from tests.support.load.state import SECRETS, sql, webhook_path
 
 FIRST_WITH_TLS = "salt/marketplace/authority.sls"
+ROLE, NAME = "older", "older.test"
 PLAIN, ENCRYPTED = "10.213.20.11:6379", "10.213.20.11:6380"
 UNENCRYPTED_CLIENTS = (
     "SELECT count(*) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) "
@@ -53,56 +55,95 @@ def pending(droplet: Droplet) -> str:
     return "\n".join(shipping.status(droplet)["pending"])
 
 
-def test_a_droplet_without_tls_gets_there_under_load(
-    site: Site, images: Images, before: Path, neighbour: Machine, note: Callable[[str], None]
-) -> None:
+WATCH = """
+while [ -e /run/watched ]; do
+    curl --silent --insecure --max-time 5 --output /dev/null --write-out '%{http_code}\\n' https://127.0.0.1:8443/health/ready
+    sleep 0.2
+done > /run/watch.log
+"""
+
+
+@contextmanager
+def ready_throughout(droplet: Droplet) -> Iterator[None]:
+    """For as long as the block, the live colour says that it reaches PostgreSQL and Redis, asked five times a second."""
+    droplet.put("/run/watched", "")
+    droplet.run(["systemd-run", "--quiet", "--unit=watch", "bash", "-c", WATCH])
+    yield
+    droplet.run(["rm", "/run/watched"])
+    droplet.run(["sh", "-c", "while systemctl --quiet is-active watch; do sleep 0.1; done"])
+    codes = droplet.get("/run/watch.log").decode().split()
+    assert len(codes) > 10
+    assert set(codes) == {"200"}, codes
+
+
+def users_of(neighbour: Machine, droplet: Droplet) -> Load:
+    """People who write to the bot of a droplet that has a name of its own."""
+    certificate = droplet.run(["openssl", "x509", "-in", f"/etc/haproxy/certs/{NAME}.pem"]).stdout
+    secret = droplet.get(f"{SECRETS}/webhook_secret").decode().strip()
+    return Load(
+        neighbour, Target(droplet.address(), certificate, secret, webhook_path(droplet), name=NAME), 10
+    )
+
+
+@pytest.fixture
+def older(site: Site, images: Images, before: Path) -> Iterator[Droplet]:
+    """A droplet that the tree before has converged, with a release that is live."""
     site.telegram()
-    droplet = prepared(site, images, "older")
-    try:
-        droplet.put_tree(source=before)
-        droplet.run(["/srv/deploy/bootstrap.sh", "development"])
-        with running.users(neighbour, droplet, clients=10) as users:
-            users.pause_until(50)
-            services, backend = started(droplet), backend_started(droplet)
-            droplet.put_tree()
+    droplet = site.droplet(ROLE)
+    droplet.put_tree(source=before)
+    pillar.write(droplet, pillar.local(site, images) | {"edge": {"domains": [NAME]}})
+    droplet.run(["/srv/deploy/bootstrap.sh", "development"])
+    yield droplet
+    droplet.destroy()
 
-            # It is shown truly what will be, and then it is so; nothing that runs is restarted.
-            plan = call(droplet, "state.apply", "test=True")
-            assert plan.failed == {}
-            done = call(droplet, "state.apply")
-            assert done.failed == {}
-            assert set(done.changed) <= set(plan.changed), set(done.changed) - set(plan.changed)
-            assert call(droplet, "state.apply").changed == {}
-            assert (started(droplet), backend_started(droplet)) == (services, backend)
-            users.pause_until(50)
-            assert users.figures().failed == 0
-            assert "was started without TLS" in pending(droplet)
-            assert "Pending restart" in str(done.value)
-            assert inside.reached(droplet, inside.live(droplet), [PLAIN, ENCRYPTED]) == {PLAIN, ENCRYPTED}
 
-            # The next release uses TLS, and the next state.apply leaves nothing else.
-            shipping.shipped(shipping.release(droplet, "1.0.0", "soak=0"))
-            closed = call(droplet, "state.apply")
-            assert closed.failed == {}
-            assert "Ensure the containers are isolated" in closed.changed
-            assert "Ensure PostgreSQL's access rules are written" in closed.changed
-            assert call(droplet, "state.apply").changed == {}
-            assert inside.reached(droplet, inside.live(droplet), [PLAIN, ENCRYPTED]) == {ENCRYPTED}
-            assert sql(droplet, UNENCRYPTED_CLIENTS) == "0"
-            assert started(droplet) == services
+def test_a_droplet_without_tls_gets_there_in_use(
+    older: Droplet, neighbour: Machine, note: Callable[[str], None]
+) -> None:
+    droplet = older
+    sql(droplet, "CREATE TABLE kept AS SELECT 7 AS number")
+    services, backend = started(droplet), backend_started(droplet)
+    droplet.put_tree()
 
-            # Going back goes to the older release's settings with TLS.
-            shipping.shipped(shipping.rollback(droplet, "soak=0"))
-            assert inside.reached(droplet, inside.live(droplet), [PLAIN, ENCRYPTED]) == {ENCRYPTED}
-            users.pause_until(50)
-            found = users.assert_lossless(droplet)
-        note(f"{found.requests} requests through upgrade, release and rollback: {found.failed} failed")
-
-        # What is left waits for a restart that is allowed.
-        assert "health check changes when the container is made again" in pending(droplet)
-        assert call(droplet, "state.apply", ALLOW).failed == {}
+    # It is shown truly what will be, and then it is so; nothing that runs is restarted.
+    with ready_throughout(droplet):
+        plan = call(droplet, "state.apply", "test=True")
+        assert plan.failed == {}
+        done = call(droplet, "state.apply")
+        assert done.failed == {}
+        assert set(done.changed) <= set(plan.changed), set(done.changed) - set(plan.changed)
         assert call(droplet, "state.apply").changed == {}
-        assert shipping.status(droplet)["pending"] == []
-        assert inside.reached(droplet, "redis", ["127.0.0.1:6379", "127.0.0.1:6380"]) == {"127.0.0.1:6380"}
+    assert (started(droplet), backend_started(droplet)) == (services, backend)
+    assert "was started without TLS" in pending(droplet)
+    assert "pending restart in data" in pending(droplet)
+    assert inside.reached(droplet, inside.live(droplet), [PLAIN, ENCRYPTED]) == {PLAIN, ENCRYPTED}
+
+    users = users_of(neighbour, droplet).start()
+    try:
+        # The next release uses TLS, and the next state.apply leaves nothing else.
+        shipping.shipped(shipping.release(droplet, "1.0.0", "soak=0"))
+        closed = call(droplet, "state.apply")
+        assert closed.failed == {}
+        assert "Ensure the containers are isolated" in closed.changed
+        assert "Ensure PostgreSQL's access rules are written" in closed.changed
+        assert call(droplet, "state.apply").changed == {}
+        assert inside.reached(droplet, inside.live(droplet), [PLAIN, ENCRYPTED]) == {ENCRYPTED}
+        assert sql(droplet, UNENCRYPTED_CLIENTS) == "0"
+
+        # Going back goes to the older release, with TLS.
+        shipping.shipped(shipping.rollback(droplet, "soak=0"))
+        assert inside.reached(droplet, inside.live(droplet), [PLAIN, ENCRYPTED]) == {ENCRYPTED}
+        assert started(droplet) == services
+        users.pause_until(50)
+        found = users.assert_lossless(droplet)
     finally:
-        droplet.destroy()
+        users.abandon()
+    note(f"{found.requests} requests through release, closing and rollback: {found.failed} failed")
+    assert sql(droplet, "SELECT number FROM kept") == "7"
+
+    # What is left waits for a restart that is allowed.
+    assert "health check changes when the container is made again" in pending(droplet)
+    assert call(droplet, "state.apply", ALLOW).failed == {}
+    assert call(droplet, "state.apply").changed == {}
+    assert shipping.status(droplet)["pending"] == []
+    assert inside.reached(droplet, "redis", ["127.0.0.1:6379", "127.0.0.1:6380"]) == {"127.0.0.1:6380"}
