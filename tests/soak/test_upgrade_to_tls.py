@@ -65,7 +65,7 @@ done > /run/watch.log
 
 @contextmanager
 def ready_throughout(droplet: Droplet) -> Iterator[None]:
-    """For as long as the block, the live colour says that it reaches PostgreSQL and Redis, asked five times a second."""
+    """For as long as the block the live colour, asked five times a second, says it reaches PostgreSQL and Redis."""
     droplet.put("/run/watched", "")
     droplet.run(["systemd-run", "--quiet", "--unit=watch", "bash", "-c", WATCH])
     yield
