@@ -22,6 +22,7 @@ from tests.support.load.state import SECRETS, sql, webhook_path
 
 FIRST_WITH_TLS = "salt/marketplace/authority.sls"
 ROLE, NAME = "older", "older.test"
+NEXT = "1.0.1"
 PLAIN, ENCRYPTED = "10.213.20.11:6379", "10.213.20.11:6380"
 UNENCRYPTED_CLIENTS = (
     "SELECT count(*) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) "
@@ -98,9 +99,10 @@ def older(site: Site, images: Images, before: Path) -> Iterator[Droplet]:
 
 
 def test_a_droplet_without_tls_gets_there_in_use(
-    older: Droplet, neighbour: Machine, note: Callable[[str], None]
+    older: Droplet, site: Site, neighbour: Machine, note: Callable[[str], None]
 ) -> None:
     droplet = older
+    site.backend(NEXT)
     sql(droplet, "CREATE TABLE kept AS SELECT 7 AS number")
     services, backend = started(droplet), backend_started(droplet)
     droplet.put_tree()
@@ -121,7 +123,7 @@ def test_a_droplet_without_tls_gets_there_in_use(
     users = users_of(neighbour, droplet).start()
     try:
         # The next release uses TLS, and the next state.apply leaves nothing else.
-        shipping.shipped(shipping.release(droplet, "1.0.0", "soak=0"))
+        shipping.shipped(shipping.release(droplet, NEXT, "soak=0"))
         closed = call(droplet, "state.apply")
         assert closed.failed == {}
         assert "Ensure the containers are isolated" in closed.changed
@@ -130,8 +132,8 @@ def test_a_droplet_without_tls_gets_there_in_use(
         assert inside.reached(droplet, inside.live(droplet), [PLAIN, ENCRYPTED]) == {ENCRYPTED}
         assert sql(droplet, UNENCRYPTED_CLIENTS) == "0"
 
-        # Going back goes to the older release, with TLS.
-        shipping.shipped(shipping.rollback(droplet, "soak=0"))
+        # Going back goes to the release that was started without it: with TLS.
+        assert shipping.shipped(shipping.rollback(droplet, "soak=0"))["version"] == "1.0.0"
         assert inside.reached(droplet, inside.live(droplet), [PLAIN, ENCRYPTED]) == {ENCRYPTED}
         assert started(droplet) == services
         users.pause_until(50)
