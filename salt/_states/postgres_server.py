@@ -13,7 +13,7 @@ from marketplace_paths import Paths
 from marketplace_pending import record
 from marketplace_postgres import Access, Role, difference, parse, question, statements
 from marketplace_secrets import Store, UnknownSecret
-from marketplace_served import served, stored
+from marketplace_service_served import served, stored
 from salt.utils.path import which
 
 # No stop grace is longer than 900 s; docker waits for the container's own.

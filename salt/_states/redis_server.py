@@ -7,7 +7,7 @@ from typing import Any
 from marketplace_paths import Paths
 from marketplace_redis import Connection, LoginRefused, RedisError, Unproven, difference, directives, reach
 from marketplace_secrets import Store, UnknownSecret
-from marketplace_served import served, stored
+from marketplace_service_served import served, stored
 
 _Where = tuple[str, int, int, tuple[str, str], Path]
 

@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from marketplace_authority import (
+from marketplace_durable import make_directory, read_json, to_json, write_atomic
+from marketplace_paths import Paths
+from marketplace_renewals import note
+from marketplace_service_authority import (
     Issued,
     authority_request,
     certificate_request,
@@ -18,8 +21,6 @@ from marketplace_authority import (
     reason_to_issue,
     steps,
 )
-from marketplace_durable import make_directory, read_json, to_json, write_atomic
-from marketplace_paths import Paths
 from marketplace_trust import trust
 from salt.utils.path import which
 
@@ -108,6 +109,9 @@ def certified(name: str, directory: str, dns_names: list[str], addresses: list[s
         if __opts__["test"]:
             return ret | {"result": None, "changes": changes, "comment": "The certificate would be issued"}
         _issue(Path(name), Path(directory), dns_names, addresses)
+        issued = _read(Path(name), signs=True)
+        if issued is not None:
+            note(_paths().renewals, dns_names[0], issued)
         remaining = _reason(Path(name), Path(directory), dns_names, addresses)
     except (_Failure, ValueError, OSError) as error:
         return ret | {"result": False, "comment": str(error)}

@@ -14,6 +14,7 @@ from marketplace_docker import ContainerState, DockerError
 from marketplace_edge import EdgeError
 from marketplace_edge_certificate import Authority
 from marketplace_release_compose import project
+from marketplace_renewals import overdue
 from marketplace_world import World
 
 Statistics = Mapping[tuple[str, str], Mapping[str, str]]
@@ -69,6 +70,8 @@ def report(world: World, settings: Mapping[str, Any] | None = None) -> dict[str,
     services = _services(world)
     if settings is not None and services["edge"].status != "unhealthy":
         services["edge"] = certified(services["edge"], _certificate(world, settings))
+    for name, words in _overdue(world).items():
+        services[name] = unrenewed(services[name], words)
     closed = [keeper for keeper, on in world.edge.maintenance().items() if on]
     if closed and services["edge"].status == "healthy":
         words = f"closed for maintenance by {' and '.join(closed)}: updates wait at Telegram"
@@ -78,6 +81,23 @@ def report(world: World, settings: Mapping[str, Any] | None = None) -> dict[str,
         "time": world.clock.now().isoformat(timespec="seconds"),
         "services": {name: asdict(service) for name, service in services.items()},
     }
+
+
+def unrenewed(service: ServiceHealth, words: str | None) -> ServiceHealth:
+    """A service's health with what is wrong with its certificate; None where nothing is."""
+    if words is None:
+        return service
+    if service.status == "healthy":
+        return replace(service, status="degraded", detail=words)
+    return replace(service, detail=f"{service.detail}; {words}")
+
+
+def _overdue(world: World) -> dict[str, str]:
+    try:
+        found = overdue(world.paths.renewals, world.clock.now())
+    except ValueError as error:
+        return {"postgres": str(error)}
+    return {name: words for name, words in found.items() if name in ("postgres", "redis")}
 
 
 def certified(edge: ServiceHealth, found: Mapping[str, Any]) -> ServiceHealth:

@@ -88,6 +88,11 @@ class Paths:
         return self.state / "pending.json"
 
     @property
+    def renewals(self) -> Path:
+        """When the services' certificates end, and when somebody has to know that they were not renewed."""
+        return self.state / "renewals.json"
+
+    @property
     def webhook(self) -> Path:
         """What was last registered at the Bot API (digests only)."""
         return self.state / "webhook.json"

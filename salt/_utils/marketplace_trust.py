@@ -6,10 +6,10 @@ Read from what a release leaves behind, so that nothing is taken away from a bac
 from datetime import datetime
 
 import yaml
-from marketplace_authority import Trust, certificates
 from marketplace_ledger import Ledger, LedgerError
 from marketplace_paths import Paths
 from marketplace_records import ReleaseRecord
+from marketplace_service_authority import Trust, certificates
 
 # Below the delivered secrets of whoever is a client: the authorities that it trusts.
 TRUSTED = "ca.pem"

@@ -19,7 +19,7 @@ AGED = """
 import sys; sys.path.insert(0, "/srv/deploy/salt/_utils")
 import subprocess
 from pathlib import Path
-from marketplace_authority import authority_request
+from marketplace_service_authority import authority_request
 subprocess.run(authority_request("aged", "/run/aged.key", "/run/aged.crt", days=300), check=True, capture_output=True)
 Path(sys.argv[1]).write_text(Path("/run/aged.crt").read_text() + Path("/run/aged.key").read_text())
 Path("/run/aged.key").unlink()

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from marketplace_authority import authority_request, certificate_request, certificates
 from marketplace_ledger import Ledger
 from marketplace_paths import Paths
 from marketplace_records import ReleaseRecord
-from marketplace_served import served, stored
+from marketplace_service_authority import authority_request, certificate_request, certificates
+from marketplace_service_served import served, stored
 
 STATE = Path(__file__).parents[2] / "salt/_states/service_authority.py"
 NAMES, ADDRESSES = ["redis"], ["127.0.0.1"]

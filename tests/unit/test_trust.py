@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from marketplace_authority import Trust
 from marketplace_ledger import Ledger
 from marketplace_paths import Paths
 from marketplace_records import ReleaseRecord
+from marketplace_service_authority import Trust
 from marketplace_trust import trust, unencrypted_release
 
 STARTED = "2026-11-24T12:00:00+00:00"

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from marketplace_authority import (
+from marketplace_service_authority import (
     AUTHORITY_DAYS,
     CERTIFICATE_DAYS,
     Issued,
