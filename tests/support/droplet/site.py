@@ -232,6 +232,7 @@ class Site:
             self.client, self.droplet_name(role), image.build(self.client, "droplet", self.say), self.network,
             site=self.name, hostname=role, aliases=[DOMAIN if role == "droplet" else f"{role}.test"], memory=memory,
         )  # fmt: skip
+        kernel.shield_at_boot(droplet)
         if not droplet.running:
             droplet.boot()
         kernel.shield(droplet)
