@@ -6,8 +6,9 @@ Ensure the file system tools are installed:
 
 {% for path, volume in volumes.mounts | dictsort %}
 Ensure the volume {{ path }} is mounted:
-  volume.mounted:
+  {{ "block_volume" if volume.device else "volume" }}.mounted:
     - name: {{ path }}
+    - device: {{ volume.device or "''" }}
     - image: {{ volume.image }}
     - size: {{ volume.size }}
     - directory: {{ volume.directory }}

@@ -35,6 +35,7 @@ def mounted(
     group: int = 0,
     mode: str = "0700",
     options: str = "loop,noatime,nodev,nosuid,noexec",
+    device: str = "",
 ) -> dict[str, Any]:
     """Ensure a fixed-size file system is mounted.
 
@@ -52,7 +53,15 @@ def mounted(
         group: numeric group of the directory.
         mode: permission bits of the directory, octal.
         options: mount options.
+        device: nothing here: a block volume is ``block_volume.mounted``'s.
     """
+    if device:
+        return {
+            "name": name,
+            "changes": {},
+            "result": False,
+            "comment": f"{device} is for block_volume.mounted",
+        }
     ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"{name} is mounted"}
     target = Path(name) / directory
     try:

@@ -31,6 +31,7 @@ class ContainerState:
     started: str
     image: str
     labels: Mapping[str, str]
+    pid: int = 0
 
     @property
     def running(self) -> bool:
@@ -253,4 +254,5 @@ def _container_state(document: Mapping[str, Any]) -> ContainerState:
         started=state["StartedAt"],
         image=config["Image"],
         labels=config.get("Labels") or {},
+        pid=state.get("Pid", 0),
     )

@@ -64,6 +64,7 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
             "mounts": {
                 path: {
                     "image": f"/var/lib/marketplace/volumes/{name}.img",
+                    "device": settings[name]["device"],
                     "size": settings[name]["disk"],
                     "directory": "data",
                     "user": int(settings[name]["user"].split(":")[0]),

@@ -13,6 +13,7 @@ from typing import Any
 from marketplace_docker import ContainerState, DockerError
 from marketplace_edge import EdgeError
 from marketplace_edge_certificate import Authority
+from marketplace_pressure import near_limit, usage
 from marketplace_release_compose import project
 from marketplace_renewals import overdue
 from marketplace_world import World
@@ -71,7 +72,9 @@ def report(world: World, settings: Mapping[str, Any] | None = None) -> dict[str,
     if settings is not None and services["edge"].status != "unhealthy":
         services["edge"] = certified(services["edge"], _certificate(world, settings))
     for name, words in _overdue(world).items():
-        services[name] = unrenewed(services[name], words)
+        services[name] = impaired(services[name], words)
+    for name, words in _pressed(world).items():
+        services[name] = impaired(services[name], words)
     closed = [keeper for keeper, on in world.edge.maintenance().items() if on]
     if closed and services["edge"].status == "healthy":
         words = f"closed for maintenance by {' and '.join(closed)}: updates wait at Telegram"
@@ -83,8 +86,8 @@ def report(world: World, settings: Mapping[str, Any] | None = None) -> dict[str,
     }
 
 
-def unrenewed(service: ServiceHealth, words: str | None) -> ServiceHealth:
-    """A service's health with what is wrong with its certificate; None where nothing is."""
+def impaired(service: ServiceHealth, words: str | None) -> ServiceHealth:
+    """A service's health with something that impairs it besides, in words; None where nothing does."""
     if words is None:
         return service
     if service.status == "healthy":
@@ -98,6 +101,23 @@ def _overdue(world: World) -> dict[str, str]:
     except ValueError as error:
         return {"postgres": str(error)}
     return {name: words for name, words in found.items() if name in ("postgres", "redis")}
+
+
+def _pressed(world: World) -> dict[str, str]:
+    """Services that are near one of their limits."""
+    found: dict[str, str] = {}
+    with contextlib.suppress(DockerError, EdgeError, OSError):
+        live = world.edge.live()
+        names = {"postgres": "postgres", "redis": "redis"} | ({"backend": project(live)} if live else {})
+        states = world.docker.containers(*names.values())
+        for service, container in names.items():
+            mount = world.paths.root / "srv/data" / service
+            disk = world.host.free(mount) if mount.is_mount() else None
+            state = states.get(container)
+            words = near_limit(usage(state.pid) if state is not None and state.running else None, disk)
+            if words:
+                found[service] = words
+    return found
 
 
 def certified(edge: ServiceHealth, found: Mapping[str, Any]) -> ServiceHealth:

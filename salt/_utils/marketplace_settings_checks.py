@@ -87,12 +87,18 @@ def _memory(view: View) -> Iterator[Problem]:
 
 
 def _disk(view: View) -> Iterator[Problem]:
-    parts = (("postgres.disk", 1), ("redis.disk", 1), ("droplet.swap", 1), ("droplet.reserve.disk", 1))
-    return _sum(view, "disk", parts)
+    parts = ((path, 1) for path in (*_on_own_disk(view), "droplet.reserve.disk"))
+    return _sum(view, "disk", tuple(parts))
+
+
+def _on_own_disk(view: View) -> tuple[str, ...]:
+    """What is promised of the droplet's own disk; a service on a block volume takes nothing of it."""
+    services = (name for name in ("postgres", "redis") if not view(f"{name}.device"))
+    return (*(f"{name}.disk" for name in services), "droplet.swap")
 
 
 def _disk_reserve(view: View) -> Iterator[Problem]:
-    taken = ("postgres.disk", "redis.disk", "droplet.swap")
+    taken = _on_own_disk(view)
     found = view.sound("backend.disk_reserve", "droplet.disk", *taken)
     if found is None:
         return

@@ -10,6 +10,7 @@ from marketplace_settings_fields import public
 
 _NETWORKS = "containers, firewall and edge have addresses in it, and Docker can't renumber a network in use"
 _OWNER = "files on the volume belong to it, and the server runs on them"
+_PLACE = "the data are where they are, and the service would find nothing at the other place"
 _ROLE = "the role and all it owns are in the database under the old name"
 
 # Path and why: from the first state.apply on.
@@ -19,6 +20,8 @@ ALWAYS: dict[str, str] = {
     "network.app.subnet": _NETWORKS,
     "network.data.subnet": _NETWORKS,
     "postgres.user": _OWNER,
+    "postgres.device": _PLACE,
+    "redis.device": _PLACE,
     "postgres.database": "the bot would be given a new, empty database",
     "postgres.roles.owner": _ROLE,
     "postgres.roles.application": _ROLE,

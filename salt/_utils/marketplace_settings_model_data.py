@@ -29,6 +29,16 @@ _DIGEST = Text(
 )
 
 
+_DEVICE = Text(
+    "/dev/disk/by-id/scsi-0DO_Volume_name",
+    "path of a block device, or nothing",
+    r"/dev/[A-Za-z0-9_.:-]+(?:/[A-Za-z0-9_.:-]+)*",
+    "a path below /dev",
+    optional=True,
+)
+_DEVICE_DOC = "a block volume of at least that size for it; nothing: an image file on the droplet's own disk"
+
+
 @dataclass(frozen=True, kw_only=True)
 class PostgresLimits:
     memory: int = setting(size("1G", 128 * MIB), "memory; the server's tuning follows it", "1G")
@@ -82,6 +92,7 @@ class Postgres:
     )
     limits: PostgresLimits = section(PostgresLimits, "what it may use")
     disk: int = setting(size("20G", 256 * MIB), "size of its file system, allocated at once", "20G")
+    device: str = setting(_DEVICE, _DEVICE_DOC, "")
     stop_grace: int = setting(duration("60", 10, 900), "how long it may take to stop", 60)
     max_connections: int = setting(Integer("100", "whole number", 20, 2000), "connections at a time", 100)
     roles: Roles = section(Roles, "names of its roles")
@@ -121,6 +132,7 @@ class Redis:
     user: str = setting(UserIds('"999:999"', "numeric uid:gid"), "user and group it runs as", "999:999")
     limits: RedisLimits = section(RedisLimits, "what it may use")
     disk: int = setting(size("2G", 64 * MIB), "size of its file system, allocated at once", "2G")
+    device: str = setting(_DEVICE, _DEVICE_DOC, "")
     stop_grace: int = setting(duration("30", 5, 900), "how long it may take to stop and save", 30)
     save: list[str] = setting(
         ListOf(

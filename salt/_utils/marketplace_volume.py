@@ -104,3 +104,51 @@ def plan(path: str, image: Image | None, size: int, used: str = "") -> Plan:
         resize=wanted - image.filesystem >= 1 << 20,
         note=note,
     )
+
+
+@dataclass(frozen=True)
+class Device:
+    """A block device: its size in bytes; what is on it (``ext4``, another signature's name, or None); the ext file
+    system's size in bytes."""
+
+    size: int
+    holds: str | None
+    filesystem: int | None = None
+
+
+def plan_device(path: str, device: Device | None, size: int, image: str, used: str = "") -> Plan:
+    """Decide how to get from a block volume to a file system that fills it; ``create`` formats, ``resize`` grows.
+
+    Args:
+        path: the device, for messages.
+        device: what stands, None where there is no such block device.
+        size: bytes that it must have at least.
+        image: where the image file would be, had no device been asked for; its marks serve the device as well.
+        used: why a blank device must have held data, empty when it may be formatted.
+
+    Raises:
+        Refusal: it is missing, too small, holds something else, or is blank although there were data.
+    """
+    if device is None:
+        raise Refusal(
+            f"{path} is no block device here. Attach the volume to the droplet (ls /dev/disk/by-id shows what is"
+            " attached), or put its right name into pillar"
+        )
+    if device.size < size:
+        raise Refusal(
+            f"{path} has {device.size} bytes, and {size} are asked for. Enlarge the volume at the provider, then apply"
+            " again; or ask for a smaller disk in pillar"
+        )
+    if device.holds is None and used:
+        raise Refusal(
+            f"{path} is blank, but {used}, so it is not formatted. Attach the volume with the data; to start with an"
+            f" empty one on purpose: touch {Marks.beside(image).start_empty}, then apply again"
+        )
+    if device.holds is None:
+        return Plan(create=True)
+    if device.holds != "ext4" or device.filesystem is None:
+        raise Refusal(
+            f"{path} holds {device.holds}, not an ext4 file system, so it will not be touched. Attach another volume,"
+            f" or blank this one by hand (wipefs --all {path} destroys what is on it)"
+        )
+    return Plan(resize=device.size - device.filesystem >= 1 << 20)

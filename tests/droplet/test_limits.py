@@ -53,6 +53,11 @@ def unwell(droplet: Droplet) -> set[str]:
     return {name for name, status in found.items() if status != "healthy"}
 
 
+def detail(droplet: Droplet, service: str) -> str:
+    """What health.check says of a service, in words."""
+    return str(call(droplet, "health.check").value["services"][service]["detail"])
+
+
 def well_again(droplet: Droplet) -> None:
     seconds_until(lambda: not unwell(droplet), WELL_SECONDS)
 
@@ -94,7 +99,10 @@ def test_who_takes_too_much_memory_is_killed_alone(droplet: Droplet, users: Load
 def test_a_fork_bomb_ends_at_the_limit(droplet: Droplet, users: Load, service: str) -> None:
     most = int(limit(droplet, service, "pids"))
     bomb = f"n=0; while [ $n -lt {most * 2} ]; do sleep 4 & n=$((n+1)); done; echo all of them"
-    done = inside(droplet, service, bomb)
+    with shipping.beside(droplet, lambda other: inside(other, service, bomb)) as bombs:
+        # Somebody hears of it while it lasts.
+        seconds_until(lambda: "processes" in detail(droplet, service), 10)
+    done = bombs[0].result()
     assert "fork" in done.stderr.lower() or "resource" in done.stderr.lower(), done
     assert "all of them" not in done.stdout
     assert unwell(droplet) <= {service, "backend"}
@@ -115,6 +123,8 @@ def test_a_full_disk_is_its_owners_alone(droplet: Droplet, users: Load, service:
         pairs = zip(free.split()[1:], after.split()[1:], strict=True)
         assert all(int(then) - int(now) < 250 for then, now in pairs), (free, after)
         assert not unwell(droplet) - {service, "backend"}
+        if service != "backend":  # whose disk is memory
+            assert "its disk is" in detail(droplet, service)
     finally:
         inside(droplet, service, f"rm -f {file}")
         if service == "postgres":  # it may be down for want of room, and then nobody is inside

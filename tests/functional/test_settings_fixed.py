@@ -20,6 +20,8 @@ OTHER = {
     "postgres.roles.backup": "shop_backup",
     "postgres.roles.monitoring": "shop_monitor",
     "redis.user": "1001:1001",
+    "postgres.device": "/dev/sda",
+    "redis.device": "/dev/sdb",
     "redis.users.application": "shop",
     "backend.user": "10002:10002",
     "backend.port": 9000,

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from marketplace_health import ServiceHealth, unrenewed
+from marketplace_health import ServiceHealth, impaired
 from marketplace_renewals import note, overdue
 from marketplace_service_authority import Issued
 
@@ -33,6 +33,6 @@ def test_a_short_one_is_told_of_at_its_end_at_the_latest(tmp_path: Path) -> None
 
 def test_a_service_with_such_a_certificate_is_degraded_and_one_that_is_worse_stays_so() -> None:
     well, away = ServiceHealth("healthy", "redis answers"), ServiceHealth("unhealthy", "exited")
-    assert unrenewed(well, None) == well
-    assert unrenewed(well, "ends").status == "degraded"
-    assert unrenewed(away, "ends") == ServiceHealth("unhealthy", "exited; ends")
+    assert impaired(well, None) == well
+    assert impaired(well, "ends").status == "degraded"
+    assert impaired(away, "ends") == ServiceHealth("unhealthy", "exited; ends")

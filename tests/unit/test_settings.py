@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from marketplace_formula_inputs import formula_inputs
 from marketplace_settings import differences, digest, examine, parse, release_settings, to_dict
 from marketplace_settings_fields import public
 from marketplace_settings_secrets import Sources
@@ -223,3 +224,12 @@ def test_differences_name_the_paths():
 def test_digests_may_be_seen_and_tokens_not():
     seen = public({"a": f"postgres:17@{DIGEST}", "b": [TOKEN, "plain"], "c": 1})
     assert seen == {"a": f"postgres:17@{DIGEST}", "b": ["(not shown)", "plain"], "c": 1}
+
+
+def test_a_block_volume_takes_nothing_of_the_own_disk():
+    large = {"droplet.disk": "40G", "postgres.disk": "100G"}
+    _, problems = parse(pillar(large), "production", ENVIRONMENTS)
+    assert "droplet.disk" in [problem.path for problem in problems]
+    parsed, problems = parse(pillar(large | {"postgres.device": "/dev/sda"}), "production", ENVIRONMENTS)
+    assert problems == []
+    assert formula_inputs(to_dict(parsed))["volumes"]["mounts"]["/srv/data/postgres"]["device"] == "/dev/sda"

@@ -144,6 +144,8 @@ WRONG = [
     ("edge.root", PEM, "edge.root", "needs none"),
     ("edge.root", "MIIB", "edge.root", "PEM form"),
     ("edge.root", PEM + PEM, "edge.root", "not one certificate"),
+    ("postgres.device", "sda", "postgres.device", "below /dev"),
+    ("redis.device", "/dev/../etc/passwd x", "redis.device", "below /dev"),
     ("edge.email", "ops", "edge.email", "e-mail"),
     ("edge.body_limit", "1K", "edge.body_limit", "16K"),
     ("edge.body_limit", "1G", "edge.body_limit", "64M"),
@@ -230,7 +232,14 @@ def test_an_unknown_environment_does_not_blame_what_its_pillar_would_say():
 @pytest.mark.parametrize("value", [object(), {"x": object()}, [object()], -1, "", "\x00", None, 10**30])
 def test_nonsense_anywhere_is_a_problem_and_never_a_crash(path, value):
     _, problems = parse(pillar({path: value}), "production", ENVIRONMENTS)
-    accepted = value == "" and path in ("registry.server", "registry.username", "edge.email", "edge.root")
+    accepted = value == "" and path in (
+        "registry.server",
+        "registry.username",
+        "edge.email",
+        "edge.root",
+        "postgres.device",
+        "redis.device",
+    )
     large = value == 10**30 and path.split(".")[-1] in ("memory", "disk", "swap")
     if not (accepted or large):
         assert any(problem.path == path for problem in problems)

@@ -5,7 +5,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marketplace_volume import Image, Refusal, filesystem_size, plan
+from marketplace_volume import Device, Image, Plan, Refusal, filesystem_size, plan, plan_device
 
 GIB = 1 << 30
 
@@ -75,3 +75,28 @@ def test_what_holds_something_else_is_never_formatted():
 @given(st.integers(1, 1 << 40), st.integers(0, 1 << 40), st.integers(1, 1 << 40), st.integers(1, 1 << 40))
 def test_an_existing_file_system_is_never_made_again(size, allocated, filesystem, wanted):
     assert not plan("/x.img", Image(size, allocated, filesystem), wanted).create
+
+
+PATH = "/dev/disk/by-id/scsi-0DO_Volume_postgres"
+
+
+def test_a_blank_device_is_formatted_and_a_larger_one_grown() -> None:
+    assert plan_device(PATH, Device(GIB, None), GIB, "/x/postgres.img") == Plan(create=True)
+    assert plan_device(PATH, Device(GIB, "ext4", GIB), GIB, "/x/postgres.img", "x") == Plan()
+    assert plan_device(PATH, Device(2 * GIB, "ext4", GIB), GIB, "/x/postgres.img", "x") == Plan(resize=True)
+
+
+@pytest.mark.parametrize(
+    ("device", "used", "words"),
+    [
+        (None, "", "Attach the volume"),
+        (Device(GIB - 1, None), "", "Enlarge the volume"),
+        (Device(GIB, None), "there were data once", "touch /x/postgres.start-empty"),
+        (Device(GIB, "xfs"), "", "holds xfs"),
+        (Device(GIB, "gpt"), "", "holds gpt"),
+        (Device(GIB, "ext4", None), "", "will not be touched"),
+    ],
+)
+def test_a_device_that_must_not_be_touched_is_refused(device: Device | None, used: str, words: str) -> None:
+    with pytest.raises(Refusal, match=words):
+        plan_device(PATH, device, GIB, "/x/postgres.img", used)

@@ -1,0 +1,187 @@
+"""File systems that fill a block volume of the provider's, mounted by systemd."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from marketplace_durable import make_directory, write_atomic
+from marketplace_paths import Paths
+from marketplace_systemd import escape_path, mount_unit
+from marketplace_volume import (
+    SUPERBLOCK_OFFSET,
+    SUPERBLOCK_SIZE,
+    Device,
+    Marks,
+    Plan,
+    Refusal,
+    filesystem_size,
+    plan_device,
+)
+
+_UNITS = Path("/etc/systemd/system")
+_OPTIONS = "noatime,nodev,nosuid,noexec"
+
+
+class _Failure(Exception):
+    pass
+
+
+def mounted(
+    name: str,
+    device: str,
+    image: str,
+    size: int,
+    directory: str,
+    user: int = 0,
+    group: int = 0,
+    mode: str = "0700",
+) -> dict[str, Any]:
+    """Ensure that a block volume is mounted, with an ext4 file system that fills it.
+
+    A blank volume is formatted once; whatever holds anything never is, and a blank one in the place of one that held
+    data is refused. One that was enlarged at the provider is grown in use; a smaller one than asked for is refused.
+
+    Args:
+        name: the mount point.
+        device: the volume, such as /dev/disk/by-id/scsi-0DO_Volume_postgres.
+        image: where the image file would be, had no volume been asked for: what says that there are data is beside it.
+        size: bytes that the volume must have at least.
+        directory: a directory at the top of the file system, made with ``user``, ``group`` and ``mode``.
+        user: numeric owner of the directory.
+        group: numeric group of the directory.
+        mode: permission bits of the directory, octal.
+    """
+    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"{name} is mounted"}
+    target = Path(name) / directory
+    owner = (int(user), int(group), int(str(mode), 8))
+    try:
+        todo = plan_device(device, _device(device), int(size), image, _used(image))
+        changes = _changes(name, device, image, todo) | _directory_changes(target, owner)
+        if not changes:
+            return ret
+        if __opts__["test"]:
+            return ret | {"result": None, "changes": changes, "comment": f"{name} would be mounted as asked"}
+        _prepare(name, device, image, todo, changes)
+        _prepare_directory(Path(name), target, owner)
+        todo = plan_device(device, _device(device), int(size), image)
+        remaining = _changes(name, device, image, todo) | _directory_changes(target, owner)
+    except (Refusal, _Failure, OSError) as error:
+        return ret | {"result": False, "comment": str(error)}
+    if remaining:
+        wrong = f"{name} is still not as asked: {remaining}"
+        return ret | {"result": False, "changes": changes, "comment": wrong}
+    return ret | {"changes": changes}
+
+
+def _used(image: str) -> str:
+    """Why there must be data already, empty when there need not be."""
+    marks = Marks.beside(image)
+    if marks.start_empty.exists():
+        return ""
+    if Path(image).exists():
+        return f"{image} holds the data (moving them is a restore: docs/settings.md, chosen once)"
+    if marks.made.exists():
+        return f"there were data once ({marks.made})"
+    if any(Paths().ledger.glob("*.json")):
+        return f"this droplet has had releases ({Paths().ledger})"
+    return ""
+
+
+def _device(path: str) -> Device | None:
+    try:
+        if not stat.S_ISBLK(Path(path).stat().st_mode):
+            return None
+    except FileNotFoundError:
+        return None
+    size = int(_run("blockdev", "--getsize64", path))
+    # Looks itself, past any cache; 2 says that it found nothing.
+    found = _run("blkid", "--probe", "--output", "export", path, accept=(0, 2))
+    pairs = dict(line.split("=", 1) for line in found.splitlines() if "=" in line)
+    if not pairs:
+        return Device(size, None)
+    with Path(path).open("rb") as file:
+        file.seek(SUPERBLOCK_OFFSET)
+        superblock = file.read(SUPERBLOCK_SIZE)
+    return Device(size, pairs.get("TYPE") or pairs.get("PTTYPE") or "something", filesystem_size(superblock))
+
+
+def _is_mounted(name: str, device: str) -> bool:
+    """Whether the volume is mounted there; anything else there is an error."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split(" ")
+        if fields[4] != name:
+            continue
+        facts = Path(device).stat()
+        if fields[2] != f"{os.major(facts.st_rdev)}:{os.minor(facts.st_rdev)}":
+            source = line.split(" - ", 1)[1].split(" ")[1]
+            raise _Failure(f"{source} is mounted at {name}, expected {device}. Unmount it and apply again")
+        return True
+    return False
+
+
+def _changes(name: str, device: str, image: str, todo: Plan) -> dict[str, Any]:
+    unit = f"{escape_path(name)}.mount"
+    changes: dict[str, Any] = {}
+    if todo.create:
+        changes["filesystem"] = {"old": None, "new": f"ext4 on {device}"}
+    if not Marks.beside(image).made.exists():
+        changes["mark"] = {"old": None, "new": str(Marks.beside(image).made)}
+    if todo.resize:
+        changes["filesystem"] = {"old": "smaller than its volume", "new": "grown"}
+    file = _UNITS / unit
+    if not file.exists() or file.read_text() != mount_unit(name, device, _OPTIONS):
+        changes["unit"] = {"old": None if not file.exists() else "different", "new": unit}
+    if not (_UNITS / "multi-user.target.wants" / unit).is_symlink():
+        changes["enabled"] = {"old": False, "new": True}
+    if not _is_mounted(name, device):
+        changes["mounted"] = {"old": False, "new": True}
+    return changes
+
+
+def _directory_changes(target: Path, owner: tuple[int, int, int]) -> dict[str, Any]:
+    wanted = "{}:{} {:04o}".format(*owner)
+    try:
+        facts = target.stat()
+    except FileNotFoundError:
+        return {"directory": {"old": None, "new": wanted}}
+    found = f"{facts.st_uid}:{facts.st_gid} {stat.S_IMODE(facts.st_mode):04o}"
+    return {} if found == wanted else {"directory": {"old": found, "new": wanted}}
+
+
+def _prepare(name: str, device: str, image: str, todo: Plan, changes: dict[str, Any]) -> None:
+    if todo.create:
+        # Few inodes: the services that live here keep few, large files.
+        _run("mkfs.ext4", "-q", "-m", "0", "-i", "65536", device)
+    if "mark" in changes or todo.create:
+        # Before the first mount: nothing gets onto a volume that could be taken for one that never held anything.
+        make_directory(Marks.beside(image).made.parent, 0o700)
+        write_atomic(Marks.beside(image).made, "")
+        Marks.beside(image).start_empty.unlink(missing_ok=True)
+    if "unit" in changes:
+        write_atomic(_UNITS / f"{escape_path(name)}.mount", mount_unit(name, device, _OPTIONS))
+        _run("systemctl", "daemon-reload")
+    if "enabled" in changes:
+        _run("systemctl", "--quiet", "enable", f"{escape_path(name)}.mount")
+    if "mounted" in changes:
+        if todo.resize:
+            _run("e2fsck", "-f", "-p", device, accept=(0, 1))
+        make_directory(Path(name))
+        _run("systemctl", "start", f"{escape_path(name)}.mount")
+    if todo.resize:
+        _run("resize2fs", device)
+
+
+def _prepare_directory(mount: Path, target: Path, owner: tuple[int, int, int]) -> None:
+    if not mount.is_mount():
+        raise _Failure(f"{mount} is not mounted; systemctl status {escape_path(str(mount))}.mount shows why")
+    target.mkdir(exist_ok=True)
+    os.chown(target, owner[0], owner[1])
+    target.chmod(owner[2])
+
+
+def _run(*command: str, accept: tuple[int, ...] = (0,)) -> str:
+    result = __salt__["cmd.run_all"](list(command), python_shell=False, success_retcodes=list(accept))
+    if result["retcode"] not in accept:
+        raise _Failure(f"{' '.join(command)} failed: {result['stderr'] or result['stdout']}")
+    return str(result["stdout"])
