@@ -166,9 +166,10 @@ def _prepare(name: str, device: str, image: str, todo: Plan, changes: dict[str, 
     if "mounted" in changes:
         if todo.resize:
             _run("e2fsck", "-f", "-p", device, accept=(0, 1))
+            _run("resize2fs", device)
         make_directory(Path(name))
         _run("systemctl", "start", f"{escape_path(name)}.mount")
-    if todo.resize:
+    elif todo.resize:
         _run("resize2fs", device)
 
 

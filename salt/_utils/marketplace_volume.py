@@ -142,7 +142,7 @@ def plan_device(path: str, device: Device | None, size: int, image: str, used: s
     if device.holds is None and used:
         raise Refusal(
             f"{path} is blank, but {used}, so it is not formatted. Attach the volume with the data; to start with an"
-            f" empty one on purpose: touch {Marks.beside(image).start_empty}, then apply again"
+            f" empty one on purpose: install -D /dev/null {Marks.beside(image).start_empty}, then apply again"
         )
     if device.holds is None:
         return Plan(create=True)

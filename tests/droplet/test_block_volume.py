@@ -50,6 +50,10 @@ def size(droplet: Droplet) -> int:
 def test_a_blank_volume_is_formatted_once_grown_in_use_and_then_left_alone(
     droplet: Droplet, device: str
 ) -> None:
+    # This droplet has had releases: a blank volume may be a mistake.
+    unsure = mounted(droplet, device)
+    assert (unsure.ok, "this droplet has had releases" in unsure.stdout) == (False, True)
+    droplet.run(["install", "-D", "/dev/null", IMAGE.replace(".img", ".start-empty")])
     plan = mounted(droplet, device, "test=True")
     assert "would be mounted" in plan.stdout
     assert droplet.run(["blkid", "--probe", device], check=False).returncode == 2

@@ -91,7 +91,7 @@ def test_a_blank_device_is_formatted_and_a_larger_one_grown() -> None:
     [
         (None, "", "Attach the volume"),
         (Device(GIB - 1, None), "", "Enlarge the volume"),
-        (Device(GIB, None), "there were data once", "touch /x/postgres.start-empty"),
+        (Device(GIB, None), "there were data once", "install -D /dev/null /x/postgres.start-empty"),
         (Device(GIB, "xfs"), "", "holds xfs"),
         (Device(GIB, "gpt"), "", "holds gpt"),
         (Device(GIB, "ext4", None), "", "will not be touched"),
