@@ -20,6 +20,7 @@ def test_volumes_follow_the_disks_and_users():
     mounts = inputs(**{"postgres.disk": "30G"})["volumes"]["mounts"]
     assert mounts["/srv/data/postgres"] == {
         "image": "/var/lib/marketplace/volumes/postgres.img",
+        "device": "",
         "size": 30 << 30,
         "directory": "data",
         "user": 999,
