@@ -6,20 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_durable import make_directory, write_atomic
+from marketplace_mount import UNITS, directory_changes, filesystem_on, prepare_directory, unit_changes
 from marketplace_paths import Paths
 from marketplace_systemd import escape_path, mount_unit
 from marketplace_volume import (
-    SUPERBLOCK_OFFSET,
-    SUPERBLOCK_SIZE,
     Device,
     Marks,
     Plan,
     Refusal,
-    filesystem_size,
     plan_device,
 )
 
-_UNITS = Path("/etc/systemd/system")
 _OPTIONS = "noatime,nodev,nosuid,noexec"
 
 
@@ -54,18 +51,18 @@ def mounted(
     """
     ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"{name} is mounted"}
     target = Path(name) / directory
-    owner = (int(user), int(group), int(str(mode), 8))
+    owner = (int(user), int(group), str(mode))
     try:
         todo = plan_device(device, _device(device), int(size), image, _used(image))
-        changes = _changes(name, device, image, todo) | _directory_changes(target, owner)
+        changes = _changes(name, device, image, todo) | directory_changes(target, *owner)
         if not changes:
             return ret
         if __opts__["test"]:
             return ret | {"result": None, "changes": changes, "comment": f"{name} would be mounted as asked"}
         _prepare(name, device, image, todo, changes)
-        _prepare_directory(Path(name), target, owner)
+        prepare_directory(Path(name), target, *owner)
         todo = plan_device(device, _device(device), int(size), image)
-        remaining = _changes(name, device, image, todo) | _directory_changes(target, owner)
+        remaining = _changes(name, device, image, todo) | directory_changes(target, *owner)
     except (Refusal, _Failure, OSError) as error:
         return ret | {"result": False, "comment": str(error)}
     if remaining:
@@ -100,10 +97,7 @@ def _device(path: str) -> Device | None:
     pairs = dict(line.split("=", 1) for line in found.splitlines() if "=" in line)
     if not pairs:
         return Device(size, None)
-    with Path(path).open("rb") as file:
-        file.seek(SUPERBLOCK_OFFSET)
-        superblock = file.read(SUPERBLOCK_SIZE)
-    return Device(size, pairs.get("TYPE") or pairs.get("PTTYPE") or "something", filesystem_size(superblock))
+    return Device(size, pairs.get("TYPE") or pairs.get("PTTYPE") or "something", filesystem_on(path))
 
 
 def _is_mounted(name: str, device: str) -> bool:
@@ -121,7 +115,6 @@ def _is_mounted(name: str, device: str) -> bool:
 
 
 def _changes(name: str, device: str, image: str, todo: Plan) -> dict[str, Any]:
-    unit = f"{escape_path(name)}.mount"
     changes: dict[str, Any] = {}
     if todo.create:
         changes["filesystem"] = {"old": None, "new": f"ext4 on {device}"}
@@ -129,24 +122,10 @@ def _changes(name: str, device: str, image: str, todo: Plan) -> dict[str, Any]:
         changes["mark"] = {"old": None, "new": str(Marks.beside(image).made)}
     if todo.resize:
         changes["filesystem"] = {"old": "smaller than its volume", "new": "grown"}
-    file = _UNITS / unit
-    if not file.exists() or file.read_text() != mount_unit(name, device, _OPTIONS):
-        changes["unit"] = {"old": None if not file.exists() else "different", "new": unit}
-    if not (_UNITS / "multi-user.target.wants" / unit).is_symlink():
-        changes["enabled"] = {"old": False, "new": True}
+    changes |= unit_changes(name, mount_unit(name, device, _OPTIONS))
     if not _is_mounted(name, device):
         changes["mounted"] = {"old": False, "new": True}
     return changes
-
-
-def _directory_changes(target: Path, owner: tuple[int, int, int]) -> dict[str, Any]:
-    wanted = "{}:{} {:04o}".format(*owner)
-    try:
-        facts = target.stat()
-    except FileNotFoundError:
-        return {"directory": {"old": None, "new": wanted}}
-    found = f"{facts.st_uid}:{facts.st_gid} {stat.S_IMODE(facts.st_mode):04o}"
-    return {} if found == wanted else {"directory": {"old": found, "new": wanted}}
 
 
 def _prepare(name: str, device: str, image: str, todo: Plan, changes: dict[str, Any]) -> None:
@@ -159,7 +138,7 @@ def _prepare(name: str, device: str, image: str, todo: Plan, changes: dict[str, 
         write_atomic(Marks.beside(image).made, "")
         Marks.beside(image).start_empty.unlink(missing_ok=True)
     if "unit" in changes:
-        write_atomic(_UNITS / f"{escape_path(name)}.mount", mount_unit(name, device, _OPTIONS))
+        write_atomic(UNITS / f"{escape_path(name)}.mount", mount_unit(name, device, _OPTIONS))
         _run("systemctl", "daemon-reload")
     if "enabled" in changes:
         _run("systemctl", "--quiet", "enable", f"{escape_path(name)}.mount")
@@ -171,14 +150,6 @@ def _prepare(name: str, device: str, image: str, todo: Plan, changes: dict[str, 
         _run("systemctl", "start", f"{escape_path(name)}.mount")
     elif todo.resize:
         _run("resize2fs", device)
-
-
-def _prepare_directory(mount: Path, target: Path, owner: tuple[int, int, int]) -> None:
-    if not mount.is_mount():
-        raise _Failure(f"{mount} is not mounted; systemctl status {escape_path(str(mount))}.mount shows why")
-    target.mkdir(exist_ok=True)
-    os.chown(target, owner[0], owner[1])
-    target.chmod(owner[2])
 
 
 def _run(*command: str, accept: tuple[int, ...] = (0,)) -> str:

@@ -1,25 +1,20 @@
 """File systems of a fixed, fully allocated size, each in an image file mounted by systemd."""
 
 import os
-import stat
 from pathlib import Path
 from typing import Any
 
 from marketplace_durable import fsync_directory, make_directory, write_atomic
+from marketplace_mount import UNITS, directory_changes, filesystem_on, prepare_directory, unit_changes
 from marketplace_paths import Paths
 from marketplace_systemd import escape_path, mount_unit
 from marketplace_volume import (
-    SUPERBLOCK_OFFSET,
-    SUPERBLOCK_SIZE,
     Image,
     Marks,
     Plan,
     Refusal,
-    filesystem_size,
     plan,
 )
-
-_UNITS = Path("/etc/systemd/system")
 
 
 class _Failure(Exception):
@@ -66,7 +61,7 @@ def mounted(
     target = Path(name) / directory
     try:
         todo = plan(image, _image(image), size, _used(image))
-        changes = _changes(name, image, size, todo, options) | _directory_changes(target, user, group, mode)
+        changes = _changes(name, image, size, todo, options) | directory_changes(target, user, group, mode)
         if todo.note:
             ret["comment"] = f"{name} {todo.note}"
         if not changes:
@@ -74,9 +69,9 @@ def mounted(
         if __opts__["test"]:
             return ret | {"result": None, "changes": changes, "comment": f"{name} would be mounted as asked"}
         _prepare(name, image, size, todo, options, changes)
-        _prepare_directory(Path(name), target, user, group, mode)
+        prepare_directory(Path(name), target, user, group, mode)
         todo = plan(image, _image(image), size)
-        remaining = _changes(name, image, size, todo, options) | _directory_changes(target, user, group, mode)
+        remaining = _changes(name, image, size, todo, options) | directory_changes(target, user, group, mode)
     except (Refusal, _Failure, OSError) as error:
         return ret | {"result": False, "comment": str(error)}
     if remaining:
@@ -103,12 +98,10 @@ def _used(image: str) -> str:
 def _image(path: str) -> Image | None:
     try:
         facts = Path(path).stat()
-        with Path(path).open("rb") as file:
-            file.seek(SUPERBLOCK_OFFSET)
-            superblock = file.read(SUPERBLOCK_SIZE)
+        filesystem = filesystem_on(path)
     except FileNotFoundError:
         return None
-    return Image(size=facts.st_size, allocated=facts.st_blocks * 512, filesystem=filesystem_size(superblock))
+    return Image(size=facts.st_size, allocated=facts.st_blocks * 512, filesystem=filesystem)
 
 
 def _loop_device(name: str, image: str) -> str | None:
@@ -126,7 +119,6 @@ def _loop_device(name: str, image: str) -> str | None:
 
 
 def _changes(name: str, image: str, size: int, todo: Plan, options: str) -> dict[str, Any]:
-    unit = f"{escape_path(name)}.mount"
     changes: dict[str, Any] = {}
     if todo.create:
         changes["image"] = {"old": None, "new": f"{image}, {size} bytes"}
@@ -136,24 +128,10 @@ def _changes(name: str, image: str, size: int, todo: Plan, options: str) -> dict
         changes["image"] = {"old": "not fully allocated", "new": f"{size} bytes"}
     if todo.resize:
         changes["filesystem"] = {"old": "smaller than its image", "new": "grown"}
-    file = _UNITS / unit
-    if not file.exists() or file.read_text() != mount_unit(name, image, options):
-        changes["unit"] = {"old": None if not file.exists() else "different", "new": unit}
-    if not (_UNITS / "multi-user.target.wants" / unit).is_symlink():
-        changes["enabled"] = {"old": False, "new": True}
+    changes |= unit_changes(name, mount_unit(name, image, options))
     if _loop_device(name, image) is None:
         changes["mounted"] = {"old": False, "new": True}
     return changes
-
-
-def _directory_changes(target: Path, user: int, group: int, mode: str) -> dict[str, Any]:
-    wanted = f"{user}:{group} {mode}"
-    try:
-        facts = target.stat()
-    except FileNotFoundError:
-        return {"directory": {"old": None, "new": wanted}}
-    found = f"{facts.st_uid}:{facts.st_gid} {stat.S_IMODE(facts.st_mode):04o}"
-    return {} if found == wanted else {"directory": {"old": found, "new": wanted}}
 
 
 def _run(*command: str, accept: tuple[int, ...] = (0,)) -> str:
@@ -173,7 +151,7 @@ def _prepare(name: str, image: str, size: int, todo: Plan, options: str, changes
         write_atomic(Marks.beside(image).made, "")
         Marks.beside(image).start_empty.unlink(missing_ok=True)
     if "unit" in changes:
-        write_atomic(_UNITS / f"{escape_path(name)}.mount", mount_unit(name, image, options))
+        write_atomic(UNITS / f"{escape_path(name)}.mount", mount_unit(name, image, options))
         _run("systemctl", "daemon-reload")
     if "enabled" in changes:
         _run("systemctl", "--quiet", "enable", f"{escape_path(name)}.mount")
@@ -234,11 +212,3 @@ def _allocate(image: str, size: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _prepare_directory(mount: Path, target: Path, user: int, group: int, mode: str) -> None:
-    if not mount.is_mount():
-        raise _Failure(f"{mount} is not mounted; systemctl status {escape_path(str(mount))}.mount shows why")
-    target.mkdir(exist_ok=True)
-    os.chown(target, user, group)
-    target.chmod(int(mode, 8))

@@ -1,14 +1,12 @@
 """The certificate that HAProxy serves: what it has loaded, what clients are given, and giving it another."""
 
 import hashlib
-import socket
 import ssl
 from pathlib import Path
 
 from marketplace_durable import make_directory, write_atomic
 from marketplace_edge import Edge, EdgeError
-
-_BEGIN = "-----BEGIN CERTIFICATE-----"
+from marketplace_service_served import first, handshake
 
 
 def fingerprint(pem: str) -> str:
@@ -17,11 +15,7 @@ def fingerprint(pem: str) -> str:
     Raises:
         ValueError: there is none.
     """
-    end = "-----END CERTIFICATE-----"
-    if _BEGIN not in pem or end not in pem:
-        raise ValueError("there is no certificate in it")
-    first = pem[pem.index(_BEGIN) : pem.index(end) + len(end)]
-    return hashlib.sha1(ssl.PEM_cert_to_DER_cert(first), usedforsecurity=False).hexdigest()
+    return hashlib.sha1(first(pem), usedforsecurity=False).hexdigest()
 
 
 def certificates(pem: str) -> str:
@@ -29,7 +23,7 @@ def certificates(pem: str) -> str:
     lines: list[str] = []
     inside = False
     for line in pem.splitlines():
-        inside = inside or line == _BEGIN
+        inside = inside or line == "-----BEGIN CERTIFICATE-----"
         if inside:
             lines.append(line)
         inside = inside and line != "-----END CERTIFICATE-----"
@@ -95,15 +89,8 @@ def shown(domain: str, address: str = "127.0.0.1", port: int = 443) -> str:
     Raises:
         EdgeError: nobody answers, or not with TLS.
     """
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # It is looked at, not trusted.
     try:
-        with (
-            socket.create_connection((address, port), timeout=5) as connection,
-            context.wrap_socket(connection, server_hostname=domain) as secured,
-        ):
-            der = secured.getpeercert(binary_form=True)
-    except (OSError, ssl.SSLError) as error:
+        der = handshake((address, port), domain)
+    except OSError as error:
         raise EdgeError(f"no TLS handshake at {address}:{port} for {domain}: {error}") from error
     return ssl.DER_cert_to_PEM_cert(der or b"")

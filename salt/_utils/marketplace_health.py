@@ -68,12 +68,12 @@ def report(world: World, settings: Mapping[str, Any] | None = None) -> dict[str,
     Args:
         settings: the effective settings; None before the first state.apply.
     """
-    services = _services(world)
+    services, states = _services(world)
     if settings is not None and services["edge"].status != "unhealthy":
         services["edge"] = certified(services["edge"], _certificate(world, settings))
     for name, words in _overdue(world).items():
         services[name] = impaired(services[name], words)
-    for name, words in _pressed(world).items():
+    for name, words in _pressed(world, states).items():
         services[name] = impaired(services[name], words)
     closed = [keeper for keeper, on in world.edge.maintenance().items() if on]
     if closed and services["edge"].status == "healthy":
@@ -103,17 +103,13 @@ def _overdue(world: World) -> dict[str, str]:
     return {name: words for name, words in found.items() if name in ("postgres", "redis")}
 
 
-def _pressed(world: World) -> dict[str, str]:
-    """Services that are near one of their limits."""
+def _pressed(world: World, states: Mapping[str, ContainerState | None]) -> dict[str, str]:
+    """Services that are near one of their limits; ``states`` by service, None where it has no container."""
     found: dict[str, str] = {}
-    with contextlib.suppress(DockerError, EdgeError, OSError):
-        live = world.edge.live()
-        names = {"postgres": "postgres", "redis": "redis"} | ({"backend": project(live)} if live else {})
-        states = world.docker.containers(*names.values())
-        for service, container in names.items():
+    with contextlib.suppress(OSError):
+        for service, state in states.items():
             mount = world.paths.root / "srv/data" / service
             disk = world.host.free(mount) if mount.is_mount() else None
-            state = states.get(container)
             words = near_limit(usage(state.pid) if state is not None and state.running else None, disk)
             if words:
                 found[service] = words
@@ -136,22 +132,25 @@ def _certificate(world: World, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {"problem": str(error), "usable": False}
 
 
-def _services(world: World) -> dict[str, ServiceHealth]:
+def _services(world: World) -> tuple[dict[str, ServiceHealth], dict[str, ContainerState | None]]:
+    """Every service's health, and by service its container; no containers while nobody can tell."""
     statistics: Statistics | None = None
     routed = None
     with contextlib.suppress(EdgeError):
         statistics = world.edge.statistics()
         routed = world.edge.runtime_live()
-    containers: dict[str, ContainerState] | None = None
     try:
         live = world.edge.live()
     except EdgeError as error:
         broken = ServiceHealth("unhealthy", str(error))
-        return judge(None, None, statistics) | {"edge": broken}
-    names = [*(project(colour) for colour in ([live] if live else [])), "postgres", "redis"]
-    with contextlib.suppress(DockerError):
-        containers = world.docker.containers(*names)
-    return judge(live, containers, statistics, routed)
+        return judge(None, None, statistics) | {"edge": broken}, {}
+    names = {"postgres": "postgres", "redis": "redis"} | ({"backend": project(live)} if live else {})
+    try:
+        containers = world.docker.containers(*names.values())
+    except DockerError:
+        return judge(live, None, statistics, routed), {}
+    states = {service: containers.get(name) for service, name in names.items()}
+    return judge(live, containers, statistics, routed), states
 
 
 def _edge(live: str | None, statistics: Statistics | None, routed: str | None) -> ServiceHealth:

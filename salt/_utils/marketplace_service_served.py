@@ -16,20 +16,31 @@ def served(address: tuple[str, int], postgres: bool = False, timeout: float = 5.
         postgres: whether it has to be asked for TLS first, as PostgreSQL is.
         timeout: seconds for every step.
     """
+    try:
+        return handshake(address, address[0], postgres, timeout)
+    except OSError:
+        return None
+
+
+def handshake(
+    address: tuple[str, int], name: str, postgres: bool = False, timeout: float = 5.0
+) -> bytes | None:
+    """The certificate, DER, that ``address`` gives a client that asks for ``name``; None where it refuses TLS.
+
+    Raises:
+        OSError: nobody answers, or not with TLS.
+    """
     # Whose it is is the question, so it is not verified here.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    try:
-        with socket.create_connection(address, timeout) as plain:
-            if postgres:
-                plain.sendall(_SSL_REQUEST)
-                if plain.recv(1) != b"S":
-                    return None
-            with context.wrap_socket(plain, server_hostname=address[0]) as secured:
-                return secured.getpeercert(binary_form=True)
-    except OSError:
-        return None
+    with socket.create_connection(address, timeout) as plain:
+        if postgres:
+            plain.sendall(_SSL_REQUEST)
+            if plain.recv(1) != b"S":
+                return None
+        with context.wrap_socket(plain, server_hostname=name) as secured:
+            return secured.getpeercert(binary_form=True)
 
 
 def stored(file: Path) -> bytes:
@@ -38,8 +49,19 @@ def stored(file: Path) -> bytes:
     Raises:
         ValueError: there is none.
     """
+    try:
+        return first(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file} holds no certificate") from error
+
+
+def first(pem: str) -> bytes:
+    """The first certificate in a PEM text, DER.
+
+    Raises:
+        ValueError: there is none.
+    """
     begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-    text = file.read_text()
-    if begin not in text or end not in text:
-        raise ValueError(f"{file} holds no certificate")
-    return ssl.PEM_cert_to_DER_cert(begin + text.split(begin, 1)[1].split(end, 1)[0] + end + "\n")
+    if begin not in pem or end not in pem:
+        raise ValueError("there is no certificate in it")
+    return ssl.PEM_cert_to_DER_cert(begin + pem.split(begin, 1)[1].split(end, 1)[0] + end + "\n")
