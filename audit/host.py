@@ -8,6 +8,7 @@ from .outcome import Outcome, Place, explained, explanations
 
 GOAL = 85
 REPORT = "/var/log/lynis-report.dat"
+PROFILES = "/etc/lynis"
 
 
 def audit(place: Place) -> Outcome:
@@ -25,6 +26,8 @@ def audit(place: Place) -> Outcome:
             "lynis",
         ]
     )
+    settings = place.droplet.get(f"{PROFILES}/default.prf").decode(errors="replace")
+    place.droplet.put(f"{PROFILES}/custom.prf", without_the_machines(settings).encode())
     try:
         said = place.droplet.run(
             ["lynis", "audit", "system", "--quick", "--no-colors", "--no-log"], check=False
@@ -32,12 +35,21 @@ def audit(place: Place) -> Outcome:
         data = place.droplet.get(REPORT).decode(errors="replace")
     finally:
         place.droplet.run(["apt-get", "purge", "-qq", "-y", "lynis"], check=False)
-        place.droplet.run(["rm", "-f", REPORT, "/var/log/lynis.log"])
+        place.droplet.run(["rm", "-rf", REPORT, "/var/log/lynis.log", PROFILES])
     index, warnings, suggestions = read(data)
     findings = explained("lynis", [*warnings, *(suggestions if index < GOAL else [])], explanations())
     figure = f"{index}, {len(warnings)} warnings, {len(suggestions)} suggestions"
     met = index >= GOAL and not warnings
     return Outcome("lynis", f"{GOAL}, no warnings", figure, met, said.stdout, findings)
+
+
+def without_the_machines(profile: str) -> str:
+    """lynis' settings that leave out what a container can't have of its own, given its default ``profile``.
+
+    kernel.*, fs.* and dev.* are those of the machine below, whatever they are there: counting them would measure that.
+    """
+    keys = re.findall(r"^config-data=sysctl;((?:kernel|fs|dev)\.[^;]+);", profile, re.MULTILINE)
+    return "".join(f"skip-test=KRNL-6000:{key}\n" for key in keys)
 
 
 def read(data: str) -> tuple[int, list[tuple[str, str]], list[tuple[str, str]]]:

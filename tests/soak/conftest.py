@@ -1,12 +1,12 @@
 """The long versions of what tests/droplet does a few times: `make soak`, an hour or two.
 
-A whole run writes docs/measurements/soak.md. `pytest` without a place leaves this directory out.
+Every file that runs as a whole renews its part of docs/measurements/soak.md. `pytest` without a place leaves this
+directory out.
 """
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,11 @@ from tests.droplet.conftest import (  # noqa: F401 - fixtures
     site,
 )
 from tests.droplet.conftest import pytest_addoption as add_option
-from tests.support import measured
+from tests.support import soak_results
 
 HERE = Path(__file__).parent
-STARTED = pytest.StashKey[float]()
 NOTES = pytest.StashKey[list[tuple[str, str]]]()
-REPORTS = pytest.StashKey[list[pytest.TestReport]]()
+TALLIES = pytest.StashKey[dict[str, soak_results.Tally]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,9 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[STARTED] = time.monotonic()
     config.stash[NOTES] = []
-    config.stash[REPORTS] = []
+    config.stash[TALLIES] = {}
     _CONFIG.append(config)
 
 
@@ -55,37 +53,24 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.fixture
 def note(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """``note(words)``: something measured, for the document."""
-    return lambda words: request.config.stash[NOTES].append((request.node.name, words))
+    return lambda words: request.config.stash[NOTES].append((request.node.nodeid, words))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when == "call" or report.failed:
-        _CONFIG[0].stash[REPORTS].append(report)
+        tally = (
+            _CONFIG[0].stash[TALLIES].setdefault(soak_results.part_of(report.nodeid), soak_results.Tally())
+        )
+        tally.add(report.nodeid, report.passed, report.duration)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the document, if everything ran."""
+    """Write down every part that ran as a whole, and the document."""
     config: Any = session.config
-    whole = [Path(argument).resolve() for argument in config.args] == [HERE] and not config.option.keyword
-    if not whole or config.option.collectonly:
+    if config.option.collectonly or config.option.keyword or config.option.markexpr:
         return
-    rows: dict[str, list[float]] = {}
-    failed = [report.nodeid for report in config.stash[REPORTS] if report.failed]
-    for report in config.stash[REPORTS]:
-        found = rows.setdefault(Path(report.nodeid.partition("::")[0]).stem.removeprefix("test_"), [0, 0, 0])
-        found[0] += report.passed
-        found[1] += report.failed
-        found[2] += report.duration
-    parts = [
-        measured.table(
-            ("part", "passed", "failed", "minutes"),
-            [
-                (name, int(good), int(bad), f"{seconds / 60:.1f}")
-                for name, (good, bad, seconds) in rows.items()
-            ],
-        ),
-        *([f"Failed: {', '.join(failed)}"] if failed else []),
-        measured.table(("test", "measured"), config.stash[NOTES]),
-    ]
-    seconds = time.monotonic() - config.stash[STARTED]
-    measured.write("soak.md", measured.document("Soak", "make soak", seconds, parts))
+    asked = {Path(argument).resolve() for argument in config.args}
+    files = {path for path in HERE.glob("test_*.py") if asked & {path, HERE}}
+    whole = {soak_results.part_of(path.name) for path in files}
+    tallies, notes = config.stash[TALLIES], config.stash[NOTES]
+    soak_results.keep(tallies, [item.nodeid for item in session.items], notes, whole)

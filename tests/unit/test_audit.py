@@ -26,6 +26,18 @@ CONTAINER = {
 }  # fmt: skip
 
 
+def test_what_belongs_to_the_machine_below_a_container_is_not_counted_by_lynis():
+    profile = (
+        "config-data=sysctl;fs.suid_dumpable;0;1;Restrict core dumps;-\n"
+        "config-data=sysctl;kernel.kptr_restrict;2;1;Restrict access to kernel symbols;-\n"
+        "config-data=sysctl;net.ipv4.conf.all.rp_filter;1;1;Enforce filtering;-\n"
+        "#config-data=sysctl;kernel.panic;0;1;-;-\n"
+    )
+    assert host.without_the_machines(profile) == (
+        "skip-test=KRNL-6000:fs.suid_dumpable\nskip-test=KRNL-6000:kernel.kptr_restrict\n"
+    )
+
+
 def facts(**changes):
     made = Facts(
         info={
