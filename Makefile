@@ -3,6 +3,8 @@
 .PHONY: help demo test unit render functional droplet soak bench audit lint format lock pins clean
 
 PYTHON := .venv/bin/python
+# Tests that need nothing but themselves, on every processor. Those of droplets share a machine, and stay in one row.
+PARALLEL := --numprocesses=auto --dist=worksteal
 export PYTHONDONTWRITEBYTECODE := 1
 
 help: ## what there is to make
@@ -14,10 +16,10 @@ demo: .venv/complete ## a droplet on this machine: converged, serving a bot, one
 test: unit render functional droplet ## everything that guards a change
 
 unit: .venv/complete ## pure logic, in seconds
-	$(PYTHON) -m pytest tests/unit
+	$(PYTHON) -m pytest $(PARALLEL) tests/unit
 
 render: .venv/complete ## every SLS for every environment
-	$(PYTHON) -m pytest tests/render
+	$(PYTHON) -m pytest $(PARALLEL) tests/render
 
 functional: .venv/complete ## Salt's loaders over the real tree
 	$(PYTHON) -m pytest tests/functional

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
+from tests.support.droplet import host
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
 
@@ -31,9 +31,21 @@ def scan(machine: Machine, address: str, ports: str = "1-65535") -> list[int]:
     return sorted(int(port) for port in re.findall(r"(\d+)/open/tcp", report))
 
 
-@pytest.mark.parametrize("version", [4, 6])
-def test_only_ssh_http_and_https_answer(droplet: Droplet, neighbour: Machine, version: int) -> None:
-    assert scan(neighbour, droplet.address(version)) == [22, 80, 443]
+def scan_beside(machine: Machine, address: str) -> list[int]:
+    """The same for a thread: one client's connections are not for two."""
+    client = host.connect()
+    try:
+        return scan(Machine(client, client.containers.get(machine.name)), address)
+    finally:
+        client.close()
+
+
+def test_only_ssh_http_and_https_answer(droplet: Droplet, neighbour: Machine) -> None:
+    # Both at once, for each waits for most of its ports in vain.
+    with ThreadPoolExecutor(2) as pool:
+        four, six = (pool.submit(scan_beside, neighbour, droplet.address(version)) for version in (4, 6))
+    assert four.result() == [22, 80, 443]
+    assert six.result() == [22, 80, 443]
 
 
 def test_packets_routed_at_containers_are_dropped(droplet: Droplet, neighbour: Machine) -> None:

@@ -41,7 +41,7 @@ def shipping_of(version: str) -> Callable[[Droplet], Answer]:
     return lambda droplet: shipping.release(droplet, version, "soak=2")
 
 
-@pytest.mark.parametrize("place", ["migrate:start", "wait:end", "switch:end", "soak:start", "drain:start"])
+@pytest.mark.parametrize("place", ["migrate:start", "switch:end", "drain:start"])
 def test_killed_release_is_settled_by_itself(droplet: Droplet, users: Load, place: str) -> None:
     before = shipping.status(droplet)["live"]["version"]
     version = another(before)
@@ -52,7 +52,7 @@ def test_killed_release_is_settled_by_itself(droplet: Droplet, users: Load, plac
 def test_release_killed_at_any_instant_is_settled_by_itself(
     droplet: Droplet, users: Load, progress: Progress
 ) -> None:
-    seed, moments = killing.instants(3, LONGEST_SECONDS)
+    seed, moments = killing.instants(2, LONGEST_SECONDS)
     progress.note(f"seed {seed}")
     for moment in moments:
         before = shipping.status(droplet)["live"]["version"]

@@ -1,4 +1,7 @@
-"""Going back: by one release and by several, with their settings and their schema, and without any registry."""
+"""Going back: by one release, with its settings and its schema, and without any registry.
+
+By several, and as far as images are kept, is for `make soak`.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +18,15 @@ from tests.support.load.running import Load
 from tests.support.load.state import SECRETS, sql
 from tests.support.worker import WORKER
 
-FIRST, SECOND = "1.1.1", "1.1.2"
+FIRST = "1.1.1"
 WITH_WORKER = ("1.2.0", "1.2.1")
 IRREVERSIBLE = "1.3.0"
 
 
-def apply(droplet: Droplet, wanted: dict[str, Any]) -> None:
-    """Converge with another pillar."""
+def apply(droplet: Droplet, wanted: dict[str, Any], *only: str) -> None:
+    """Converge with another pillar: the whole tree, or ``only`` an SLS where that is all there is to it."""
     pillar.write(droplet, wanted)
-    assert call(droplet, "state.apply").failed == {}
+    assert call(droplet, "state.apply", *only).failed == {}
 
 
 def variable(droplet: Droplet, name: str) -> str:
@@ -46,50 +49,49 @@ def begin(droplet: Droplet, site: Site) -> dict[str, Any]:
     return live
 
 
-def test_back_by_one_and_by_three_releases_with_the_registry_down(
-    droplet: Droplet, site: Site, images: Images, load: Callable[..., Load]
-) -> None:
-    site.backend(SECOND)
-    for version in WITH_WORKER:
-        site.backend(version, WORKER=WORKER)
-    first = begin(droplet, site)
-    level = variable(droplet, "LOG_LEVEL")
-    users = load(20, 1.0)
-    shipping.shipped(shipping.release(droplet, SECOND, "soak=0"))
-    right = pillar.local(site, images)
-    apply(droplet, right | {"backend": {**right["backend"], "environment": {"LOG_LEVEL": "warning"}}})
-    try:
-        second = shipping.shipped(shipping.release(droplet, WITH_WORKER[0], "soak=0"))
-    finally:
-        apply(droplet, right)
-    third = shipping.shipped(shipping.release(droplet, WITH_WORKER[1], "soak=0"))
-    assert variable(droplet, "LOG_LEVEL") == level
-    assert (second["schema"]["after"], third["schema"]["after"]) == (["0003"], ["0003"])
-    site.registry().container.stop()
-    try:
-        back = shipping.shipped(shipping.rollback(droplet))
-        assert (back["kind"], back["target"], back["version"]) == (
-            "rollback",
-            second["release"],
-            WITH_WORKER[0],
-        )
-        assert variable(droplet, "LOG_LEVEL") == "warning"
-        shipping.assert_everywhere(droplet, WITH_WORKER[0])
-        assert f"worker-{back['colour']}" in shipping.containers(droplet)
+def origin(droplet: Droplet, live: dict[str, Any]) -> str:
+    """The release that going back to ``live`` goes back to: what was live may itself have been gone back to."""
+    records = {record["release"]: record for record in shipping.history(droplet)}
+    return str(records[live["release"]]["target"] or live["release"])
 
-        far = shipping.shipped(shipping.rollback(droplet, first["release"], "soak=0"))
-    finally:
-        site.registry()
-    # What was live may itself have been gone back to: then it is that release which is gone back to again.
-    records = {record["release"]: record for record in call(droplet, "deploy.history", "0").value}
-    origin = records[first["release"]]["target"] or first["release"]
-    assert (far["target"], far["version"], far["image"]) == (origin, FIRST, first["image"])
-    assert far["schema"] == {"before": ["0003"], "after": ["0002"]}
-    taken_back = step(far, "downgrade")
+
+def assert_taken_back(droplet: Droplet, record: dict[str, Any]) -> None:
+    """A rollback from 1.2 to 1.1 has taken the migration between them back."""
+    assert record["schema"] == {"before": ["0003"], "after": ["0002"]}
+    taken_back = step(record, "downgrade")
     assert taken_back is not None
     assert taken_back["outcome"] == "done", taken_back
     assert sql(droplet, "SELECT to_regclass('worker_runs') IS NULL") == "t"
-    assert variable(droplet, "LOG_LEVEL") == level
+
+
+def test_back_by_one_release_with_its_settings_and_schema_and_the_registry_down(
+    droplet: Droplet, site: Site, images: Images, load: Callable[..., Load]
+) -> None:
+    site.backend(WITH_WORKER[0], WORKER=WORKER)
+    first = begin(droplet, site)
+    level = variable(droplet, "LOG_LEVEL")
+    assert level != "warning"
+    users = load(20, 1.0)
+    right = pillar.local(site, images)
+    changed = right | {"backend": {**right["backend"], "environment": {"LOG_LEVEL": "warning"}}}
+    apply(droplet, changed, "marketplace.gate")
+    try:
+        second = shipping.shipped(shipping.release(droplet, WITH_WORKER[0], "soak=0"))
+        assert second["schema"] == {"before": ["0002"], "after": ["0003"]}
+        assert variable(droplet, "LOG_LEVEL") == "warning"
+        assert f"worker-{second['colour']}" in shipping.containers(droplet)
+        site.registry().container.stop()
+        try:
+            back = shipping.shipped(shipping.rollback(droplet, "soak=0"))
+        finally:
+            site.registry()
+        # The settings are that release's, whatever pillar says today.
+        assert variable(droplet, "LOG_LEVEL") == level
+    finally:
+        apply(droplet, right, "marketplace.gate")
+    assert (back["kind"], back["target"]) == ("rollback", origin(droplet, first))
+    assert (back["version"], back["image"]) == (FIRST, first["image"])
+    assert_taken_back(droplet, back)
     shipping.assert_everywhere(droplet, FIRST)
     shipping.assert_sound(droplet, FIRST)
     users.assert_lossless(droplet)

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis as states keep them: who may do what, what waits for a restart, volumes that grow."""
+"""PostgreSQL and Redis as states keep them: who may do what, what waits for a restart, what is lost."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Result
 from tests.support.droplet.salt import Answer, call
 from tests.support.droplet.site import Images, Site
+from tests.support.waiting import seconds_until
 
 ALLOW = 'pillar={"allow_restart": true}'
+WELL_SECONDS = 120
 
 
 def psql(droplet: Droplet, statement: str, database: str = "marketplace", check: bool = True) -> Result:
@@ -228,77 +230,6 @@ def test_what_a_killed_compose_leaves_is_cleared(droplet: Droplet) -> None:
     assert droplet.run(["docker", "inspect", "0123456789ab_redis"], check=False).returncode != 0
 
 
-def size(droplet: Droplet, path: str) -> int:
-    return int(droplet.run(["df", "--output=size", "--block-size=M", path]).stdout.split()[1].rstrip("M"))
-
-
-CAP_SYS_RESOURCE = 24
-
-
-def may_resize_in_use(droplet: Droplet) -> bool:
-    """Whether the kernel lets the droplet grow a mounted ext4: some hosts give containers no CAP_SYS_RESOURCE."""
-    status = droplet.get("/proc/self/status").decode()
-    effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
-    return bool(int(effective, 16) >> CAP_SYS_RESOURCE & 1)
-
-
-def test_a_volume_grows_and_never_shrinks(undone: Droplet) -> None:
-    before = size(undone, "/srv/data/redis")
-    told = yaml.safe_load(undone.get(pillar.FILE))
-    told["redis"]["disk"] = "1200M"
-    pillar.write(undone, told)
-    volume = "Ensure the volume /srv/data/redis is mounted"
-    if may_resize_in_use(undone):
-        running = started(undone)
-        grown = call(undone, "state.apply")
-        assert started(undone) == running
-    else:
-        assert "Permission denied" in call(undone, "state.apply", "volumes").failed[volume]
-        # Services with a mount namespace of their own keep the mount where nothing is propagated to them.
-        undone.run(["systemctl", "stop", "chrony", "systemd-logind"])
-        undone.run(
-            [
-                "systemctl",
-                "stop",
-                "haproxy",
-                "marketplace-backend",
-                "marketplace-data",
-                "srv-data-redis.mount",
-            ]
-        )
-        grown = call(undone, "state.apply")
-    assert grown.failed == {}
-    assert "filesystem" in grown.changed[volume]
-    assert size(undone, "/srv/data/redis") > before + 100
-    assert call(undone, "state.apply").changed == {}
-
-    told["redis"]["disk"] = "1G"
-    pillar.write(undone, told)
-    smaller = call(undone, "state.apply")
-    assert "never shrunk" in comments(smaller)[volume]
-    assert size(undone, "/srv/data/redis") > before + 100
-
-    # An image that holds something else is not formatted, and without its mount the engine does not start at all.
-    undone.run(["systemctl", "stop", "marketplace-backend", "marketplace-data", "docker.socket", "docker"])
-    undone.run(["systemctl", "stop", "srv-data-redis.mount"])
-    image = "/var/lib/marketplace/volumes/redis.img"
-    undone.run(["mv", image, f"{image}.away"])
-    undone.run(["dd", "if=/dev/urandom", f"of={image}", "bs=1M", "count=8"])
-    refused = call(undone, "state.apply", "volumes")
-    assert "holds no ext4" in refused.failed[volume]
-    assert undone.run(["systemctl", "start", "docker"], check=False).returncode != 0
-
-    # One that is gone is not replaced by an empty one, but on purpose.
-    undone.run(["rm", image])
-    assert "it was made once" in call(undone, "state.apply", "volumes").failed[volume]
-    assert undone.run(["test", "-e", image], check=False).returncode != 0
-    undone.run(["touch", "/var/lib/marketplace/volumes/redis.start-empty"])
-    again = call(undone, "state.apply", "volumes")
-    assert again.failed == {}
-    assert {"image", "mounted", "directory"} <= set(again.changed[volume])
-    assert call(undone, "state.apply", "volumes").changed == {}
-
-
 def test_a_database_that_is_gone_is_not_taken_for_a_new_one(droplet: Droplet) -> None:
     droplet.run(["systemctl", "stop", "marketplace-backend", "marketplace-data"])
     droplet.run(["mv", "/srv/data/postgres/data/17", "/srv/data/postgres/17.away"])
@@ -312,17 +243,26 @@ def test_a_database_that_is_gone_is_not_taken_for_a_new_one(droplet: Droplet) ->
     assert psql(droplet, "SELECT 1;").stdout.strip() == "1"
 
 
-def test_an_image_that_cannot_be_pulled_keeps_nothing_down_at_boot(undone: Droplet) -> None:
-    told = yaml.safe_load(undone.get(pillar.FILE))
+def test_an_image_that_cannot_be_pulled_keeps_nothing_down_at_boot(droplet: Droplet) -> None:
+    right = droplet.get(pillar.FILE)
+    told = yaml.safe_load(right)
     told["postgres"]["digest"] = f"sha256:{'0' * 64}"
-    pillar.write(undone, told)
-    done = call(undone, "state.apply", "marketplace.data")
-    assert done.failed == {}
-    assert "Pending restart: postgres" in comments(done)["Ensure the data services are running"]
-    undone.reboot()
-    undone.run(["systemctl", "start", "marketplace-data"])
-    assert psql(undone, "SELECT 1;").stdout.strip() == "1"
-    assert call(undone, "state.apply", "marketplace.data").changed == {}
+    pillar.write(droplet, told)
+    try:
+        done = call(droplet, "state.apply", "marketplace.data")
+        assert done.failed == {}
+        assert "Pending restart: postgres" in comments(done)["Ensure the data services are running"]
+        droplet.reboot()
+        droplet.run(["systemctl", "start", "marketplace-data"])
+        assert psql(droplet, "SELECT 1;").stdout.strip() == "1"
+        assert call(droplet, "state.apply", "marketplace.data").changed == {}
+    finally:
+        droplet.put(pillar.FILE, right, mode=0o600)
+        back = call(droplet, "state.apply", "marketplace.data")
+    assert back.failed == {}
+    assert "Pending restart" not in comments(back)["Ensure the data services are running"]
+    assert not any("restart" in line for line in call(droplet, "deploy.status").value["pending"])
+    seconds_until(lambda: call(droplet, "health.check", "brief=True").returncode == 0, WELL_SECONDS)
 
 
 def test_what_an_operator_runs_is_left_alone(droplet: Droplet) -> None:

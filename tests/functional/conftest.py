@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.backend_fixtures import blue, empty, stack  # noqa: F401 - fixtures
 from tests.support.salt_host import Host, options
 
 

@@ -1,4 +1,4 @@
-"""The long versions of what tests/droplet does a few times: `make soak`, an hour or two.
+"""The long versions of what tests/droplet does a few times, and what takes long: `make soak`, an hour or two.
 
 Every file that runs as a whole renews its part of docs/measurements/soak.md. `pytest` without a place leaves this
 directory out.
@@ -15,6 +15,7 @@ import pytest
 
 from tests.droplet.conftest import (  # noqa: F401 - fixtures
     botapi,
+    converged,
     docker_client,
     droplet,
     images,
@@ -22,9 +23,11 @@ from tests.droplet.conftest import (  # noqa: F401 - fixtures
     neighbour,
     progress,
     site,
+    undone,
 )
 from tests.droplet.conftest import pytest_addoption as add_option
 from tests.support import soak_results
+from tests.support.backend_fixtures import blue, empty, stack  # noqa: F401 - fixtures
 
 HERE = Path(__file__).parent
 NOTES = pytest.StashKey[list[tuple[str, str]]]()

@@ -1,16 +1,28 @@
-"""Going back as far as images are kept, and no further without a registry."""
+"""Going back by several releases, as far as images are kept and no further without a registry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from tests.droplet.test_release_rollback import (
+    FIRST,
+    WITH_WORKER,
+    apply,
+    assert_taken_back,
+    begin,
+    origin,
+    variable,
+)
 from tests.support import shipping
+from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
-from tests.support.droplet.site import Site
+from tests.support.droplet.site import Images, Site
 from tests.support.load.running import Load
+from tests.support.worker import WORKER
 
 KEPT = 5
 """The setting's default."""
+SECOND = "1.1.2"
 VERSIONS = tuple(f"1.1.{number}" for number in range(10, 10 + KEPT + 2))
 
 
@@ -36,4 +48,46 @@ def test_back_by_as_many_releases_as_are_kept_with_the_registry_down(
     # A record is never pruned: with the registry, its image can be had again.
     assert shipping.shipped(shipping.rollback(droplet, pruned["release"]))["version"] == VERSIONS[0]
     shipping.assert_everywhere(droplet, VERSIONS[0])
+    users.assert_lossless(droplet)
+
+
+def test_back_by_one_and_by_three_releases_with_the_registry_down(
+    droplet: Droplet, site: Site, images: Images, load: Callable[..., Load]
+) -> None:
+    site.backend(SECOND)
+    for version in WITH_WORKER:
+        site.backend(version, WORKER=WORKER)
+    first = begin(droplet, site)
+    level = variable(droplet, "LOG_LEVEL")
+    users = load(20, 1.0)
+    shipping.shipped(shipping.release(droplet, SECOND, "soak=0"))
+    right = pillar.local(site, images)
+    apply(droplet, right | {"backend": {**right["backend"], "environment": {"LOG_LEVEL": "warning"}}})
+    try:
+        second = shipping.shipped(shipping.release(droplet, WITH_WORKER[0], "soak=0"))
+    finally:
+        apply(droplet, right)
+    third = shipping.shipped(shipping.release(droplet, WITH_WORKER[1], "soak=0"))
+    assert variable(droplet, "LOG_LEVEL") == level
+    assert (second["schema"]["after"], third["schema"]["after"]) == (["0003"], ["0003"])
+    site.registry().container.stop()
+    try:
+        back = shipping.shipped(shipping.rollback(droplet))
+        assert (back["kind"], back["target"], back["version"]) == (
+            "rollback",
+            second["release"],
+            WITH_WORKER[0],
+        )
+        assert variable(droplet, "LOG_LEVEL") == "warning"
+        shipping.assert_everywhere(droplet, WITH_WORKER[0])
+        assert f"worker-{back['colour']}" in shipping.containers(droplet)
+
+        far = shipping.shipped(shipping.rollback(droplet, first["release"], "soak=0"))
+    finally:
+        site.registry()
+    assert (far["target"], far["version"], far["image"]) == (origin(droplet, first), FIRST, first["image"])
+    assert_taken_back(droplet, far)
+    assert variable(droplet, "LOG_LEVEL") == level
+    shipping.assert_everywhere(droplet, FIRST)
+    shipping.assert_sound(droplet, FIRST)
     users.assert_lossless(droplet)
