@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,9 +213,11 @@ class Docker:
         found = self.run("container", "inspect", "--format={{.Id}}", name, check=False)
         if found.returncode != 0:
             return None
+        # With its fraction: Docker makes whole seconds of durations, and would leave out what happened within this one.
+        now = f"{time.time():.9f}"
         told = self.run(
-            "events", "--since=24h", "--until=0s", f"--filter=container={found.stdout.strip()}", "--filter=event=die",
-            "--format={{.Actor.Attributes.exitCode}}",
+            "events", "--since=24h", f"--until={now}", f"--filter=container={found.stdout.strip()}",
+            "--filter=event=die", "--format={{.Actor.Attributes.exitCode}}",
         ).stdout.split()  # fmt: skip
         return int(told[-1]) if told else None
 

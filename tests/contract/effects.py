@@ -26,6 +26,7 @@ class Effects:
         leave_stray: makes the half-made container that a killed compose leaves of the probe; its name.
         change_database: writes something; database_changed: whether that is there.
         dies_holding: a process takes the lock and dies.
+        post: Telegram posts something to the bot, at its public address, that is no update; the answer's status.
     """
 
     world: World
@@ -39,6 +40,7 @@ class Effects:
     change_database: Callable[[], None]
     database_changed: Callable[[], bool]
     dies_holding: Callable[[Lock], None]
+    post: Callable[[], int]
 
     @property
     def database(self) -> str:

@@ -9,6 +9,7 @@ from tests.simulation.droplet import Droplet, simulated
 from tests.simulation.images import DIGEST_1, DIGEST_2, REPOSITORY, Image
 from tests.simulation.lock import SimLock
 from tests.simulation.operations import run, shipping
+from tests.simulation.outside import PUBLIC_PORT
 from tests.simulation.stage import Killed
 
 SCRIPTS = {"prints": (0, "out\n", "err\n"), "fails": (3, "", "err\n"), "hangs": None, "missing": None}
@@ -45,6 +46,9 @@ def effects() -> Effects:
         change_database=change,
         database_changed=lambda: -1 in content["marketplace"].handled,
         dies_holding=lambda lock: _dies_holding(droplet, lock),
+        post=lambda: droplet.world.probe.get(
+            "127.0.0.1", PUBLIC_PORT, droplet.settings["edge"]["webhook_path"], tls=True
+        )[0],
     )
 
 

@@ -184,7 +184,8 @@ class Load:
         found = self.figures()
         assert failed is None or found.failed <= failed, found
         assert not dialogues or found.wrong == 0, [entry for entry in self.entries() if not entry.right][:5]
-        assert self.differences(droplet, dialogues) == [], found
+        differences = self.differences(droplet, dialogues)
+        assert not differences, "\n".join([*differences, str(found)])
         return found
 
     def _running(self) -> bool:
