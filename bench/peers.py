@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -46,15 +47,19 @@ class Peer:
         pair = self.droplet.get(f"/etc/haproxy/certs/{DOMAIN}.pem")
         self.droplet.put(f"{HOME}/tls/{DOMAIN}.pem", pair, mode=0o600)
         self.droplet.put(f"{HOME}/backend.env", self._environment())
-        # Such a droplet drops published ports; they are let through until the firewall is reloaded.
+        # Such a droplet drops published ports, and keeps containers apart that it does not know: both wait meanwhile.
         accept = ["ct", "status", "dnat", "accept"]
         self.droplet.run(["nft", "insert", "rule", "inet", "host", "forward", *accept])
+        self.droplet.run(["nft", "delete", "table", "bridge", "isolation"])
         try:
             self.compose(backend, "up", "--detach", "--wait")
             seconds_until(self._serves, READY_SECONDS)
-            yield replace(edge(self.droplet), port=PORT)
+            # Its proxy takes nothing off the path.
+            path = json.loads(self.droplet.get("/etc/marketplace/settings.json"))["edge"]["webhook_path"]
+            yield replace(edge(self.droplet), port=PORT, path=path)
         finally:
             self.compose(backend, "down", "--timeout", "5")
+            self.droplet.run(["nft", "--file", "/etc/marketplace/isolation.nft"])
             self.droplet.run(["systemctl", "restart", "firewall.service"])
 
     def up(self, backend: str) -> None:
