@@ -13,8 +13,11 @@ from typing import Any
 from marketplace_docker import ContainerState, DockerError
 from marketplace_edge import EdgeError
 from marketplace_edge_certificate import Authority
+from marketplace_flood import flooding
+from marketplace_host import HostError
 from marketplace_pressure import near_limit, usage
-from marketplace_release_compose import project
+from marketplace_records import COLOURS
+from marketplace_release_compose import project, worker
 from marketplace_renewals import overdue
 from marketplace_world import World
 
@@ -75,6 +78,8 @@ def report(world: World, settings: Mapping[str, Any] | None = None) -> dict[str,
         services[name] = impaired(services[name], words)
     for name, words in _pressed(world, states).items():
         services[name] = impaired(services[name], words)
+    for name, words in _cut_off(world).items():
+        services[name] = impaired(services[name], words)
     closed = [keeper for keeper, on in world.edge.maintenance().items() if on]
     if closed and services["edge"].status == "healthy":
         words = f"closed for maintenance by {' and '.join(closed)}: updates wait at Telegram"
@@ -114,6 +119,15 @@ def _pressed(world: World, states: Mapping[str, ContainerState | None]) -> dict[
             if words:
                 found[service] = words
     return found
+
+
+def _cut_off(world: World) -> dict[str, str]:
+    """Services of whose log lines some are dropped."""
+    containers = {name(colour): "backend" for name in (project, worker) for colour in COLOURS}
+    try:
+        return flooding(world.host, {"postgres": "postgres", "redis": "redis", **containers})
+    except HostError:  # Then the journal has trouble of its own, which is no service's.
+        return {}
 
 
 def certified(edge: ServiceHealth, found: Mapping[str, Any]) -> ServiceHealth:

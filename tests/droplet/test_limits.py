@@ -18,6 +18,10 @@ from tests.support.waiting import seconds_until
 SERVICES = ("backend", "postgres", "redis")
 FILL = "dd if=/dev/zero of={file} bs=1M; status=$?; exit $status"
 WELL_SECONDS = 60
+FLOOD = 100_000
+"""Lines; the journal keeps at most 60,000 of a flood."""
+FLOOD_SECONDS = 45
+"""The journal says that it dropped something when its half minute is over."""
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +134,26 @@ def test_a_full_disk_is_its_owners_alone(droplet: Droplet, users: Load, service:
         if service == "postgres":  # it may be down for want of room, and then nobody is inside
             droplet.run(["rm", "-f", "/srv/data/postgres/data/fill"])
     well_again(droplet)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_flood_of_log_lines_is_cut_off_and_nobody_waits_for_it(
+    droplet: Droplet, users: Load, service: str
+) -> None:
+    before = users.figures().failed
+    flood = f"yes 'a flood of {service}' | head -n {FLOOD} > /proc/1/fd/1"
+    assert inside(droplet, service, flood).ok
+    assert unwell(droplet) <= {service}
+    droplet.run(["journalctl", "--sync"])
+    words = ["journalctl", "--boot", "--quiet", "--output=cat", f"--grep=^a flood of {service}$"]
+    assert droplet.run(words, check=False).stdout.count("\n") < FLOOD
+    assert users.figures().failed == before
+
+
+def test_who_floods_the_log_is_named(droplet: Droplet, users: Load) -> None:
+    # One of the three: within one half minute only the first is heard at all.
+    cut_off = "its log is cut off"
+    seconds_until(lambda: any(cut_off in detail(droplet, name) for name in SERVICES), FLOOD_SECONDS)
 
 
 @pytest.mark.parametrize("service", SERVICES)
