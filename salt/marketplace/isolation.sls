@@ -18,12 +18,19 @@ Ensure the containers' isolation has a unit:
     - name: /etc/systemd/system/marketplace-isolation.service
     - source: salt://marketplace/files/marketplace-isolation.service
 
+Ensure systemd knows how the containers are isolated:
+  systemd_unit.current:
+    - name: marketplace-isolation.service
+    - restart: False
+    - watch:
+      - file: Ensure the containers' isolation has a unit
+
 Ensure the containers are isolated at boot:
   service.enabled:
     - name: marketplace-isolation
     - require:
       - file: Ensure the containers' isolation is written
-      - file: Ensure the containers' isolation has a unit
+      - systemd_unit: Ensure systemd knows how the containers are isolated
 
 Ensure the containers are isolated:
   nft_table.loaded:
