@@ -57,9 +57,10 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def commit() -> str:
-    """The checkout's commit, and whether files differ from it."""
+    """The checkout's commit, and whether files differ from it; what measurements write does not count."""
     head = _git("rev-parse", "--short=12", "HEAD")
-    changed = _git("status", "--porcelain", "--untracked-files=no")
+    written = (":!docs/measurements", ":!docs/audit")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", *written)
     return head + (" with changes" if changed else "")
 
 
