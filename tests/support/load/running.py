@@ -26,7 +26,8 @@ NEEDED = (
     *(f"tests/support/load/{name}.py" for name in ("__init__", "entry", "conversation", "wire", "generator")),
 )
 LONGEST_SECONDS = 4 * 3600
-WAIT_SECONDS = 90
+WAIT_SECONDS = 180
+"""An answer is waited for a minute, and who got none comes back after up to two: what is under way ends within that."""
 
 
 @dataclass(frozen=True)
