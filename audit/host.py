@@ -27,7 +27,7 @@ def audit(place: Place) -> Outcome:
         ]
     )
     settings = place.droplet.get(f"{PROFILES}/default.prf").decode(errors="replace")
-    place.droplet.put(f"{PROFILES}/custom.prf", without_the_machines(settings).encode())
+    place.droplet.put(f"{PROFILES}/custom.prf", without_the_machines(settings))
     try:
         said = place.droplet.run(
             ["lynis", "audit", "system", "--quick", "--no-colors", "--no-log"], check=False

@@ -74,12 +74,9 @@ def report(world: World, settings: Mapping[str, Any] | None = None) -> dict[str,
     services, states = _services(world)
     if settings is not None and services["edge"].status != "unhealthy":
         services["edge"] = certified(services["edge"], _certificate(world, settings))
-    for name, words in _overdue(world).items():
-        services[name] = impaired(services[name], words)
-    for name, words in _pressed(world, states).items():
-        services[name] = impaired(services[name], words)
-    for name, words in _cut_off(world).items():
-        services[name] = impaired(services[name], words)
+    for found in (_overdue(world), _pressed(world, states), _cut_off(world)):
+        for name, words in found.items():
+            services[name] = impaired(services[name], words)
     closed = [keeper for keeper, on in world.edge.maintenance().items() if on]
     if closed and services["edge"].status == "healthy":
         words = f"closed for maintenance by {' and '.join(closed)}: updates wait at Telegram"
