@@ -10,6 +10,10 @@ from typing import Any
 
 from marketplace_paths import Paths
 
+BACKUPS = "/var/backups/marketplace"
+# Debian's user `backup`, whose number is the same everywhere.
+BACKUP_USER = 34
+
 
 def by_family(networks: list[str]) -> dict[str, list[str]]:
     """Sort CIDR networks into ``{"ipv4": [...], "ipv6": [...]}`` (a packet filter's sets hold one family each)."""
@@ -32,6 +36,7 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
     docker, app, data = (settings["network"][name] for name in ("docker", "app", "data"))
     bridge_prefix = docker["subnet"].rsplit("/", 1)[1]
     mounts = {name: f"/srv/data/{name}" for name in ("postgres", "redis")}
+    owners = {name: settings[name]["user"].split(":") for name in mounts}
     return {
         "minion": {"configuration": "marketplace"},
         "time": {"timezone": settings["droplet"]["timezone"]},
@@ -49,9 +54,9 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
             "ssh_burst": settings["firewall"]["ssh_burst"],
             "ports": [80, 443],
             "bridges": {
-                "docker0": {"egress": False},
-                app["bridge"]: {"egress": True},
-                data["bridge"]: {"egress": False},
+                "docker0": {"subnet": docker["subnet"], "egress": False},
+                app["bridge"]: {"subnet": app["subnet"], "egress": True},
+                data["bridge"]: {"subnet": data["subnet"], "egress": False},
             },
         },
         "updates": {
@@ -62,16 +67,26 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
         },
         "volumes": {
             "mounts": {
-                path: {
-                    "image": f"/var/lib/marketplace/volumes/{name}.img",
-                    "device": settings[name]["device"],
-                    "size": settings[name]["disk"],
-                    "directory": "data",
-                    "user": int(settings[name]["user"].split(":")[0]),
-                    "group": int(settings[name]["user"].split(":")[1]),
-                }
+                path: _volume(settings, name, *(int(number) for number in owners[name]))
                 for name, path in mounts.items()
             }
+            # Who gets along with their directory being read by others: the records in it are root's.
+            | {
+                BACKUPS: _volume(settings, "backup", BACKUP_USER, BACKUP_USER)
+                | {"mode": "0711", "with_releases": False}
+            }
+        },
+        "barman": {
+            "home": f"{Paths().backups}/barman",
+            "servers": {
+                "postgres": {
+                    "host": settings["postgres"]["address"],
+                    "port": settings["postgres"]["port"],
+                    "user": settings["postgres"]["roles"]["backup"],
+                    "passfile": f"{Paths().delivered}/backup/pgpass",
+                    "authority": f"{Paths().delivered}/backup/ca.pem",
+                }
+            },
         },
         "certbot": {
             "address": "127.0.0.1",
@@ -86,4 +101,15 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
                 "/etc/haproxy/services/ca.pem",
             ],
         },
+    }
+
+
+def _volume(settings: dict[str, Any], name: str, user: int, group: int) -> dict[str, Any]:
+    return {
+        "image": f"/var/lib/marketplace/volumes/{name}.img",
+        "device": settings[name]["device"],
+        "size": settings[name]["disk"],
+        "directory": "data",
+        "user": user,
+        "group": group,
     }

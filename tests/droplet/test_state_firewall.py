@@ -155,3 +155,33 @@ def test_sources_that_are_others_are_tried_from_theirs(droplet: Droplet, neighbo
         droplet.put(pillar.FILE, before, mode=0o600)
         assert call(droplet, "state.apply", "firewall").failed == {}
     assert neighbour.run(["python3", "-c", connect], check=False).ok
+
+
+def test_nothing_meant_for_a_container_leaves_while_its_bridge_is_away(
+    droplet: Droplet, neighbour: Machine
+) -> None:
+    """At boot the edge is up before the containers' networks: what it sends them must not go to a stranger.
+
+    In somebody's private network another host may have a container's very address.
+    """
+    settings = json.loads(droplet.get("/etc/marketplace/settings.json"))
+    address = settings["backend"]["addresses"]["blue"]["app"]
+    neighbour.run(["ip", "address", "replace", f"{address}/32", "dev", "lo"])
+    serve = (
+        "import http.server; http.server.HTTPServer(('0.0.0.0', 8080), http.server.SimpleHTTPRequestHandler)"
+    )
+    neighbour.run(["sh", "-c", f'nohup python3 -c "{serve}.handle_request()" >/dev/null 2>&1 &'])
+    droplet.run(["ip", "link", "set", "mkt-app", "down"])
+    droplet.run(["ip", "route", "replace", f"{address}/32", "via", neighbour.address()])
+    try:
+        connect = f"import socket; socket.create_connection(('{address}', 8080), 3)"
+        told = droplet.run(["python3", "-c", connect], check=False)
+        assert "No route to host" in told.stderr, told
+        # The firewall alone keeps it in.
+        droplet.run(["nft", "flush", "chain", "inet", "host", "output"])
+        assert seconds_until(lambda: droplet.run(["python3", "-c", connect], check=False).ok, 10) < 10
+    finally:
+        droplet.run(["ip", "route", "del", f"{address}/32"])
+        droplet.run(["ip", "link", "set", "mkt-app", "up"])
+        droplet.run(["systemctl", "restart", "firewall"])
+        neighbour.run(["ip", "address", "del", f"{address}/32", "dev", "lo"])

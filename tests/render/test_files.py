@@ -115,6 +115,12 @@ def test_firewall_gives_egress_to_the_application_alone(render):
     assert 'elements = { "docker0", "mkt-app", "mkt-data" }' in text
 
 
+def test_firewall_keeps_in_what_is_for_a_container_whose_bridge_is_away(render):
+    text = firewall(render, settings(network__app__subnet="10.99.10.0/24"))
+    assert 'ip daddr 10.99.10.0/24 oifname != "mkt-app" reject' in text
+    assert text.count(" reject with ") == 3
+
+
 def test_edge_serves_the_webhook_health_and_nothing_else(render):
     text = render("marketplace/files/haproxy.cfg.jinja", settings(edge__webhook_path="/hook/abc"))
     public = text[text.index("frontend https") : text.index("frontend verify")]

@@ -57,7 +57,7 @@ def differences(entries: Sequence[Entry], found: Found, dialogues: bool = True) 
         *_sets("updates are in handled_updates and were never answered", set(found.handled) - set(answers)),
         *_sets("updates are in handled_updates more than once", _repeated(found.handled)),
         *_users(answers.values(), found.users),
-        *_listings(answers.values(), found.items),
+        *_listings(answers.values(), found.items, dialogues),
         *_purchases(answers.values(), found.items),
     ]
     if dialogues:
@@ -86,8 +86,13 @@ def _users(answers: Iterable[Entry], users: Sequence[int]) -> list[str]:
     ]
 
 
-def _listings(answers: Iterable[Entry], items: Sequence[Item]) -> list[str]:
-    """Each title once, under the number and of the seller that its seller was told."""
+def _listings(answers: Iterable[Entry], items: Sequence[Item], once: bool) -> list[str]:
+    """Each title under the number and of the seller that its seller was told; ``once``: and no title twice.
+
+    Where Redis has forgotten the last minutes it is back in a dialogue of then, waiting for the price of what is listed
+    long since: the next price that its user says lists that once more, and he is told so.
+    """
+    titles = _repeated(item.title for item in items) if once else set()
     promised = {
         (int(match[1]), match[2], entry.chat) for entry in answers if (match := LISTED.match(entry.reply))
     }
@@ -95,7 +100,7 @@ def _listings(answers: Iterable[Entry], items: Sequence[Item]) -> list[str]:
     return [
         *_sets("listings were promised and are not there", promised - there),
         *_sets("listings are there that nobody was told of", there - promised),
-        *_sets("titles are there more than once", _repeated(item.title for item in items)),
+        *_sets("titles are there more than once", titles),
     ]
 
 
