@@ -5,6 +5,7 @@ base:
     - role.base
     - role.database
     - role.cache
+    - role.backup
     - role.edge
     - role.backend
 {%- else %}

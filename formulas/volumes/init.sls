@@ -14,6 +14,8 @@ Ensure the volume {{ path }} is mounted:
     - directory: {{ volume.directory }}
     - user: {{ volume.user }}
     - group: {{ volume.group }}
+    - mode: "{{ volume.get("mode", "0700") }}"
+    - with_releases: {{ volume.get("with_releases", True) }}
     - require:
       - apt_package: Ensure the file system tools are installed
 {% endfor %}

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from marketplace_arguments import Unusable, caller, command, flag, nothing_else, seconds, switch, text
 from marketplace_arguments import version as version_in
+from marketplace_backup_status import status as backup_status
+from marketplace_backup_world import BackupWorld
 from marketplace_durable import read_json
 from marketplace_edge import EdgeError
 from marketplace_effective import release_digest
@@ -205,9 +207,10 @@ def status():
     """
     try:
         settings = read_json(_paths().settings)
-        return droplet_status(
+        found = droplet_status(
             World.of(_paths()), settings, release_digest(settings, _paths()) if settings else None
         )
+        return found | {"backups": backup_status(BackupWorld.of(_paths()))}
     except TROUBLE as error:
         return _refused(str(error))
 

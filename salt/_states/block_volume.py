@@ -33,6 +33,7 @@ def mounted(
     user: int = 0,
     group: int = 0,
     mode: str = "0700",
+    with_releases: bool = True,
 ) -> dict[str, Any]:
     """Ensure that a block volume is mounted, with an ext4 file system that fills it.
 
@@ -48,12 +49,13 @@ def mounted(
         user: numeric owner of the directory.
         group: numeric group of the directory.
         mode: permission bits of the directory, octal.
+        with_releases: whether there must be such a file system already where there have been releases.
     """
     ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"{name} is mounted"}
     target = Path(name) / directory
     owner = (int(user), int(group), str(mode))
     try:
-        todo = plan_device(device, _device(device), int(size), image, _used(image))
+        todo = plan_device(device, _device(device), int(size), image, _used(image, with_releases))
         changes = _changes(name, device, image, todo) | directory_changes(target, *owner)
         if not changes:
             return ret
@@ -71,7 +73,7 @@ def mounted(
     return ret | {"changes": changes}
 
 
-def _used(image: str) -> str:
+def _used(image: str, with_releases: bool) -> str:
     """Why there must be data already, empty when there need not be."""
     marks = Marks.beside(image)
     if marks.start_empty.exists():
@@ -80,7 +82,7 @@ def _used(image: str) -> str:
         return f"{image} holds the data (moving them is a restore: docs/settings.md, chosen once)"
     if marks.made.exists():
         return f"there were data once ({marks.made})"
-    if any(Paths().ledger.glob("*.json")):
+    if with_releases and any(Paths().ledger.glob("*.json")):
         return f"this droplet has had releases ({Paths().ledger})"
     return ""
 

@@ -186,7 +186,7 @@ def access_granted(
         owner: the role that migrates.
         application: the role that serves.
         roles: role -> {secret: name in the secret store (none: the role cannot log in), superuser, replication,
-            member_of, connects}.
+            member_of, connects, executes}.
     """
     ret: dict[str, Any] = {
         "name": name,
@@ -235,6 +235,7 @@ def _access(database: str, owner: str, application: str, roles: dict[str, dict[s
                 replication=facts.get("replication", False),
                 member_of=tuple(facts.get("member_of", ())),
                 connects=facts.get("connects", True),
+                executes=tuple(facts.get("executes", ())),
             )
             for name, facts in roles.items()
         ),

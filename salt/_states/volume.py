@@ -29,6 +29,7 @@ def mounted(
     user: int = 0,
     group: int = 0,
     mode: str = "0700",
+    with_releases: bool = True,
     options: str = "loop,noatime,nodev,nosuid,noexec",
     device: str = "",
 ) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def mounted(
         user: numeric owner of the directory.
         group: numeric group of the directory.
         mode: permission bits of the directory, octal.
+        with_releases: whether there must be such a file system already where there have been releases.
         options: mount options.
         device: nothing here: a block volume is ``block_volume.mounted``'s.
     """
@@ -60,7 +62,7 @@ def mounted(
     ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"{name} is mounted"}
     target = Path(name) / directory
     try:
-        todo = plan(image, _image(image), size, _used(image))
+        todo = plan(image, _image(image), size, _used(image, with_releases))
         changes = _changes(name, image, size, todo, options) | directory_changes(target, user, group, mode)
         if todo.note:
             ret["comment"] = f"{name} {todo.note}"
@@ -83,14 +85,14 @@ def mounted(
     return ret | {"changes": changes, "comment": ret["comment"]}
 
 
-def _used(image: str) -> str:
+def _used(image: str, with_releases: bool) -> str:
     """Why there must have been such an image before, empty when there need not have been one."""
     marks = Marks.beside(image)
     if marks.start_empty.exists():
         return ""
     if marks.made.exists():
         return f"it was made once ({marks.made})"
-    if any(Paths().ledger.glob("*.json")):
+    if with_releases and any(Paths().ledger.glob("*.json")):
         return f"this droplet has had releases ({Paths().ledger})"
     return ""
 

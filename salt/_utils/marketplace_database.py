@@ -39,15 +39,15 @@ class Database:
 
     def check(self, database: str) -> None:
         """A real query; raises DatabaseError when it is not answered."""
-        self._ask(database, "SELECT 1", timeout=15)
+        self.ask(database, "SELECT 1", timeout=15)
 
     def size(self, database: str) -> int:
         """Bytes that the database takes on disk."""
-        return int(self._ask("postgres", f"SELECT pg_database_size({literal(database)})"))
+        return int(self.ask("postgres", f"SELECT pg_database_size({literal(database)})"))
 
     def points(self) -> list[str]:
         """Names of the restore points that are there."""
-        return self._ask(
+        return self.ask(
             "postgres",
             f"SELECT datname FROM pg_database WHERE datname LIKE {literal(PREFIX + '%')} ORDER BY 1",  # noqa: S608
         ).split()
@@ -61,12 +61,12 @@ class Database:
 
         def copy() -> None:
             self.drop_point(point)
-            owner = self._ask(
+            owner = self.ask(
                 "postgres",
                 f"SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = {literal(database)}",  # noqa: S608
             )
             self._end_sessions(database)
-            self._ask(
+            self.ask(
                 "postgres",
                 f"CREATE DATABASE {identifier(point)} TEMPLATE {identifier(database)} OWNER {identifier(owner)} "
                 "STRATEGY FILE_COPY",
@@ -90,7 +90,7 @@ class Database:
         Raises:
             DatabaseError: they differ.
         """
-        here, there = (self._ask(name, _COUNTS, timeout=timeout) for name in (database, point))
+        here, there = (self.ask(name, _COUNTS, timeout=timeout) for name in (database, point))
         if here != there:
             raise DatabaseError(f"restore point {point} is not what {database} is: {there} instead of {here}")
         return f"{len(json.loads(here))} tables, rows counted in both"
@@ -122,17 +122,22 @@ class Database:
         A copy goes on in the server when its client is gone, and is in nobody's sight until it is complete.
         """
         making = literal(point)
-        self._ask(
+        self.ask(
             "postgres",
             f"SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE application_name = {making}",  # noqa: S608
         )
-        self._ask("postgres", f"DROP DATABASE IF EXISTS {identifier(point)} WITH (FORCE)")
+        self.ask("postgres", f"DROP DATABASE IF EXISTS {identifier(point)} WITH (FORCE)")
 
     def _end_sessions(self, database: str) -> None:
         ended = f"SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = {literal(database)}"  # noqa: E501, S608
-        self._ask("postgres", ended)
+        self.ask("postgres", ended)
 
-    def _ask(self, database: str, query: str, timeout: float = 60, name: str = "deploy") -> str:
+    def ask(self, database: str, query: str, timeout: float = 60, name: str = "deploy") -> str:
+        """What the superuser is answered, as text.
+
+        Raises:
+            DatabaseError: PostgreSQL is not there, or refuses.
+        """
         return self._psql(f"dbname={database} application_name={name}", timeout, "-c", query)
 
     def _script(self, text: str) -> str:

@@ -1,4 +1,4 @@
-"""The release lock: one flock, held by a living process, with its owner written beside it.
+"""The locks of releases and of backups: one flock each, held by a living process, with its owner written beside it.
 
 The kernel drops the lock when its holder dies, however it dies, so a dead owner never blocks. The owner's note is
 for people only: it says who holds the lock and since when, and is believed only while the lock is really held.
@@ -18,27 +18,41 @@ from marketplace_durable import make_directory
 
 # How often somebody who waits for the lock looks.
 LOOK_SECONDS = 0.2
+_ADVICE = "wait for it (wait=SECONDS), or see deploy.status"
 
 
 class LockHeld(Exception):
     """Somebody else holds the lock; ``owner`` says who, since when and doing what, ``step`` how far that is."""
 
-    def __init__(self, owner: dict[str, Any], step: str = "", waited: float = 0.0) -> None:
+    def __init__(
+        self,
+        owner: dict[str, Any],
+        step: str = "",
+        waited: float = 0.0,
+        lock: str = "release",
+        advice: str = _ADVICE,
+    ) -> None:
         self.owner = owner
         at = f", now at step {step}" if step else ""
         patience = f" (waited {waited:.0f} s)" if waited else ""
         super().__init__(
             f"{owner.get('doing', 'another operation')} by {owner.get('by', 'unknown')} (pid {owner.get('pid', '?')}) "
-            f"holds the release lock since {owner.get('since', '?')}{at}{patience}; "
-            "wait for it (wait=SECONDS), or see deploy.status"
+            f"holds the {lock} lock since {owner.get('since', '?')}{at}{patience}; {advice}"
         )
 
 
 class Lock:
-    """The release lock in the file ``path``, which is created when missing."""
+    """A lock in the file ``path``, which is created when missing.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file.
+        name: what is locked, for the message that others see.
+        advice: what they can do, likewise.
+    """
+
+    def __init__(self, path: Path, name: str = "release", advice: str = _ADVICE) -> None:
         self.path = path
+        self.name, self.advice = name, advice
 
     @contextmanager
     def held(self, by: str, doing: str, wait: float = 0.0) -> Iterator[None]:
@@ -57,7 +71,7 @@ class Lock:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             if not _acquire(descriptor, wait):
-                raise LockHeld(_owner(descriptor), waited=wait)
+                raise LockHeld(_owner(descriptor), waited=wait, lock=self.name, advice=self.advice)
             note = {
                 "by": by,
                 "doing": doing,

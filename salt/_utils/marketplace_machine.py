@@ -46,6 +46,7 @@ def shortfalls(machine: Machine, settings: Mapping[str, Any]) -> list[str]:
     wanted = {
         "postgres.disk": settings["postgres"]["disk"],
         "redis.disk": settings["redis"]["disk"],
+        "backup.disk": settings["backup"]["disk"],
         "droplet.swap": droplet["swap"],
     }
     missing = {path: max(0, size - machine.held.get(path, 0)) for path, size in wanted.items()}
@@ -68,6 +69,7 @@ def look(root: Path) -> Machine | None:
     files = {
         "postgres.disk": paths.state / "volumes/postgres.img",
         "redis.disk": paths.state / "volumes/redis.img",
+        "backup.disk": paths.state / "volumes/backup.img",
         "droplet.swap": root / "var/swapfile",
     }
     place = paths.state / "volumes"

@@ -83,6 +83,16 @@ class Paths:
         return self.state / "lock"
 
     @property
+    def backups(self) -> Path:
+        """What is kept of the data elsewhere, on a file system of its own; belongs to who takes the backups."""
+        return self.root / "var/backups/marketplace/data"
+
+    @property
+    def backup_lock(self) -> Path:
+        """Held by whatever reads or writes backups: one at a time."""
+        return self.state / "backup.lock"
+
+    @property
     def pending(self) -> Path:
         """What state.apply found to need a restart it was not allowed to do."""
         return self.state / "pending.json"

@@ -38,6 +38,8 @@ class Role:
         replication: may stream the log.
         member_of: all the roles it is in.
         connects: may connect to the database.
+        executes: functions of the server that only a superuser may call by default, as regprocedure writes them;
+            allowed in the database ``postgres``.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Role:
     replication: bool = False
     member_of: tuple[str, ...] = ()
     connects: bool = True
+    executes: tuple[str, ...] = ()
 
     def attributes(self) -> dict[str, bool]:
         return {
@@ -79,17 +82,22 @@ def literal(text: str) -> str:
 
 
 def question(access: Access) -> str:
-    """A psql script that prints one JSON document: roles, database, grants, default privileges.
+    """A psql script that prints one JSON document: roles, functions, database, grants, default privileges.
 
-    It connects to the database where that exists; the part that only the database knows is null before.
+    It begins in the database ``postgres``, and connects to the access's own where that exists; the part that only that
+    one knows is null before.
     """
     names = ", ".join(literal(role.name) for role in access.roles)
     database = literal(access.database)
-    return f"""SELECT count(*) > 0 AS there FROM pg_database WHERE datname = {database} \\gset
+    return f"""SELECT coalesce(json_agg(json_build_array(pg_get_userbyid(x.grantee), p.oid::regprocedure::text)), '[]')
+  AS functions FROM pg_proc p, aclexplode(p.proacl) x
+  WHERE x.privilege_type = 'EXECUTE' AND pg_get_userbyid(x.grantee) IN ({names}) AND x.grantee <> p.proowner \\gset
+SELECT count(*) > 0 AS there FROM pg_database WHERE datname = {database} \\gset
 \\if :there
 \\connect -reuse-previous=on {identifier(access.database)}
 \\endif
 SELECT json_build_object(
+  'functions', :'functions'::json,
   'roles', (SELECT coalesce(json_object_agg(a.rolname, json_build_object(
       'rolsuper', a.rolsuper, 'rolcreaterole', a.rolcreaterole, 'rolcreatedb', a.rolcreatedb,
       'rolreplication', a.rolreplication, 'rolbypassrls', a.rolbypassrls, 'rolcanlogin', a.rolcanlogin,
@@ -177,6 +185,13 @@ def _missing_defaults(access: Access, found: list[list[str]]) -> list[str]:
     return [kind for kind, (_, names) in _DEFAULTS.items() if any((kind, name) not in held for name in names)]
 
 
+def _functions(access: Access, found: Mapping[str, Any]) -> Grants:
+    """Sorted (role, function) pairs: those that are missing, and those that are too much."""
+    wanted = {(role.name, function) for role in access.roles for function in role.executes}
+    held = {(name, function) for name, function in found["functions"]}
+    return Grants(sorted(wanted - held), sorted(held - wanted))
+
+
 def difference(access: Access, found: Mapping[str, Any]) -> dict[str, Any]:
     """What is not as it should be, for people: an empty dict when all is. Holds no password and no verifier."""
     changes: dict[str, Any] = {}
@@ -184,6 +199,12 @@ def difference(access: Access, found: Mapping[str, Any]) -> dict[str, Any]:
         role_changes = _role_changes(role, found["roles"].get(role.name))
         if role_changes:
             changes[role.name] = role_changes
+    functions = _functions(access, found)
+    if functions.missing or functions.excess:
+        changes["functions"] = {
+            "old": [f"{name}: {function}" for name, function in functions.excess],
+            "new": [f"{name}: {function}" for name, function in functions.missing],
+        }
     database = found["database"]
     if database is None:
         return changes | {access.database: {"database": {"old": None, "new": "created"}}}
@@ -217,6 +238,11 @@ def statements(access: Access, found: Mapping[str, Any]) -> str:
     ]
     for role in access.roles:
         script += _role_statements(role, found["roles"].get(role.name))
+    functions = _functions(access, found)
+    script += [
+        f"REVOKE EXECUTE ON FUNCTION {what} FROM {identifier(name)};" for name, what in functions.excess
+    ]
+    script += [f"GRANT EXECUTE ON FUNCTION {what} TO {identifier(name)};" for name, what in functions.missing]
     script.append("COMMIT;")
     database = identifier(access.database)
     if found["database"] is None:

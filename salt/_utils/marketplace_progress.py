@@ -7,6 +7,9 @@ class Progress:
     def begin(self, step: str) -> None:
         """A step begins."""
 
+    def update(self, words: str) -> None:
+        """How far the step is that runs: replaces what was said of it before."""
+
     def end(self, step: str, outcome: str, seconds: float, detail: str) -> None:
         """A step is over: ``outcome`` as in its record (``done``, ``failed``, ``undone``)."""
 

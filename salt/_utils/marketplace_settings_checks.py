@@ -82,8 +82,8 @@ def _sum(view: View, what: str, parts: tuple[tuple[str, int], ...]) -> Iterator[
 
 def _memory(view: View) -> Iterator[Problem]:
     # Two colours run during a release. A migration runs in the second one's place, so it isn't counted.
-    parts = (("backend.limits.memory", 2), ("postgres.limits.memory", 1), ("redis.limits.memory", 1))
-    return _sum(view, "memory", (*parts, ("droplet.reserve.memory", 1)))
+    services = (("backend.limits.memory", 2), ("postgres.limits.memory", 1), ("redis.limits.memory", 1))
+    return _sum(view, "memory", (*services, ("backup.limits.memory", 1), ("droplet.reserve.memory", 1)))
 
 
 def _disk(view: View) -> Iterator[Problem]:
@@ -92,8 +92,8 @@ def _disk(view: View) -> Iterator[Problem]:
 
 
 def _on_own_disk(view: View) -> tuple[str, ...]:
-    """What is promised of the droplet's own disk; a service on a block volume takes nothing of it."""
-    services = (name for name in ("postgres", "redis") if not view(f"{name}.device"))
+    """What is promised of the droplet's own disk; what is on a block volume takes nothing of it."""
+    services = (name for name in ("postgres", "redis", "backup") if not view(f"{name}.device"))
     return (*(f"{name}.disk" for name in services), "droplet.swap")
 
 

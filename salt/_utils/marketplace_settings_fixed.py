@@ -22,6 +22,7 @@ ALWAYS: dict[str, str] = {
     "postgres.user": _OWNER,
     "postgres.device": _PLACE,
     "redis.device": _PLACE,
+    "backup.device": "the backups are where they are, and a restore would find none at the other place",
     "postgres.database": "the bot would be given a new, empty database",
     "postgres.roles.owner": _ROLE,
     "postgres.roles.application": _ROLE,

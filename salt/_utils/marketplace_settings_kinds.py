@@ -272,3 +272,20 @@ def name_kind(example: str, *refused: str) -> Text:
     """Kind of a role's, user's or database's name; ``refused`` ones are taken."""
     pattern, what = r"(?!pg_)[a-z_][a-z0-9_]{0,62}", "a name of lower-case letters, digits and underscores"
     return Text(example, "lower-case name", pattern, what, refused=refused)
+
+
+def time_of_day(example: str) -> Text:
+    """Kind of a time of day, in the droplet's time zone."""
+    pattern = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+    return Text(f'"{example}"', "time of day, in quotes", pattern, f"a time like {example}")
+
+
+def device() -> Text:
+    """Kind of a block volume of the provider's; nothing where there is none."""
+    return Text(
+        "/dev/disk/by-id/scsi-0DO_Volume_name",
+        "path of a block device, or nothing",
+        r"/dev/[A-Za-z0-9_.:-]+(?:/[A-Za-z0-9_.:-]+)*",
+        "a path below /dev",
+        optional=True,
+    )

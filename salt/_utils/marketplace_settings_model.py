@@ -19,6 +19,7 @@ from marketplace_settings_kinds import (
     size,
 )
 from marketplace_settings_kinds_net import RegistryServer, Repository, Subnet
+from marketplace_settings_model_backup import Backup
 from marketplace_settings_model_data import Postgres, Redis
 from marketplace_settings_model_edge import Edge, Telegram
 from marketplace_settings_model_host import Firewall, Updates
@@ -203,6 +204,7 @@ class Settings:
     backend: Backend = section(Backend, "the bot")
     postgres: Postgres = section(Postgres, "the database")
     redis: Redis = section(Redis, "the cache")
+    backup: Backup = section(Backup, "what is kept of the data elsewhere")
     edge: Edge = section(Edge, "HTTPS")
     telegram: Telegram = section(Telegram, "the Bot API")
     firewall: Firewall = section(Firewall, "who may come in")

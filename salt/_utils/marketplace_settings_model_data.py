@@ -13,6 +13,7 @@ from marketplace_settings_kinds import (
     Parameters,
     Text,
     UserIds,
+    device,
     duration,
     name_kind,
     size,
@@ -29,13 +30,6 @@ _DIGEST = Text(
 )
 
 
-_DEVICE = Text(
-    "/dev/disk/by-id/scsi-0DO_Volume_name",
-    "path of a block device, or nothing",
-    r"/dev/[A-Za-z0-9_.:-]+(?:/[A-Za-z0-9_.:-]+)*",
-    "a path below /dev",
-    optional=True,
-)
 _DEVICE_DOC = "a block volume of at least that size for it; nothing: an image file on the droplet's own disk"
 
 
@@ -92,7 +86,7 @@ class Postgres:
     )
     limits: PostgresLimits = section(PostgresLimits, "what it may use")
     disk: int = setting(size("20G", 256 * MIB), "size of its file system, allocated at once", "20G")
-    device: str = setting(_DEVICE, _DEVICE_DOC, "")
+    device: str = setting(device(), _DEVICE_DOC, "")
     stop_grace: int = setting(duration("60", 10, 900), "how long it may take to stop", 60)
     max_connections: int = setting(Integer("100", "whole number", 20, 2000), "connections at a time", 100)
     roles: Roles = section(Roles, "names of its roles")
@@ -132,7 +126,7 @@ class Redis:
     user: str = setting(UserIds('"999:999"', "numeric uid:gid"), "user and group it runs as", "999:999")
     limits: RedisLimits = section(RedisLimits, "what it may use")
     disk: int = setting(size("2G", 64 * MIB), "size of its file system, allocated at once", "2G")
-    device: str = setting(_DEVICE, _DEVICE_DOC, "")
+    device: str = setting(device(), _DEVICE_DOC, "")
     stop_grace: int = setting(duration("30", 5, 900), "how long it may take to stop and save", 30)
     save: list[str] = setting(
         ListOf(

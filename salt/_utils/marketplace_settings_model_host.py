@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 
 from marketplace_settings_fields import setting
-from marketplace_settings_kinds import Boolean, Integer, Text
+from marketplace_settings_kinds import Boolean, Integer, time_of_day
 from marketplace_settings_kinds_net import Networks
 
 
@@ -33,7 +33,7 @@ class Updates:
         True,
     )
     reboot_time: str = setting(
-        Text('"03:30"', "time of day, in quotes", r"([01][0-9]|2[0-3]):[0-5][0-9]", "a time like 03:30"),
+        time_of_day("03:30"),
         "when, in the droplet's time zone; a release that runs is waited for, for an hour",
         "03:30",
     )

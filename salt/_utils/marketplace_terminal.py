@@ -120,7 +120,7 @@ class Live(View):
     def __init__(self, stream: TextIO, title: str, style: Style, width: Callable[[], int]) -> None:
         self._stream, self._style, self._width = stream, style, width
         self._lock = threading.RLock()
-        self._step, self._since, self._frame = "", 0.0, 0
+        self._step, self._since, self._frame, self._far = "", 0.0, 0, ""
         self._closed = threading.Event()
         if title:
             _write(stream, style.paint(style.shorten(title, width() - 1), "bold") + "\n")
@@ -129,7 +129,13 @@ class Live(View):
     def begin(self, step: str) -> None:
         """The line turns from now on."""
         with self._lock:
-            self._step, self._since = step, time.monotonic()
+            self._step, self._since, self._far = step, time.monotonic(), ""
+            self._draw()
+
+    def update(self, words: str) -> None:
+        """The words stand beside the step that turns."""
+        with self._lock:
+            self._far = self._style.shorten(words, self._room)
             self._draw()
 
     def end(self, step: str, outcome: str, seconds: float, detail: str) -> None:
@@ -179,7 +185,9 @@ class Live(View):
     def _draw(self) -> None:
         if self._step:
             frame = self._style.frames[self._frame % len(self._style.frames)]
-            self._line(self._style.paint(frame, "cyan"), self._step, time.monotonic() - self._since, "")
+            self._line(
+                self._style.paint(frame, "cyan"), self._step, time.monotonic() - self._since, self._far
+            )
 
     def _line(self, mark: str, step: str, seconds: float, words: str) -> None:
         text = f"  {mark} {clean(step):<{NAME_WIDTH}} {_time(seconds):>8}  {words}"

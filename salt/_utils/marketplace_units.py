@@ -35,6 +35,11 @@ def format_size(size: int) -> str:
     return str(size)
 
 
+def amount(size: float) -> str:
+    """``size`` bytes as they are told while something runs: ``312.5M``, ``17 bytes``."""
+    return f"{round(size)} bytes" if size < KIB else format_size(round(size))
+
+
 def parse_duration(raw: object) -> int:
     """Seconds of ``raw``: an integer number of seconds, or a number with s, m, h or d.
 

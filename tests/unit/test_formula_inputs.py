@@ -26,12 +26,18 @@ def test_volumes_follow_the_disks_and_users():
         "user": 999,
         "group": 999,
     }
-    assert set(mounts) == {"/srv/data/postgres", "/srv/data/redis"}
+    assert set(mounts) == {"/srv/data/postgres", "/srv/data/redis", "/var/backups/marketplace"}
 
 
-def test_the_engine_waits_for_every_volume():
+def test_backups_may_be_new_on_a_droplet_that_has_had_releases():
+    backups = inputs(**{"backup.disk": "5G"})["volumes"]["mounts"]["/var/backups/marketplace"]
+    assert (backups["size"], backups["with_releases"], backups["user"]) == (5 << 30, False, 34)
+
+
+def test_the_engine_waits_for_every_volume_with_data():
     given = inputs()
-    assert given["docker"]["mounts"] == sorted(given["volumes"]["mounts"])
+    volumes = [path for path in given["volumes"]["mounts"] if path.startswith("/srv/data/")]
+    assert given["docker"]["mounts"] == sorted(volumes)
 
 
 def test_the_engine_takes_its_addresses_from_the_settings():

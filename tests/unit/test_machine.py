@@ -15,21 +15,30 @@ def settings():
 
 
 def test_what_stands_already_needs_no_room(settings):
-    held = {"postgres.disk": 20 * GIB, "redis.disk": 2 * GIB, "droplet.swap": GIB}
+    held = {
+        "postgres.disk": 20 * GIB,
+        "redis.disk": 2 * GIB,
+        "backup.disk": 20 * GIB,
+        "droplet.swap": GIB,
+    }
     assert shortfalls(Machine(4 * GIB, 2, 0, held), settings) == []
 
 
 def test_volumes_that_grow_need_room_for_the_difference(settings):
-    machine = Machine(
-        4 * GIB, 2, GIB, {"postgres.disk": 18 * GIB, "redis.disk": 2 * GIB, "droplet.swap": GIB}
-    )
+    held = {
+        "postgres.disk": 18 * GIB,
+        "redis.disk": 2 * GIB,
+        "backup.disk": 20 * GIB,
+        "droplet.swap": GIB,
+    }
+    machine = Machine(4 * GIB, 2, GIB, held)
     assert shortfalls(machine, settings) == [
         "still to be allocated are postgres.disk 2G = 2G, but only 1G are free in /var: ask for less, or make room"
     ]
 
 
 def test_room_that_is_just_enough_is_enough(settings):
-    assert shortfalls(Machine(4 * GIB, 2, 23 * GIB, {}), settings) == []
+    assert shortfalls(Machine(4 * GIB, 2, 43 * GIB, {}), settings) == []
 
 
 def test_unknown_cpus_are_no_shortfall(settings):

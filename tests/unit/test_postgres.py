@@ -11,11 +11,17 @@ ACCESS = Access(
     roles=(
         Role("shop_owner", password="owner-password"),
         Role("shop_app", password="app-password"),
-        Role("shop_backup", password="b", replication=True, member_of=("pg_read_all_data",)),
+        Role(
+            "shop_backup",
+            password="b",
+            replication=True,
+            member_of=("pg_read_all_data",),
+            executes=("pg_switch_wal()",),
+        ),
         Role("health", connects=False),
     ),
 )
-EMPTY = {"roles": {}, "database": None, "schema": [["PUBLIC", "USAGE"]], "defaults": []}
+EMPTY = {"functions": [], "roles": {}, "database": None, "schema": [["PUBLIC", "USAGE"]], "defaults": []}
 
 
 def found(role):
@@ -30,6 +36,7 @@ def found(role):
 def right():
     """A server on which everything is as it should be."""
     return {
+        "functions": [["shop_backup", "pg_switch_wal()"]],
         "roles": {role.name: found(role) for role in ACCESS.roles},
         "database": {
             "owner": "shop_owner",
@@ -55,7 +62,7 @@ def test_a_server_that_is_right_needs_nothing(right):
 
 def test_an_empty_server_gets_everything():
     changes = difference(ACCESS, EMPTY)
-    assert set(changes) == {"shop", "shop_owner", "shop_app", "shop_backup", "health"}
+    assert set(changes) == {"functions", "shop", "shop_owner", "shop_app", "shop_backup", "health"}
     script = statements(ACCESS, EMPTY)
     assert 'CREATE DATABASE "shop" OWNER "shop_owner";' in script
     assert "REVOKE ALL ON SCHEMA public FROM PUBLIC;" in script
@@ -74,6 +81,8 @@ def test_an_empty_server_gets_everything():
         (lambda server: server["roles"]["shop_backup"].update(member_of=[]), "shop_backup"),
         (lambda server: server["roles"]["shop_app"].update(member_of=["shop_owner"]), "shop_app"),
         (lambda server: server["roles"]["health"].update(rolcanlogin=True), "health"),
+        (lambda server: server["functions"].clear(), "functions"),
+        (lambda server: server["functions"].append(["shop_app", "pg_switch_wal()"]), "functions"),
         (lambda server: server["database"].update(owner="postgres"), "shop"),
         (lambda server: server["database"]["grants"].append(["PUBLIC", "CONNECT"]), "database grants"),
         (lambda server: server["database"]["grants"].remove(["shop_app", "CONNECT"]), "database grants"),
@@ -100,6 +109,7 @@ def test_only_a_role_that_differs_is_written(right):
 
 def test_what_is_too_much_is_revoked(right):
     right["roles"]["shop_backup"]["member_of"].append("pg_write_all_data")
+    right["functions"].append(["shop_app", "pg_switch_wal()"])
     right["database"]["grants"].append(["shop_app", "CREATE"])
     right["schema"].append(["shop_app", "CREATE"])
     script = statements(ACCESS, right)
@@ -107,7 +117,8 @@ def test_what_is_too_much_is_revoked(right):
     assert 'REVOKE "pg_read_all_data"' not in script
     assert 'REVOKE CREATE ON DATABASE "shop" FROM "shop_app";' in script
     assert 'REVOKE CREATE ON SCHEMA public FROM "shop_app";' in script
-    assert script.count("REVOKE") == 5
+    assert 'REVOKE EXECUTE ON FUNCTION pg_switch_wal() FROM "shop_app";' in script
+    assert script.count("REVOKE") == 6
 
 
 def test_passwords_are_in_nothing_but_the_store(right):

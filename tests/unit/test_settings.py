@@ -227,7 +227,7 @@ def test_digests_may_be_seen_and_tokens_not():
 
 
 def test_a_block_volume_takes_nothing_of_the_own_disk():
-    large = {"droplet.disk": "40G", "postgres.disk": "100G"}
+    large = {"droplet.disk": "60G", "postgres.disk": "100G"}
     _, problems = parse(pillar(large), "production", ENVIRONMENTS)
     assert "droplet.disk" in [problem.path for problem in problems]
     parsed, problems = parse(pillar(large | {"postgres.device": "/dev/sda"}), "production", ENVIRONMENTS)

@@ -87,7 +87,7 @@ WRONG = [
     ("backend.soak_errors", 0, "backend.soak_errors", "0.1 to 100"),
     ("backend.soak_errors", "5%", "backend.soak_errors", "not a number"),
     ("backend.hook_timeout", 0, "backend.hook_timeout", "1 to 3600"),
-    ("backend.disk_reserve", "57G", "backend.disk_reserve", "leave 57G of droplet"),
+    ("backend.disk_reserve", "37G", "backend.disk_reserve", "leave 37G of droplet"),
     ("backend.disk_reserve", "2GB", "backend.disk_reserve", "not a size"),
     ("backend.hooks", ["/bin/true"], "backend.hooks", "not a mapping"),
     ("backend.hooks.afterwards", [], "backend.hooks.afterwards", "did you mean after"),
@@ -239,6 +239,7 @@ def test_nonsense_anywhere_is_a_problem_and_never_a_crash(path, value):
         "edge.root",
         "postgres.device",
         "redis.device",
+        "backup.device",
     )
     large = value == 10**30 and path.split(".")[-1] in ("memory", "disk", "swap")
     if not (accepted or large):

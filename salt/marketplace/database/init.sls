@@ -35,6 +35,11 @@ Ensure the database has its roles and grants:
           secret: postgres_backup_password
           replication: true
           member_of: [pg_checkpoint, pg_read_all_data, pg_read_all_settings, pg_read_all_stats]
+          executes:
+            - pg_backup_start(text,boolean)
+            - pg_backup_stop(boolean)
+            - pg_create_restore_point(text)
+            - pg_switch_wal()
         {{ postgres.roles.monitoring }}: {secret: postgres_monitoring_password, member_of: [pg_monitor]}
         # Whom the edge asks for; nobody can log in as it.
         health: {connects: false}

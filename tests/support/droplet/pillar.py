@@ -35,6 +35,7 @@ def local(site: Site, images: Images) -> dict[str, Any]:
             "digest": images.redis.digest,
             "disk": "1G",
         },
+        "backup": {"disk": "1G"},
         "droplet": {"swap": 0},
         "telegram": {"api_url": f"http://botapi.test:{BOTAPI_PORT}", "networks": [site.subnets[0]]},
         "secrets": {"telegram_token": {"value": site.token}},

@@ -1,0 +1,108 @@
+"""The database's log is received, and there is a backup to begin with.
+
+The engine on the droplet takes it, by its own ``salt-call``, whichever transport this state came by.
+"""
+
+import json
+from pathlib import Path
+
+from marketplace_backup_world import BackupWorld
+from marketplace_database import DatabaseError
+from marketplace_paths import Paths
+
+__virtualname__ = "backup"
+
+SALT_CALL = "/usr/local/bin/salt-call"
+# A receiver that was just started connects within a second; one that waited for PostgreSQL, within ten.
+_SECONDS = 30
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def received(name):
+    """Ensure that the log of the PostgreSQL server ``name`` is received, from boot on.
+
+    name
+        The server, as Barman knows it.
+    """
+    unit = f"barman-receive-wal@{name}.service"
+    world = _world()
+    changes = {}
+    if _systemctl("is-enabled", "--quiet", unit)["retcode"]:
+        changes["enabled"] = {"old": False, "new": True}
+    try:
+        if not world.receiver.look().active:
+            changes["received"] = {"old": False, "new": True}
+    except DatabaseError as error:
+        if not __opts__["test"]:
+            return {"name": name, "result": False, "changes": {}, "comment": str(error)}
+        changes["received"] = {"old": False, "new": True}
+    if not changes:
+        return {"name": name, "result": True, "changes": {}, "comment": f"The log of {name} is received"}
+    if __opts__["test"]:
+        return {
+            "name": name,
+            "result": None,
+            "changes": changes,
+            "comment": f"The log of {name} would be received",
+        }
+    started = _systemctl("enable", "--now", "--quiet", unit)
+    if started["retcode"]:
+        return {"name": name, "result": False, "changes": {}, "comment": started["stderr"]}
+    if not world.clock.wait_until(lambda: world.receiver.look().active, timeout=_SECONDS):
+        comment = f"Nobody receives the log of {name} after {_SECONDS} s; see: systemctl status {unit}"
+        return {"name": name, "result": False, "changes": changes, "comment": comment}
+    return {"name": name, "result": True, "changes": changes, "comment": f"The log of {name} is received now"}
+
+
+def present(name):
+    """Ensure that there is a good backup of the database and of the cache, however old.
+
+    name
+        A sentence.
+    """
+    try:
+        missing = [kind for kind in ("postgres", "redis") if _world().catalogue.newest(kind) is None]
+    except ValueError as error:
+        return {"name": name, "result": False, "changes": {}, "comment": str(error)}
+    if not missing:
+        return {"name": name, "result": True, "changes": {}, "comment": "There are good backups"}
+    changes = {kind: {"old": None, "new": "backed up"} for kind in missing}
+    if __opts__["test"]:
+        return {"name": name, "result": None, "changes": changes, "comment": "A first backup would be taken"}
+    command = [SALT_CALL, "--local", "--out=json", "--retcode-passthrough", "backup.create"]
+    result = __salt__["cmd.run_all"](command, python_shell=False, ignore_retcode=True)
+    try:
+        answer = json.loads(result["stdout"])["local"]
+        reason = answer["reason"]
+    except (ValueError, KeyError, TypeError):
+        said = (result["stderr"] or result["stdout"]).strip().splitlines()[-5:]
+        return {
+            "name": name,
+            "result": False,
+            "changes": {},
+            "comment": f"backup.create gave no answer: {said}",
+        }
+    if answer["outcome"] != "good":
+        return {
+            "name": name,
+            "result": False,
+            "changes": {},
+            "comment": f"The first backup {answer['outcome']}: {reason}",
+        }
+    return {
+        "name": name,
+        "result": True,
+        "changes": changes,
+        "comment": f"A first backup was taken in {answer['seconds']} s",
+    }
+
+
+def _systemctl(*words):
+    return __salt__["cmd.run_all"](["systemctl", *words], python_shell=False, ignore_retcode=True)
+
+
+def _world():
+    return BackupWorld.of(Paths(Path(__opts__.get("marketplace_root", "/"))))

@@ -1,0 +1,256 @@
+"""Taking a backup: the database's files and its log, the cache's snapshot. Each is recorded when it is complete."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from marketplace_backup_snapshot import take_snapshot
+from marketplace_backup_verify import inspect
+from marketplace_backup_world import TROUBLE, BackupError, BackupWorld
+from marketplace_backups import Backup, digest_of, log_files, superfluous
+from marketplace_barman import BarmanError, size_of
+from marketplace_database import DatabaseError
+from marketplace_docker import DockerError
+from marketplace_host import HostError
+from marketplace_progress import Progress
+from marketplace_redis import RedisError
+from marketplace_units import amount
+
+FAILURES = (BarmanError, DatabaseError, DockerError, HostError, RedisError, *TROUBLE)
+# A base backup and its log may take this long; one of 5 GB takes minutes.
+LONGEST_SECONDS = 6 * 3600.0
+# The log of a backup is there within moments, or there is something wrong with the receiver.
+LOG_SECONDS = 120.0
+# Of the backups' file system, kept free for the log that comes meanwhile.
+RESERVE = 0.05
+
+
+def create(world: BackupWorld, settings: dict[str, Any], progress: Progress, by: str) -> dict[str, Any]:
+    """Take a backup of everything, look it through, and let go of what is older than asked for.
+
+    One part that fails does not keep the others from being taken.
+
+    Returns:
+        ``outcome`` (``good`` or ``failed``), ``reason``, ``steps`` (each with ``name``, ``seconds``, ``outcome`` and
+        ``detail``), ``backups`` (rows of what was taken).
+
+    Raises:
+        LockHeld: somebody is at the backups already.
+    """
+    with world.lock.held(by, "backup.create"):
+        begun = world.clock.now()
+        run = _Run(world, settings, progress)
+        run.clear()
+        run.step("receiver", run.receiver)
+        if run.step("room", run.room):
+            run.step("database", run.database)
+        run.step("cache", run.cache)
+        run.step("verify", run.verify)
+        run.step("prune", run.prune)
+        failed = [step for step in run.steps if step["outcome"] != "done"]
+        reason = "; ".join(f"{step['name']}: {step['detail']}" for step in failed)
+        if failed:
+            world.spool.emit("backup.failed", "critical", f"backup by {by} failed: {reason}", {"by": by})
+        return {
+            "outcome": "failed" if failed else "good",
+            "reason": reason,
+            "seconds": round((world.clock.now() - begun).total_seconds(), 1),
+            "steps": run.steps,
+            "backups": [backup.row("droplet") for backup in run.taken],
+        }
+
+
+class _Run:
+    """One run, and what it has come to so far."""
+
+    def __init__(self, world: BackupWorld, settings: dict[str, Any], progress: Progress) -> None:
+        self.world, self.settings, self.progress = world, settings, progress
+        self.steps: list[dict[str, Any]] = []
+        self.taken: list[Backup] = []
+
+    def step(self, name: str, action: Callable[[], str]) -> bool:
+        """Do one step, tell and keep how it went; whether it went well."""
+        begun = time.monotonic()
+        self.progress.begin(name)
+        try:
+            detail, outcome = action(), "done"
+        except FAILURES as error:
+            detail, outcome = str(error), "failed"
+        seconds = time.monotonic() - begun
+        self.progress.end(name, outcome, seconds, detail)
+        self.steps.append({"name": name, "seconds": round(seconds, 1), "outcome": outcome, "detail": detail})
+        return outcome == "done"
+
+    def clear(self) -> None:
+        """End what a run that was killed has left running."""
+        self.world.barman.end()
+
+    def receiver(self) -> str:
+        """A backup without its log is worth nothing."""
+        world = self.world
+        found = world.receiver.look()
+        if found.lost:
+            world.receiver.start_over()
+            world.spool.emit(
+                "backup.log_lost",
+                "critical",
+                "the receiver was away for too long: between the backups before and the next one nothing can be "
+                "restored; a new backup is being taken",
+            )
+        if not world.clock.wait_until(lambda: world.receiver.look().active, timeout=30):
+            raise BackupError(
+                f"nobody receives the database's log; see: systemctl status {world.receiver.unit}"
+            )
+        if not any(log_files(world.barman.directory)):
+            self._first_segment()
+        return "started over: the log had been lost" if found.lost else "the log is received"
+
+    def _first_segment(self) -> None:
+        """Barman takes no base backup before there is some of the log."""
+        world = self.world
+        world.barman.switch()
+
+        def there() -> bool:
+            world.barman.put_away()
+            return any(log_files(world.barman.directory))
+
+        if not world.clock.wait_until(there, timeout=LOG_SECONDS, interval=0.5):
+            raise BackupError(
+                f"no log came within {LOG_SECONDS:.0f} s; see: journalctl -u {world.receiver.unit}"
+            )
+
+    def room(self) -> str:
+        """Make room by letting go of the oldest, never of the newest good one; refuse where that is not enough."""
+        needed = self._needed()
+        gone = 0
+        while self._free() < needed:
+            oldest = next(
+                iter(superfluous(self.world.catalogue.of("postgres"), timedelta(0), self.world.clock.now())),
+                None,
+            )
+            if oldest is None:
+                raise BackupError(
+                    f"{amount(needed)} are needed below {self.world.paths.backups} and "
+                    f"{amount(max(0, self._free()))} are free, with all but the newest backup gone: "
+                    "a larger backup:disk, then state.apply"
+                )
+            self._delete(oldest)
+            gone += 1
+        words = f"{amount(self._free())} free, about {amount(needed)} needed"
+        return f"{words}; {gone} older than the newest let go of for it" if gone else words
+
+    def database(self) -> str:
+        """The files of the database, and its log up to their end."""
+        world, home = self.world, self.world.barman.directory / "base"
+        already, begun = size_of(home), time.monotonic()
+
+        def look() -> None:
+            done = max(0, size_of(home) - already)
+            self.progress.update(f"{amount(done)}, {amount(done / (time.monotonic() - begun))}/s")
+
+        identity = world.barman.take(LONGEST_SECONDS, look)
+        seconds = max(0.1, time.monotonic() - begun)
+        self.progress.update("waiting for the end of its log")
+        world.barman.switch()
+
+        def complete() -> bool:
+            world.barman.put_away()
+            return world.barman.complete(identity)
+
+        if not world.clock.wait_until(complete, timeout=LOG_SECONDS, interval=0.5):
+            raise BackupError(
+                f"the log that base backup {identity} needs did not come within {LOG_SECONDS:.0f} s; "
+                f"see: journalctl -u {world.receiver.unit}"
+            )
+        base = world.barman.base(identity)
+        self._record(
+            Backup(
+                kind="postgres",
+                id=identity,
+                started=base.started,
+                ended=base.ended,
+                bytes=base.bytes,
+                files={
+                    str(file.relative_to(world.paths.backups)): digest_of(file)
+                    for file in world.barman.files(identity)
+                },
+                facts={"begin": base.begin, "end": base.end},
+            )
+        )
+        return f"{identity}: {amount(base.bytes)}, {amount(base.bytes / seconds)}/s"
+
+    def cache(self) -> str:
+        """The cache's snapshot."""
+        backup = take_snapshot(self.world, self.settings)
+        self._record(backup)
+        return f"{backup.id}: {amount(backup.bytes)}"
+
+    def verify(self) -> str:
+        """What was just taken, and all that there was before."""
+        found = inspect(self.world, self.progress)
+        if found["problems"]:
+            raise BackupError("; ".join(found["problems"]))
+        for words in found["past"]:
+            # Told once: there is nothing to be done about it but to know.
+            digest = hashlib.sha256(words.encode()).hexdigest()
+            self.world.spool.emit("backup.gap", "warning", words, subject=f"{int(digest[:12], 16)}")
+        whole = f"{found['backups']} backups and {found['segments']} log segments are whole"
+        return f"{whole}; {'; '.join(found['past'])}" if found["past"] else whole
+
+    def prune(self) -> str:
+        """Let go of what is older than asked for, and of what was never completed."""
+        world, keep = self.world, timedelta(days=self.settings["backup"]["keep_days"])
+        gone = [
+            backup
+            for kind in ("postgres", "redis")
+            for backup in superfluous(world.catalogue.of(kind), keep, world.clock.now())
+        ]
+        for backup in gone:
+            self._delete(backup)
+        known = {backup.id for backup in world.catalogue.of("postgres")}
+        half = [base.id for base in world.barman.bases() if base.id not in known] if known else []
+        for identity in half:
+            world.barman.delete(identity)
+        stray = _strays(world)
+        for file in stray:
+            file.unlink()
+        words = f"{len(gone)} older than {self.settings['backup']['keep_days']} days let go of"
+        return f"{words}, {len(half) + len(stray)} that never got done" if half or stray else words
+
+    def _record(self, backup: Backup) -> None:
+        self.world.catalogue.add(backup)
+        self.taken.append(backup)
+
+    def _delete(self, backup: Backup) -> None:
+        self.world.catalogue.forget(backup)
+        if backup.kind == "postgres":
+            self.world.barman.delete(backup.id)
+        else:
+            for name in backup.files:
+                (self.world.paths.backups / name).unlink(missing_ok=True)
+
+    def _needed(self) -> int:
+        """Bytes that the next base backup may take."""
+        newest = self.world.catalogue.newest("postgres")
+        if newest is not None:
+            return round(newest.bytes * 1.5)
+        return self.world.database.size(self.settings["postgres"]["database"]) // 2
+
+    def _free(self) -> int:
+        free, total = self.world.host.free(self.world.paths.backups)
+        return free - round(total * RESERVE)
+
+
+def _strays(world: BackupWorld) -> list[Any]:
+    """Snapshots' files that no record knows."""
+    known = {name for backup in world.catalogue.of("redis") for name in backup.files}
+    place = world.paths.backups / "redis"
+    files = sorted(place.iterdir()) if place.is_dir() else []
+    return [file for file in files if str(file.relative_to(world.paths.backups)) not in known]
+
+
+def age(backup: Backup, now: datetime) -> timedelta:
+    """How long ago it was taken."""
+    return now - backup.taken

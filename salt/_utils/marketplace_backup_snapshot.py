@@ -1,0 +1,97 @@
+"""The cache's snapshot: the file that Redis itself writes, copied, checked by Redis's own program, and compressed."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from marketplace_backup_world import BackupError, BackupWorld
+from marketplace_backups import Backup, digest_of
+from marketplace_durable import fsync_directory
+from marketplace_redis import Connection, reach
+from marketplace_secrets import Store
+
+# Some hundred megabytes, in moments.
+SAVE_SECONDS = 300.0
+
+
+def take_snapshot(world: BackupWorld, settings: dict[str, Any]) -> Backup:
+    """Have Redis write its file now, and keep a copy of it.
+
+    Raises:
+        BackupError: Redis could not save, or the file is not whole.
+        RedisError: it cannot be asked.
+    """
+    begun = world.clock.now()
+    with _connection(world, settings) as redis:
+        _save(world, redis)
+    place = world.paths.backups / "redis"
+    place.mkdir(mode=0o700, exist_ok=True)
+    identity = f"{begun:%Y%m%dT%H%M%S}"
+    plain, packed = place / f".{identity}.rdb", place / f"{identity}.rdb.zst"
+    try:
+        # Redis replaces the file by a rename: what is open is one whole snapshot, whatever comes.
+        shutil.copyfile(world.paths.root / "srv/data/redis/data/dump.rdb", plain)
+        _check(world, settings, plain)
+        world.host.run(
+            ["zstd", "--quiet", "--force", "-o", str(packed), str(plain)], timeout=600, environment={}
+        )
+        packed.chmod(0o600)
+        world.catalogue.disk.sync_file(packed)
+        fsync_directory(place)
+    finally:
+        plain.unlink(missing_ok=True)
+    return Backup(
+        kind="redis",
+        id=identity,
+        started=begun.isoformat(timespec="seconds"),
+        ended=world.clock.now().isoformat(timespec="seconds"),
+        bytes=packed.stat().st_size,
+        files={str(packed.relative_to(world.paths.backups)): digest_of(packed)},
+    )
+
+
+def _connection(world: BackupWorld, settings: dict[str, Any]) -> Connection:
+    redis = settings["redis"]
+    login = (redis["users"]["operator"], Store(world.paths.secrets).read("redis_operator_password"))
+    return reach(redis["address"], redis["port"], redis["plain_port"], login, world.paths.trusted)
+
+
+def _save(world: BackupWorld, redis: Connection) -> None:
+    """A snapshot that began after this was asked for."""
+    if not world.clock.wait_until(lambda: not _state(redis)["saving"], timeout=SAVE_SECONDS):
+        raise BackupError(
+            f"Redis has been writing a snapshot for {SAVE_SECONDS:.0f} s; see: docker logs redis"
+        )
+    redis.command("BGSAVE")
+    if not world.clock.wait_until(lambda: not _state(redis)["saving"], timeout=SAVE_SECONDS):
+        raise BackupError(
+            f"Redis did not finish its snapshot within {SAVE_SECONDS:.0f} s; see: docker logs redis"
+        )
+    if not _state(redis)["went_well"]:
+        raise BackupError("Redis could not write its snapshot; see: docker logs redis")
+
+
+def _state(redis: Connection) -> dict[str, bool]:
+    lines = str(redis.command("INFO", "persistence")).splitlines()
+    facts = dict(line.split(":", 1) for line in lines if ":" in line)
+    return {
+        "saving": facts.get("rdb_bgsave_in_progress") != "0",
+        "went_well": facts.get("rdb_last_bgsave_status") == "ok",
+    }
+
+
+def _check(world: BackupWorld, settings: dict[str, Any], file: Path) -> None:
+    """Have the pinned image's own program read the whole file."""
+    file.chmod(0o444)
+    done = world.docker.run_once(
+        [
+            "--rm", "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges",
+            "--pids-limit=16", "--log-driver=none", f"--user={settings['redis']['user']}",
+            f"--volume={file}:/snapshot.rdb:ro", "--entrypoint=redis-check-rdb",
+            settings["redis"]["reference"], "/snapshot.rdb",
+        ],
+        timeout=300,
+    )  # fmt: skip
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).strip().splitlines()[-3:]
+        raise BackupError(f"the snapshot that Redis wrote is not whole: {' / '.join(said)}")

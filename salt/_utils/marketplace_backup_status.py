@@ -1,0 +1,88 @@
+"""Whether the backups can be relied on: judged by what there is, not by what was once run."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from marketplace_backup_world import WHERE, BackupWorld
+from marketplace_backups import Backup
+from marketplace_database import DatabaseError
+from marketplace_receiver import Reception
+from marketplace_units import format_size
+
+# One a day, and two hours for jitter, a busy night and its own duration.
+LATE = timedelta(hours=26)
+# The receiver tells every ten seconds how far it is; a busy server writes some segments meanwhile.
+BEHIND_BYTES = 256 * 1024 * 1024
+
+
+def judge(
+    newest: Mapping[str, Backup | None], reception: Reception | None, problems: list[str], now: datetime
+) -> list[str]:
+    """What is wrong with the backups, one sentence each; none where all is well.
+
+    Args:
+        newest: the newest good backup by kind.
+        reception: how the log is received; None while PostgreSQL can't be asked.
+        problems: what the last look through them found.
+        now: the time.
+    """
+    found = []
+    for kind, backup in newest.items():
+        if backup is None:
+            found.append(f"there is no good backup of {kind}: backup.create takes one")
+        elif now - backup.taken > LATE:
+            hours = (now - backup.taken).total_seconds() / 3600
+            found.append(
+                f"the newest good backup of {kind} is {hours:.0f} h old: backup.create takes one, "
+                "journalctl -t marketplace-backup says why there is none"
+            )
+    if reception is not None:
+        found += _received(reception)
+    return found + problems
+
+
+def _received(reception: Reception) -> list[str]:
+    if reception.lost:
+        return [
+            "the server no longer has the log that the receiver needs: what is written now can't be restored; "
+            "backup.create starts over"
+        ]
+    if not reception.active:
+        return [
+            "nobody receives the database's log: what is written now can't be restored; "
+            "see: systemctl status barman-receive-wal@postgres"
+        ]
+    if reception.behind is not None and reception.behind > BEHIND_BYTES:
+        return [f"the receiver of the database's log is {format_size(reception.behind)} behind"]
+    return []
+
+
+def status(world: BackupWorld) -> dict[str, Any]:
+    """The backups at a glance. Reads only.
+
+    Returns:
+        ``newest`` (a row by kind, or None), ``count``, ``bytes`` (on disk), ``receiver`` (``active``, ``behind``),
+        ``busy`` (who is at them), ``trouble`` (what is wrong, one sentence each).
+    """
+    backups = world.catalogue.all()
+    newest = {
+        kind: next((backup for backup in backups if backup.kind == kind and backup.good), None)
+        for kind in ("postgres", "redis")
+    }
+    try:
+        reception: Reception | None = world.receiver.look()
+    except (DatabaseError, json.JSONDecodeError):
+        reception = None
+    problems = [words for backup in backups for words in backup.problems]
+    free, total = world.host.free(world.paths.backups) if Path(world.paths.backups).exists() else (0, 0)
+    return {
+        "newest": {kind: backup.row(WHERE) if backup else None for kind, backup in newest.items()},
+        "count": len(backups),
+        "bytes": {"used": total - free, "of": total},
+        "receiver": None if reception is None else {"active": reception.active, "behind": reception.behind},
+        "busy": world.lock.holder(),
+        "trouble": judge(newest, reception, problems, world.clock.now()),
+    }

@@ -1,0 +1,180 @@
+"""The catalogue of backups: one record each, written when the backup is complete, and what is there. Reads files only.
+
+A backup without a record is none: it was interrupted, or is being taken.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from marketplace_durable import DISK, Disk, to_json
+from marketplace_wal import Segment, ancestors
+
+KINDS = ("postgres", "redis")
+_CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One complete backup.
+
+    Attributes:
+        kind: one of KINDS.
+        id: sorts by time within its kind.
+        started, ended: ISO 8601 with zone; what is in it is not older than ``started``.
+        bytes: what it takes on disk.
+        files: SHA-256 by file, relative to the backups' directory.
+        facts: what else is known (``begin``, ``end``: first and last log segment it needs).
+        verified: when it was last looked through; nothing: never.
+        problems: what was found then.
+    """
+
+    kind: str
+    id: str
+    started: str
+    ended: str
+    bytes: int
+    files: dict[str, str]
+    facts: dict[str, Any] = field(default_factory=dict)
+    verified: str = ""
+    problems: tuple[str, ...] = ()
+
+    @property
+    def good(self) -> bool:
+        return not self.problems
+
+    @property
+    def taken(self) -> datetime:
+        return datetime.fromisoformat(self.ended)
+
+    def row(self, where: str) -> dict[str, Any]:
+        """The backup as ``backup.list`` shows it."""
+        return {
+            "what": self.kind,
+            "id": self.id,
+            "when": self.taken.isoformat(timespec="seconds"),
+            "bytes": self.bytes,
+            "verified": "BAD: " + "; ".join(self.problems) if self.problems else self.verified or "never",
+            "where": where,
+        }
+
+
+class Catalogue:
+    """The records below ``directory``, the backups' own."""
+
+    def __init__(self, directory: Path, disk: Disk = DISK) -> None:
+        self.directory = directory
+        self.disk = disk
+
+    @property
+    def records(self) -> Path:
+        return self.directory / "records"
+
+    def all(self) -> list[Backup]:
+        """Every backup, newest first.
+
+        Raises:
+            ValueError: a record is not readable; the message names its file.
+        """
+        found = []
+        for name in self.disk.names(self.records):
+            if name.endswith(".json") and not name.startswith("."):
+                document: Any = self.disk.read_json(self.records / name)
+                try:
+                    found.append(Backup(**document | {"problems": tuple(document["problems"])}))
+                except (TypeError, KeyError) as error:
+                    raise ValueError(f"{self.records / name} is no record of a backup: {error}") from error
+        return sorted(found, key=lambda backup: (backup.taken, backup.kind), reverse=True)
+
+    def of(self, kind: str) -> list[Backup]:
+        """Those of one kind, newest first."""
+        return [backup for backup in self.all() if backup.kind == kind]
+
+    def newest(self, kind: str) -> Backup | None:
+        """The newest good one of a kind."""
+        return next((backup for backup in self.of(kind) if backup.good), None)
+
+    def add(self, backup: Backup) -> None:
+        """Record a backup, or what is new about it; durable behind this."""
+        self.disk.make_directory(self.records)
+        self.disk.write(self._file(backup), to_json(asdict(backup)), mode=0o600)
+
+    def forget(self, backup: Backup) -> None:
+        """Take a record away: before the backup itself, so that what is half deleted is never listed."""
+        self.disk.remove(self._file(backup))
+
+    def _file(self, backup: Backup) -> Path:
+        return self.records / f"{backup.kind}-{backup.id}.json"
+
+    def changed(self, backup: Backup) -> list[str]:
+        """One sentence for each file of a backup that is not as it was when it was recorded."""
+        found = []
+        for name, digest in sorted(backup.files.items()):
+            try:
+                now = digest_of(self.directory / name)
+            except OSError as error:
+                found.append(f"{name} of the {backup.kind} backup {backup.id}: {error.strerror or error}")
+                continue
+            if now != digest:
+                found.append(
+                    f"{name} of the {backup.kind} backup {backup.id} is not what was backed up (its SHA-256 is another)"
+                )
+        return found
+
+    def looked_through(self, backup: Backup, problems: Iterable[str], when: datetime) -> Backup:
+        """Record what was found."""
+        seen = replace(backup, verified=when.isoformat(timespec="seconds"), problems=tuple(problems))
+        self.add(seen)
+        return seen
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file's content."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def superfluous(backups: Iterable[Backup], keep: timedelta, now: datetime) -> list[Backup]:
+    """Those that nothing within ``keep`` needs any more, oldest first.
+
+    To go back to any second within ``keep`` takes the newest good backup from before it, so that one stays.
+    """
+    newest_first = sorted(backups, key=lambda backup: backup.taken, reverse=True)
+    before = [backup for backup in newest_first if backup.taken <= now - keep]
+    base = next((backup for backup in before if backup.good), None)
+    if base is None:
+        return []
+    return [backup for backup in reversed(before) if backup is not base]
+
+
+@dataclass(frozen=True)
+class Log:
+    """The log that is put away: by segment its file, and what timelines come from."""
+
+    files: dict[Segment, Path]
+    histories: dict[int, dict[int, int]]
+
+
+def log_files(directory: Path) -> Iterator[Path]:
+    """Files of the log that is put away, below a server's directory of Barman's; some are no segments."""
+    wals = directory / "wals"
+    return (path for path in (wals.rglob("0*") if wals.is_dir() else ()) if path.is_file())
+
+
+def log_below(directory: Path) -> Log:
+    """What there is of the log, below a server's directory of Barman's."""
+    files: dict[Segment, Path] = {}
+    histories: dict[int, dict[int, int]] = {}
+    for path in log_files(directory):
+        segment = Segment.parse(path.name)
+        if segment is not None:
+            files[segment] = path
+        elif path.suffix == ".history":
+            histories[int(path.stem, 16)] = ancestors(path.read_text(errors="replace"))
+    return Log(files, histories)

@@ -1,0 +1,71 @@
+"""The receiver of the database's log: whether it keeps up, and how to set it going again when the log ran away."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+
+from marketplace_barman import Barman
+from marketplace_database import Database
+
+SLOT = "barman"
+# Reserved and extended mean that the server still has all that the receiver needs.
+_KEPT = ("reserved", "extended")
+
+_QUESTION = f"""SELECT coalesce((SELECT json_build_object('active', s.active, 'status', s.wal_status,
+  'behind', pg_wal_lsn_diff(pg_current_wal_flush_lsn(), coalesce(r.write_lsn, s.restart_lsn))::bigint)
+FROM pg_replication_slots s LEFT JOIN pg_stat_replication r ON r.pid = s.active_pid
+WHERE s.slot_name = '{SLOT}'), 'null')"""  # noqa: S608
+
+
+@dataclass(frozen=True)
+class Reception:
+    """How the log is received.
+
+    Attributes:
+        active: whether a receiver is connected.
+        behind: bytes that the server has written and the receiver has not; None where nobody knows.
+        lost: whether the server no longer has what the receiver needs: what follows is worth nothing without a new
+            base backup.
+    """
+
+    active: bool
+    behind: int | None
+    lost: bool
+
+
+class Receiver:
+    """The unit that receives the log, and its slot in the server."""
+
+    def __init__(self, database: Database, barman: Barman) -> None:
+        self.database = database
+        self.barman = barman
+
+    @property
+    def unit(self) -> str:
+        return f"barman-receive-wal@{self.barman.server}.service"
+
+    def look(self) -> Reception:
+        """How it is.
+
+        Raises:
+            DatabaseError: PostgreSQL is not there to be asked.
+        """
+        found = json.loads(self.database.ask("postgres", _QUESTION))
+        if found is None:
+            return Reception(False, None, False)
+        behind = None if found["behind"] is None else max(0, found["behind"])
+        return Reception(bool(found["active"]), behind, found["status"] not in _KEPT)
+
+    def start_over(self) -> None:
+        """Set a receiver going that has lost the log; a new base backup is needed behind this.
+
+        What it had received stays, as far as it goes.
+        """
+        self._systemctl("stop")
+        self.barman.run("receive-wal", "--drop-slot", self.barman.server)
+        self.barman.run("receive-wal", "--create-slot", self.barman.server)
+        self.barman.run("receive-wal", "--reset", self.barman.server)
+        self._systemctl("start")
+
+    def _systemctl(self, verb: str) -> None:
+        subprocess.run(["systemctl", verb, self.unit], capture_output=True, timeout=60, check=True)

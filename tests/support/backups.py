@@ -1,0 +1,66 @@
+"""Backups on a droplet, as tests take, spoil and judge them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.salt import call
+
+PLACE = "/var/backups/marketplace/data"
+BARMAN = f"{PLACE}/barman/postgres"
+UNIT = "barman-receive-wal@postgres.service"
+
+_FLIP = """import sys
+with open(sys.argv[1], "rb+") as file:
+    file.seek(int(sys.argv[2]))
+    byte = file.read(1)
+    file.seek(int(sys.argv[2]))
+    file.write(bytes([byte[0] ^ 1]))
+"""
+
+
+def taken(droplet: Droplet) -> dict[str, Any]:
+    """What ``backup.create`` answers, which has to have gone well."""
+    answer = call(droplet, "backup.create")
+    assert answer.returncode == 0, f"{answer.value}\n{answer.stderr}"
+    assert answer.value["outcome"] == "good", answer.value
+    found: dict[str, Any] = answer.value
+    return found
+
+
+def listed(droplet: Droplet, kind: str) -> list[dict[str, Any]]:
+    """Rows of ``backup.list`` of one kind, newest first."""
+    return [row for row in call(droplet, "backup.list").value if row["what"] == kind]
+
+
+def problems(droplet: Droplet) -> list[str]:
+    """What ``backup.verify`` finds."""
+    answer = call(droplet, "backup.verify")
+    found: list[str] = answer.value["problems"] + answer.value["past"]
+    assert (answer.returncode != 0) == bool(found), answer.value
+    return found
+
+
+@contextmanager
+def flipped(droplet: Droplet, file: str, offset: int) -> Iterator[None]:
+    """One bit of a file is another inside the block."""
+    droplet.run(["python3", "-c", _FLIP, file, str(offset)])
+    try:
+        yield
+    finally:
+        droplet.run(["python3", "-c", _FLIP, file, str(offset)])
+
+
+def segments(droplet: Droplet) -> list[str]:
+    """Paths of the log segments that are put away, oldest first."""
+    found = droplet.run(["find", f"{BARMAN}/wals", "-regex", ".*/[0-9A-F]+"]).stdout.split()
+    return sorted(path for path in found if len(path.rsplit("/", 1)[1]) == 24)
+
+
+def kill_create(droplet: Droplet, seconds: float) -> None:
+    """Begin a backup, and kill it with SIGKILL after so long; it may have been over by then."""
+    script = 'salt-call --local backup.create >/dev/null 2>&1 & sleep "$1"; kill -9 $!; wait'
+    droplet.run(["bash", "-c", script, "bash", f"{seconds:.2f}"], check=False)

@@ -1,0 +1,172 @@
+"""The catalogue of backups, what is let go of, and whether they can be relied on."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from marketplace_backup_status import judge
+from marketplace_backups import Backup, Catalogue, digest_of, log_below, superfluous
+from marketplace_barman import base_of, reason
+from marketplace_receiver import Reception
+from marketplace_wal import Segment
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+WELL = Reception(active=True, behind=0, lost=False)
+
+
+def backup(days=0.0, kind="postgres", **changes):
+    at = (NOW - timedelta(days=days)).isoformat()
+    return Backup(kind, f"b{days:08.3f}", at, at, 1000, {}, **changes)
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    return Catalogue(tmp_path)
+
+
+def test_what_is_recorded_is_listed_newest_first(catalogue):
+    for days in (3, 1, 2):
+        catalogue.add(backup(days))
+    catalogue.add(backup(0, kind="redis"))
+    assert [found.id for found in catalogue.all()] == ["b0000.000", "b0001.000", "b0002.000", "b0003.000"]
+    assert catalogue.newest("postgres") == backup(1)
+
+
+def test_a_backup_that_was_found_bad_is_not_the_newest_good_one(catalogue):
+    catalogue.add(backup(2))
+    catalogue.add(backup(1))
+    catalogue.looked_through(backup(1), ["base.tar.zst is another"], NOW)
+    assert catalogue.newest("postgres") == backup(2)
+    assert "base.tar.zst is another" in catalogue.of("postgres")[0].row("droplet")["verified"]
+
+
+def test_a_forgotten_record_is_gone(catalogue):
+    catalogue.add(backup(1))
+    catalogue.forget(backup(1))
+    assert catalogue.all() == []
+    assert catalogue.newest("postgres") is None
+
+
+def test_a_record_that_is_none_is_named(catalogue):
+    catalogue.add(backup(1))
+    (catalogue.records / "postgres-x.json").write_text('{"problems": []}')
+    with pytest.raises(ValueError, match=r"postgres-x\.json"):
+        catalogue.all()
+
+
+def test_a_changed_and_a_missing_file_are_named(catalogue, tmp_path):
+    (tmp_path / "a").write_bytes(b"as it was")
+    (tmp_path / "b").write_bytes(b"as it was")
+    files = {name: digest_of(tmp_path / name) for name in ("a", "b")} | {"c": "0"}
+    kept = replace(backup(1), files=files)
+    (tmp_path / "b").write_bytes(b"as it wat")
+    changed = catalogue.changed(kept)
+    assert [words.split()[0] for words in changed] == ["b", "c"]
+
+
+def test_the_newest_from_before_the_window_stays():
+    kept = [backup(days) for days in (0.5, 3, 6.9, 7.1, 8, 12)]
+    assert [found.id for found in superfluous(kept, timedelta(days=7), NOW)] == ["b0012.000", "b0008.000"]
+
+
+def test_a_bad_one_does_not_count_as_the_one_to_begin_from():
+    kept = [backup(1), backup(7.5, problems=("broken",)), backup(8), backup(9)]
+    gone = [found.id for found in superfluous(kept, timedelta(days=7), NOW)]
+    assert gone == ["b0009.000", "b0007.500"]
+
+
+def test_nothing_goes_where_nothing_is_old_and_good():
+    assert superfluous([backup(1), backup(9, problems=("broken",))], timedelta(days=7), NOW) == []
+    assert superfluous([], timedelta(days=7), NOW) == []
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 300), st.booleans()), max_size=12, unique_by=lambda pair: pair[0]),
+    st.integers(0, 10),
+)
+def test_any_second_of_the_window_can_still_be_restored(taken, days):
+    kept = [backup(age / 10, problems=() if good else ("broken",)) for age, good in taken]
+    gone = superfluous(kept, timedelta(days=days), NOW)
+    left = [found for found in kept if found not in gone]
+    for moment in (NOW - timedelta(days=days), NOW):
+        before = [found for found in kept if found.good and found.taken <= moment]
+        after = [found for found in left if found.good and found.taken <= moment]
+        assert bool(before) == bool(after)
+    # And the newest good one is never let go of, however little is kept.
+    good = [found for found in kept if found.good]
+    assert not good or max(good, key=lambda found: found.taken) in left
+
+
+def test_the_log_is_read_with_its_histories(tmp_path):
+    place = tmp_path / "wals/0000000100000000"
+    place.mkdir(parents=True)
+    (place / "000000010000000000000003").write_bytes(b"")
+    (tmp_path / "wals/postgres-xlog.db").write_bytes(b"")
+    (tmp_path / "wals/00000002.history").write_text("1\t0/5000060\tx\n")
+    found = log_below(tmp_path)
+    assert list(found.files) == [Segment(1, 3)]
+    assert found.histories == {2: {1: 5}}
+    assert log_below(tmp_path / "nowhere").files == {}
+
+
+def newest(**changes):
+    return {"postgres": backup(0.5), "redis": backup(0.5, kind="redis")} | changes
+
+
+def test_good_backups_and_a_receiver_are_no_trouble():
+    assert judge(newest(), WELL, [], NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reception", "says"),
+    [
+        ({"postgres": None}, WELL, "no good backup of postgres"),
+        ({"redis": None}, WELL, "no good backup of redis"),
+        ({"postgres": backup(2)}, WELL, "is 48 h old"),
+        ({}, Reception(active=False, behind=None, lost=False), "nobody receives"),
+        ({}, Reception(active=True, behind=1 << 30, lost=False), "1G behind"),
+        ({}, Reception(active=False, behind=0, lost=True), "no longer has the log"),
+    ],
+)
+def test_each_trouble_is_said(changes, reception, says):
+    found = judge(newest(**changes), reception, [], NOW)
+    assert len(found) == 1
+    assert says in found[0]
+
+
+def test_a_database_that_is_away_is_not_the_backups_trouble():
+    assert judge(newest(), None, [], NOW) == []
+    assert judge(newest(), None, ["log segment 3 is missing"], NOW) == ["log segment 3 is missing"]
+
+
+INFORMATION = """backup_label='START WAL LOCATION: 0/D000028 (file 00000001000000000000000D)\\n'
+begin_time=2026-11-25 16:08:27.769971+00:00
+begin_wal=00000001000000000000000D
+end_time=None
+end_wal=00000001000000000000000E
+error=None
+status=WAITING_FOR_WALS
+"""
+
+
+def test_what_barman_knows_of_a_backup_is_read():
+    base = base_of("20261125T160827", INFORMATION, 17)
+    assert (base.begin, base.end, base.ended) == (
+        "00000001000000000000000D",
+        "00000001000000000000000E",
+        "",
+    )
+    assert not base.done
+    assert base_of("x", INFORMATION.replace("WAITING_FOR_WALS", "DONE"), 17).done
+
+
+def test_what_barman_says_twice_is_said_once():
+    said = (
+        "2026-11-25 15:59:13,346 [9305] barman.server ERROR: Check 'WAL archive' failed\n"
+        "2026-11-25 15:59:13,926 [9305] barman.server ERROR: Impossible to start the backup\n"
+        "ERROR: Impossible to start the backup\n"
+    )
+    assert reason(said) == "Check 'WAL archive' failed / Impossible to start the backup"
+    assert reason("\n") == "no output"
