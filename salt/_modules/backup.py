@@ -1,4 +1,4 @@
-"""Takes backups, looks them through, and says what there is.
+"""Takes backups, looks them through, restores them on trial and in earnest, and says what there is.
 
 What is backed up: the database (base backups, and its log as it is written: any second of the last
 ``backup:keep_days`` days can be restored) and the cache's snapshots. docs/backups.md says how.
@@ -10,27 +10,33 @@ stderr.
 import os
 import random
 import sys
-import time
+import time as clock
 from pathlib import Path
 
-from marketplace_arguments import Unusable, caller, nothing_else, seconds
+from marketplace_arguments import Unusable, caller, moment, nothing_else, seconds
 from marketplace_backup_create import create as take
 from marketplace_backup_status import status
+from marketplace_backup_steps import FAILURES as BACKUP_FAILURES
 from marketplace_backup_verify import verify as look_through
-from marketplace_backup_world import TROUBLE, WHERE, BackupWorld
-from marketplace_barman import BarmanError
+from marketplace_backup_world import WHERE, BackupWorld
+from marketplace_drill import drill as run_drill
 from marketplace_durable import read_json
+from marketplace_edge import EdgeError
 from marketplace_lock import LockHeld
 from marketplace_paths import Paths
+from marketplace_recovery import Target
+from marketplace_restore import confirm as confirm_restore
+from marketplace_restore import restore_live, restore_scratch, scratch, tidy
 from marketplace_settings_guard import refusal
 from marketplace_signals import interruptible
 from marketplace_terminal import view
+from marketplace_world import World
 
 __virtualname__ = "backup"
 __func_alias__ = {"list_": "list"}
 __outputter__ = {"list_": "table"}
 
-_FAILURES = (LockHeld, BarmanError, *TROUBLE)
+FAILURES = (LockHeld, *BACKUP_FAILURES, EdgeError)
 
 
 def __virtual__():
@@ -57,11 +63,10 @@ def create(jitter=0, **unknown):
         longest = seconds("jitter", jitter, 3600)
     except Unusable as error:
         return _refused(str(error))
-    why = refusal(__pillar__, _paths().settings)
-    settings = read_json(_paths().settings)
-    if why or settings is None:
-        return _refused(why or "this droplet is not converged yet: run state.apply")
-    time.sleep(random.uniform(0, longest))  # noqa: S311
+    settings, why = _settings()
+    if settings is None:
+        return _refused(why)
+    _sleep(longest)
     try:
         with view(sys.stderr, "Backup") as progress, interruptible():
             answer = take(_world(), settings, progress, caller(os.environ))
@@ -70,7 +75,7 @@ def create(jitter=0, **unknown):
         return _refused(
             f"{error}: stopped; what was complete by then is kept, and the rest is cleared by the next one"
         )
-    except _FAILURES as error:
+    except FAILURES as error:
         return _refused(str(error))
     if answer["outcome"] != "good":
         __context__["retcode"] = 1
@@ -89,7 +94,7 @@ def list_():
     """
     try:
         return [backup.row(WHERE) for backup in _world().catalogue.all()]
-    except _FAILURES as error:
+    except FAILURES as error:
         return _refused(str(error))
 
 
@@ -113,12 +118,162 @@ def verify(**unknown):
             found = look_through(_world(), progress, caller(os.environ))
     except KeyboardInterrupt as error:
         return _refused(f"{error}: stopped")
-    except (Unusable, *_FAILURES) as error:
+    except (Unusable, *FAILURES) as error:
         return _refused(str(error))
     bad = bool(found["problems"] or found["past"])
     if bad:
         __context__["retcode"] = 1
     return {"outcome": "bad" if bad else "good", **found}
+
+
+def restore(time=None, to="scratch", **unknown):
+    """Restore the database as it was at any second of the last ``backup:keep_days`` days.
+
+    time
+        A point in time, ``2026-11-24T08:15:00`` (the droplet's time zone unless it has one): what was committed before
+        it is there, and nothing else. Default: everything up to now.
+    to
+        ``scratch``: into a server beside the live one, which is left running to look into
+        (``docker exec -it postgres-scratch psql -U postgres ...``) until ``backup.discard``. ``live``: in the live
+        database's place. That one needs the edge closed (``deploy.maintenance on``; updates wait at Telegram), and
+        keeps the old data aside until ``backup.confirm``. Killed at any point, it is taken up again by the next call.
+
+    Returns ``outcome`` (``restored``, ``failed`` or ``refused``), ``reason``, ``rows`` by table, ``schema``, ``steps``,
+    ``seconds`` and what to do ``next``. Exit code 1 unless it is restored.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call backup.restore time=2026-11-24T08:15:00
+        salt-call backup.restore to=live
+    """
+    try:
+        nothing_else(unknown, ("time", "to"))
+        target = Target(time=moment("time", time))
+        if to not in ("scratch", "live"):
+            raise Unusable(f"to is {to!r}, expected scratch or live")
+    except Unusable as error:
+        return _refused(str(error))
+    settings, why = _settings()
+    if settings is None:
+        return _refused(why)
+    by = caller(os.environ)
+    title = f"Restoring the database to {to}, up to {target.words}"
+    try:
+        with view(sys.stderr, title) as progress, interruptible():
+            if to == "scratch":
+                answer = restore_scratch(_world(), settings, target, progress, by)
+            else:
+                answer = _live(settings, target, progress, by)
+            progress.summary(answer)
+    except KeyboardInterrupt as error:
+        return _refused(f"{error}: stopped; the same command takes it up again")
+    except FAILURES as error:
+        return _refused(str(error))
+    if answer["outcome"] != "restored":
+        __context__["retcode"] = 1
+    return answer
+
+
+def _live(settings, target, progress, by):
+    releases = World.of(_paths())
+    if not releases.edge.maintenance()["operator"]:
+        return {
+            "outcome": "refused",
+            "reason": "the edge is open, and what users write meanwhile would be lost: deploy.maintenance on",
+        }
+    with releases.lock.held(by, "backup.restore to=live"):
+        answer = restore_live(_world(), settings, target, progress, by)
+    if answer["outcome"] == "restored":
+        answer["next"] = [
+            "state.apply (roles and passwords as of today), and deploy.release of the live version where its schema is "
+            "newer than the restored one",
+            "deploy.maintenance off",
+            "backup.create (the backups begin anew)",
+            "backup.confirm, once all is well: deletes the old data",
+        ]
+    return answer
+
+
+def discard(**unknown):
+    """Throw away the scratch server of ``backup.restore to=scratch``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call backup.discard
+    """
+    try:
+        nothing_else(unknown, ())
+        settings = read_json(_paths().settings)
+        if settings is not None:
+            world = _world()
+            with world.lock.held(caller(os.environ), "backup.discard"):
+                scratch(world, settings).discard()
+    except (Unusable, *FAILURES) as error:
+        return _refused(str(error))
+    return {"outcome": "done"}
+
+
+def confirm(**unknown):
+    """Delete the old data that ``backup.restore to=live`` has put aside. Returns the directories.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call backup.confirm
+    """
+    try:
+        nothing_else(unknown, ())
+        return {"outcome": "done", "deleted": confirm_restore(_world(), caller(os.environ))}
+    except (Unusable, *FAILURES) as error:
+        return _refused(str(error))
+
+
+def drill(jitter=0, **unknown):
+    """Restore the newest backup on trial, beside the live database, and compare it with that one row for row.
+
+    jitter
+        As for ``backup.create``.
+
+    A mark is set in the log, and what is in the database just then is counted. The newest backup is restored as far as
+    the mark, every file of it compared with its manifest, every table and index looked into by ``pg_amcheck``, and the
+    rows counted again. Nothing live is touched.
+
+    Returns the record: ``outcome`` (``passed``, ``failed`` or ``refused``), ``reason``, ``rpo_seconds`` (after which
+    what is written was in the backups), ``rto_seconds`` (from the order to a server that answers), ``bytes``,
+    ``tables``, ``rows``, ``steps``. Exit code 1 unless it passed. Releases are refused while none has passed for
+    ``backup:max_drill_age`` days.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call backup.drill
+    """
+    try:
+        nothing_else(unknown, ("jitter",))
+        longest = seconds("jitter", jitter, 3600)
+    except Unusable as error:
+        return _refused(str(error))
+    settings, why = _settings()
+    if settings is None:
+        return _refused(why)
+    _sleep(longest)
+    try:
+        with view(sys.stderr, "Restoring the newest backup on trial") as progress, interruptible():
+            answer = run_drill(_world(), settings, progress, caller(os.environ))
+            progress.summary(answer)
+    except KeyboardInterrupt as error:
+        return _refused(f"{error}: stopped; nothing is left of it")
+    except FAILURES as error:
+        return _refused(str(error))
+    if answer["outcome"] != "passed":
+        __context__["retcode"] = 1
+    return answer
 
 
 def check():
@@ -135,8 +290,11 @@ def check():
     """
     world = _world()
     try:
-        found = status(world)
-    except _FAILURES as error:
+        settings = read_json(_paths().settings)
+        if settings is not None:
+            tidy(world, settings)
+        found = status(world, settings)
+    except FAILURES as error:
         return _refused(str(error))
     if found["trouble"]:
         __context__["retcode"] = 1
@@ -144,6 +302,19 @@ def check():
         today = f"{world.clock.now():%Y%m%d}-{len(found['trouble'])}"
         world.spool.emit("backup.trouble", "critical", words, {"trouble": found["trouble"]}, subject=today)
     return found
+
+
+def _settings():
+    """The effective settings, or None and why nothing may be done with them."""
+    why = refusal(__pillar__, _paths().settings)
+    if why:
+        return None, why
+    settings = read_json(_paths().settings)
+    return settings, "" if settings else "this droplet is not converged yet: run state.apply"
+
+
+def _sleep(longest):
+    clock.sleep(random.uniform(0, longest))  # noqa: S311
 
 
 def _refused(reason):

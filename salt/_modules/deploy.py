@@ -210,7 +210,7 @@ def status():
         found = droplet_status(
             World.of(_paths()), settings, release_digest(settings, _paths()) if settings else None
         )
-        return found | {"backups": backup_status(BackupWorld.of(_paths()))}
+        return found | {"backups": backup_status(BackupWorld.of(_paths()), settings)}
     except TROUBLE as error:
         return _refused(str(error))
 

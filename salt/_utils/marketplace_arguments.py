@@ -4,6 +4,7 @@ import difflib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -99,3 +100,24 @@ def caller(environment: Mapping[str, str]) -> str:
     person = environment.get("SUDO_USER") or environment.get("LOGNAME") or environment.get("USER") or "root"
     address = (environment.get("SSH_CONNECTION", "").split() or [""])[0]
     return f"{person}@{address}" if _ADDRESS.fullmatch(address) else person
+
+
+def moment(name: str, value: Any) -> datetime | None:
+    """A point in time; None where nothing was given. Without a zone it is in the host's.
+
+    Raises:
+        Unusable: it is none.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, datetime):  # YAML has read it already
+        found = value
+    else:
+        try:
+            found = datetime.fromisoformat(str(value).strip())
+        except ValueError:
+            raise Unusable(
+                f"{name} is {value!r}, expected a point in time such as 2026-11-24T08:15:00+00:00 "
+                "(without a zone: the droplet's)"
+            ) from None
+    return found.astimezone()

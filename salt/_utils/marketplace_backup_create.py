@@ -2,23 +2,18 @@
 
 import hashlib
 import time
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from marketplace_backup_snapshot import take_snapshot
+from marketplace_backup_steps import Steps
 from marketplace_backup_verify import inspect
-from marketplace_backup_world import TROUBLE, BackupError, BackupWorld
+from marketplace_backup_world import WHERE, BackupError, BackupWorld
 from marketplace_backups import Backup, digest_of, log_files, superfluous
-from marketplace_barman import BarmanError, size_of
-from marketplace_database import DatabaseError
-from marketplace_docker import DockerError
-from marketplace_host import HostError
+from marketplace_barman import size_of
 from marketplace_progress import Progress
-from marketplace_redis import RedisError
 from marketplace_units import amount
 
-FAILURES = (BarmanError, DatabaseError, DockerError, HostError, RedisError, *TROUBLE)
 # A base backup and its log may take this long; one of 5 GB takes minutes.
 LONGEST_SECONDS = 6 * 3600.0
 # The log of a backup is there within moments, or there is something wrong with the receiver.
@@ -42,23 +37,20 @@ def create(world: BackupWorld, settings: dict[str, Any], progress: Progress, by:
     with world.lock.held(by, "backup.create"):
         begun = world.clock.now()
         run = _Run(world, settings, progress)
-        run.clear()
-        run.step("receiver", run.receiver)
-        if run.step("room", run.room):
-            run.step("database", run.database)
-        run.step("cache", run.cache)
-        run.step("verify", run.verify)
-        run.step("prune", run.prune)
-        failed = [step for step in run.steps if step["outcome"] != "done"]
-        reason = "; ".join(f"{step['name']}: {step['detail']}" for step in failed)
-        if failed:
+        world.barman.end()
+        run.steps.attempt("receiver", run.receiver)
+        run.steps.all(("room", run.room), ("database", run.database))
+        for name, action in (("cache", run.cache), ("verify", run.verify), ("prune", run.prune)):
+            run.steps.attempt(name, action)
+        reason = run.steps.reason
+        if reason:
             world.spool.emit("backup.failed", "critical", f"backup by {by} failed: {reason}", {"by": by})
         return {
-            "outcome": "failed" if failed else "good",
+            "outcome": "failed" if reason else "good",
             "reason": reason,
             "seconds": round((world.clock.now() - begun).total_seconds(), 1),
-            "steps": run.steps,
-            "backups": [backup.row("droplet") for backup in run.taken],
+            "steps": run.steps.done,
+            "backups": [backup.row(WHERE) for backup in run.taken],
         }
 
 
@@ -67,25 +59,8 @@ class _Run:
 
     def __init__(self, world: BackupWorld, settings: dict[str, Any], progress: Progress) -> None:
         self.world, self.settings, self.progress = world, settings, progress
-        self.steps: list[dict[str, Any]] = []
+        self.steps = Steps(progress)
         self.taken: list[Backup] = []
-
-    def step(self, name: str, action: Callable[[], str]) -> bool:
-        """Do one step, tell and keep how it went; whether it went well."""
-        begun = time.monotonic()
-        self.progress.begin(name)
-        try:
-            detail, outcome = action(), "done"
-        except FAILURES as error:
-            detail, outcome = str(error), "failed"
-        seconds = time.monotonic() - begun
-        self.progress.end(name, outcome, seconds, detail)
-        self.steps.append({"name": name, "seconds": round(seconds, 1), "outcome": outcome, "detail": detail})
-        return outcome == "done"
-
-    def clear(self) -> None:
-        """End what a run that was killed has left running."""
-        self.world.barman.end()
 
     def receiver(self) -> str:
         """A backup without its log is worth nothing."""
@@ -110,7 +85,7 @@ class _Run:
     def _first_segment(self) -> None:
         """Barman takes no base backup before there is some of the log."""
         world = self.world
-        world.barman.switch()
+        world.receiver.finish_segment()
 
         def there() -> bool:
             world.barman.put_away()
@@ -153,7 +128,7 @@ class _Run:
         identity = world.barman.take(LONGEST_SECONDS, look)
         seconds = max(0.1, time.monotonic() - begun)
         self.progress.update("waiting for the end of its log")
-        world.barman.switch()
+        world.receiver.finish_segment()
 
         def complete() -> bool:
             world.barman.put_away()
@@ -176,7 +151,7 @@ class _Run:
                     str(file.relative_to(world.paths.backups)): digest_of(file)
                     for file in world.barman.files(identity)
                 },
-                facts={"begin": base.begin, "end": base.end},
+                facts={"begin": base.begin, "end": base.end, "cluster": base.cluster},
             )
         )
         return f"{identity}: {amount(base.bytes)}, {amount(base.bytes / seconds)}/s"
@@ -249,8 +224,3 @@ def _strays(world: BackupWorld) -> list[Any]:
     place = world.paths.backups / "redis"
     files = sorted(place.iterdir()) if place.is_dir() else []
     return [file for file in files if str(file.relative_to(world.paths.backups)) not in known]
-
-
-def age(backup: Backup, now: datetime) -> timedelta:
-    """How long ago it was taken."""
-    return now - backup.taken

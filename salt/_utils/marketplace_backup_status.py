@@ -9,7 +9,9 @@ from typing import Any
 from marketplace_backup_world import WHERE, BackupWorld
 from marketplace_backups import Backup
 from marketplace_database import DatabaseError
+from marketplace_drills import Drills, first_release, overdue
 from marketplace_receiver import Reception
+from marketplace_restore import aside, unfinished
 from marketplace_units import format_size
 
 # One a day, and two hours for jitter, a busy night and its own duration.
@@ -60,12 +62,16 @@ def _received(reception: Reception) -> list[str]:
     return []
 
 
-def status(world: BackupWorld) -> dict[str, Any]:
+def status(world: BackupWorld, settings: Mapping[str, Any] | None) -> dict[str, Any]:
     """The backups at a glance. Reads only.
+
+    Args:
+        settings: the effective settings; None before the first state.apply.
 
     Returns:
         ``newest`` (a row by kind, or None), ``count``, ``bytes`` (on disk), ``receiver`` (``active``, ``behind``),
-        ``busy`` (who is at them), ``trouble`` (what is wrong, one sentence each).
+        ``busy`` (who is at them), ``drill`` (the last that passed: when, and what it measured), ``trouble`` (what is
+        wrong, one sentence each), ``pending`` (what waits for somebody).
     """
     backups = world.catalogue.all()
     newest = {
@@ -78,11 +84,35 @@ def status(world: BackupWorld) -> dict[str, Any]:
         reception = None
     problems = [words for backup in backups for words in backup.problems]
     free, total = world.host.free(world.paths.backups) if Path(world.paths.backups).exists() else (0, 0)
+    trouble = judge(newest, reception, problems, world.clock.now())
+    passed = Drills(world.paths.backups / "drills").passed()
+    if settings is not None:
+        since = first_release(world.catalogue.disk.names(world.paths.ledger))
+        late = overdue(passed, since, settings["backup"]["max_drill_age"], world.clock.now())
+        trouble += [late] if late else []
     return {
         "newest": {kind: backup.row(WHERE) if backup else None for kind, backup in newest.items()},
         "count": len(backups),
         "bytes": {"used": total - free, "of": total},
         "receiver": None if reception is None else {"active": reception.active, "behind": reception.behind},
         "busy": world.lock.holder(),
-        "trouble": judge(newest, reception, problems, world.clock.now()),
+        "drill": {key: passed[key] for key in ("time", "rpo_seconds", "rto_seconds", "size")}
+        if passed
+        else None,
+        "trouble": trouble,
+        "pending": _pending(world),
     }
+
+
+def _pending(world: BackupWorld) -> list[str]:
+    found = []
+    begun = unfinished(world)
+    if begun:
+        found.append(
+            f"a restore that {begun['by']} began at {begun['started']} was interrupted: backup.restore to=live"
+        )
+    found += [
+        f"the old data of a restore are in {directory}: backup.confirm deletes them"
+        for directory in aside(world)
+    ]
+    return found

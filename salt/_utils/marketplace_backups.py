@@ -4,6 +4,7 @@ A backup without a record is none: it was interrupted, or is being taken.
 """
 
 import hashlib
+import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from marketplace_wal import Segment, ancestors
 
 KINDS = ("postgres", "redis")
 _CHUNK = 1024 * 1024
+_ZSTD = bytes.fromhex("28b52ffd")
 
 
 @dataclass(frozen=True)
@@ -176,5 +178,20 @@ def log_below(directory: Path) -> Log:
         if segment is not None:
             files[segment] = path
         elif path.suffix == ".history":
-            histories[int(path.stem, 16)] = ancestors(path.read_text(errors="replace"))
+            histories[int(path.stem, 16)] = ancestors(_unpacked(path))
     return Log(files, histories)
+
+
+def _unpacked(path: Path) -> str:
+    """A text that may be compressed, as everything that Barman puts away is."""
+    content = path.read_bytes()
+    if content.startswith(_ZSTD):
+        done = subprocess.run(
+            ["zstd", "--quiet", "--decompress", "--stdout"],
+            input=content,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        content = done.stdout
+    return content.decode(errors="replace")

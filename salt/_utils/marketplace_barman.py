@@ -6,6 +6,7 @@ leaves a unit that the next one can see and end, with everything that it started
 
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 USER = "backup"
+RESTORE_SECONDS = 4 * 3600.0
 UNIT = "marketplace-barman.service"
 _INFO = "-backup.info"
 # What it says before the words: when it is, who it is, which part of it, and how bad it is.
@@ -27,7 +29,11 @@ class BarmanError(Exception):
 
 @dataclass(frozen=True)
 class Base:
-    """A base backup as Barman knows it; ``begin`` and ``end`` are the first and last log segment that it needs."""
+    """A base backup as Barman knows it.
+
+    ``begin`` and ``end`` are the first and last log segment that it needs; ``bytes`` what it takes on disk, ``cluster``
+    what the server's files took when it was taken.
+    """
 
     id: str
     status: str
@@ -36,6 +42,7 @@ class Base:
     started: str
     ended: str
     bytes: int
+    cluster: int
     error: str
 
     @property
@@ -60,13 +67,20 @@ class Barman:
     def directory(self) -> Path:
         return self.home / self.server
 
-    def run(self, *arguments: str, timeout: float = 60, look: Callable[[], None] = lambda: None) -> str:
+    def run(
+        self,
+        *arguments: str,
+        timeout: float = 60,
+        look: Callable[[], None] = lambda: None,
+        bind: tuple[Path, Path] | None = None,
+    ) -> str:
         """Run one command; its standard output.
 
         Args:
             arguments: argv behind ``barman``.
             timeout: deadline in seconds; it is ended behind it, with all it started.
             look: called once a second meanwhile.
+            bind: a directory, and the path that it has for Barman.
 
         Raises:
             BarmanError: it failed, took too long, or is not there.
@@ -75,7 +89,8 @@ class Barman:
             "systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--unit={UNIT}", f"--uid={USER}",
             "--property=Nice=10", "--property=IOSchedulingClass=idle", "--property=UMask=0077",
             "--property=NoNewPrivileges=yes", "--property=ProtectSystem=strict", "--property=PrivateTmp=yes",
-            f"--property=ReadWritePaths={self.home.parent}", "barman", *arguments,
+            f"--property=ReadWritePaths={self.home.parent}",
+            *([f"--property=BindPaths={bind[0]}:{bind[1]}"] if bind else []), "barman", *arguments,
         ]  # fmt: skip
         deadline = time.monotonic() + timeout
         try:
@@ -152,6 +167,21 @@ class Barman:
         """Have the server finish its present segment, so that the receiver can."""
         self.run("switch-wal", "--force", self.server)
 
+    def restore(self, identity: str, directory: Path, look: Callable[[], None]) -> None:
+        """Unpack a base backup and all of the log behind it into an empty directory that belongs to ``USER``.
+
+        The directory may be anywhere: it is mounted below the backups for it.
+        """
+        inside = self.home.parent / "restoring"
+        staging = self.home.parent / "staging"
+        for place in (inside, staging):
+            place.mkdir(mode=0o700, exist_ok=True)
+            shutil.chown(place, USER, USER)
+        self.run(
+            "restore", "--no-get-wal", "--target-tli=latest", f"--recovery-staging-path={staging}", self.server,
+            identity, str(inside), timeout=RESTORE_SECONDS, look=look, bind=(directory, inside),
+        )  # fmt: skip
+
     def delete(self, identity: str) -> None:
         """Delete a base backup, and the part of the log that only it needed."""
         self.run("delete", self.server, identity, timeout=600)
@@ -175,6 +205,7 @@ def base_of(identity: str, information: str, size: int) -> Base:
         started=facts.get("begin_time", ""),
         ended=facts.get("end_time", ""),
         bytes=size,
+        cluster=int(facts.get("cluster_size") or 0),
         error=facts.get("error", ""),
     )
 

@@ -76,12 +76,13 @@ class Database:
 
         _again(copy)
         # A copy has nobody's rights to the database as a whole: those are kept beside it, not in it.
-        self._script(
+        self.script(
+            "postgres",
             f"REVOKE ALL ON DATABASE {identifier(point)} FROM PUBLIC;\n"
             f"SELECT format('GRANT %s ON DATABASE %I TO %s', x.privilege_type, {literal(point)},\n"
             "  CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END)\n"
             "FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x\n"
-            f"WHERE d.datname = {literal(database)} \\gexec\n"
+            f"WHERE d.datname = {literal(database)} \\gexec\n",
         )
 
     def prove_point(self, database: str, point: str, timeout: float) -> str:
@@ -105,11 +106,12 @@ class Database:
         def swap() -> None:
             for name in (database, point):
                 self._end_sessions(name)
-            self._script(
+            self.script(
+                "postgres",
                 "BEGIN;\n"
                 f"ALTER DATABASE {identifier(database)} RENAME TO {identifier(spoiled)};\n"
                 f"ALTER DATABASE {identifier(point)} RENAME TO {identifier(database)};\n"
-                "COMMIT;\n"
+                "COMMIT;\n",
             )
 
         if point in self.points():
@@ -140,8 +142,13 @@ class Database:
         """
         return self._psql(f"dbname={database} application_name={name}", timeout, "-c", query)
 
-    def _script(self, text: str) -> str:
-        return self._psql("postgres", 60, stdin=text)
+    def script(self, database: str, text: str, timeout: float = 60) -> str:
+        """Have psql run a script; what it printed.
+
+        Raises:
+            DatabaseError: PostgreSQL is not there, or a statement was refused.
+        """
+        return self._psql(f"dbname={database} application_name=deploy", timeout, stdin=text)
 
     def _psql(self, database: str, timeout: float, *arguments: str, stdin: str | None = None) -> str:
         psql = ["psql", "-U", "postgres", "-d", database, "-qAtX", "-v", "ON_ERROR_STOP=1", *arguments]

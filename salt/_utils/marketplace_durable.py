@@ -1,6 +1,7 @@
 """Writes that survive a crash at any instant: temporary file, fsync, rename, fsync of the directory."""
 
 import contextlib
+import ctypes
 import json
 import os
 import tempfile
@@ -137,6 +138,23 @@ class Disk:
 
 
 DISK = Disk()
+# Of renameat2(2): relative to the working directory, and both names at once.
+_HERE, _EXCHANGE = -100, 2
+
+
+def exchange(first: Path, second: Path) -> None:
+    """Have two directories or files of one file system change names, in one instant and durably.
+
+    Raises:
+        OSError: one of them is not there, or the file system can't.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    done = library.renameat2(_HERE, os.fsencode(first), _HERE, os.fsencode(second), _EXCHANGE)
+    if done != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(first), None, str(second))
+    for directory in {first.parent, second.parent}:
+        DISK.sync_directory(directory)
 
 
 def fsync_directory(directory: Path) -> None:

@@ -56,13 +56,23 @@ class Receiver:
         behind = None if found["behind"] is None else max(0, found["behind"])
         return Reception(bool(found["active"]), behind, found["status"] not in _KEPT)
 
+    def finish_segment(self) -> None:
+        """Have the server finish its segment, and the receiver let go of it.
+
+        Barman takes a segment for finished when the next has begun, which on an idle server takes up to 15 seconds.
+        """
+        self.barman.switch()
+        self.database.ask("postgres", "SELECT pg_create_restore_point('segment_finished')")
+
     def start_over(self) -> None:
-        """Set a receiver going that has lost the log; a new base backup is needed behind this.
+        """Set a receiver going that has lost the log, or whose server is another now; then take a base backup.
 
         What it had received stays, as far as it goes.
         """
         self._systemctl("stop")
-        self.barman.run("receive-wal", "--drop-slot", self.barman.server)
+        slots = f"SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{SLOT}'"  # noqa: S608
+        if self.database.ask("postgres", slots) != "0":
+            self.barman.run("receive-wal", "--drop-slot", self.barman.server)
         self.barman.run("receive-wal", "--create-slot", self.barman.server)
         self.barman.run("receive-wal", "--reset", self.barman.server)
         self._systemctl("start")

@@ -27,6 +27,16 @@ class Backup:
     time: str = setting(
         time_of_day("02:30"), "when the nightly backup begins, in the droplet's time zone", "02:30"
     )
+    drill_time: str = setting(
+        time_of_day("04:30"),
+        "when the newest backup is restored on trial, in the droplet's time zone",
+        "04:30",
+    )
+    max_drill_age: int = setting(
+        Integer("7", "whole number of days", 0, 365),
+        "days after which no release is made while no backup was restored on trial; 0 does without",
+        7,
+    )
     disk: int = setting(size("20G", 512 * MIB), "size of the backups' file system, allocated at once", "20G")
     device: str = setting(
         device(),

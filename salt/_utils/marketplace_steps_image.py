@@ -6,6 +6,7 @@ from marketplace_colour import is_ready
 from marketplace_contract import ContractError, parse_contract, wrong_variables
 from marketplace_database import DatabaseError
 from marketplace_docker import DockerError, ImageFacts
+from marketplace_drills import Drills, first_release, overdue
 from marketplace_flight import Run
 from marketplace_reference import Reference
 from marketplace_release_compose import environment, project, worker
@@ -22,10 +23,20 @@ DATA_SERVICES = ("postgres", "redis")
 
 def preflight(world: World, run: Run) -> str:
     """Refuse where the release could not end well: data services that do not answer, or disks with no room."""
-    problems = [*_data_services(world, run), *_disks(world, run)]
+    problems = [*_data_services(world, run), *_disks(world, run), *_drill(world, run)]
     if problems:
         raise StepFailed("; ".join(problems))
     return "data services answer, the disks have room"
+
+
+def _drill(world: World, run: Run) -> list[str]:
+    """A release may need a backup; going back must never wait for one."""
+    if run.request.kind != "release":
+        return []
+    passed = Drills(world.paths.backups / "drills", world.disk).passed()
+    since = first_release(world.disk.names(world.paths.ledger))
+    late = overdue(passed, since, run.settings["backup"]["max_drill_age"], world.clock.now())
+    return [late] if late else []
 
 
 def _data_services(world: World, run: Run) -> list[str]:

@@ -55,3 +55,59 @@ def check():
         salt-ssh production backup.check
     """
     return __salt__["droplet.call"]("backup.check")
+
+
+def restore(**options):
+    """Restore the database as it was at any second of the last days.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production backup.restore time=2026-11-24T08:15:00
+    """
+    return __salt__["droplet.call"]("backup.restore", **_plain(options))
+
+
+def discard(**options):
+    """Throw away the scratch server of ``backup.restore to=scratch``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production backup.discard
+    """
+    return __salt__["droplet.call"]("backup.discard", **options)
+
+
+def confirm(**options):
+    """Delete the old data that ``backup.restore to=live`` has put aside.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production backup.confirm
+    """
+    return __salt__["droplet.call"]("backup.confirm", **options)
+
+
+def drill(**options):
+    """Restore the newest backup on trial, and compare it with the live database.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production backup.drill
+    """
+    return __salt__["droplet.call"]("backup.drill", **options)
+
+
+def _plain(options):
+    """YAML makes times of what looks like one; JSON has none."""
+    return {
+        name: value if value is None or isinstance(value, bool) else str(value)
+        for name, value in options.items()
+    }

@@ -112,7 +112,7 @@ def test_killed_backups_leave_nothing_half(droplet: Droplet, progress: Progress)
     seed = random.randrange(10**6)  # noqa: S311
     chance = random.Random(seed)  # noqa: S311
     for _ in range(KILLS):
-        backups.kill_create(droplet, chance.uniform(0.5, 8))
+        backups.kill(droplet, "backup.create", chance.uniform(0.5, 8))
         assert backups.problems(droplet) == [], f"seed {seed}"
     progress.note(f"seed {seed}")
     backups.taken(droplet)

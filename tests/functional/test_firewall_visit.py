@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.droplet.host import ensure_tools
+
 TREE = Path(__file__).parents[2]
 # The namespace has a loopback interface, something that answers as SSH servers do, and the rules that it is given.
 HOST = """
@@ -46,6 +48,12 @@ RULES = """table inet host {
 }
 """
 FOUR, SIX = "198.51.100.77", "2001:db8:77::77"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tools():
+    """The packet filter's program, and those that make a namespace."""
+    ensure_tools({"nft": "nftables", "ip": "iproute2", "unshare": "util-linux"})
 
 
 def visit(rule, sources=(FOUR, SIX), banner="SSH-2.0-test\r\n"):

@@ -22,6 +22,7 @@ OTHER = {
     "redis.user": "1001:1001",
     "postgres.device": "/dev/sda",
     "redis.device": "/dev/sdb",
+    "backup.device": "/dev/sdc",
     "redis.users.application": "shop",
     "backend.user": "10002:10002",
     "backend.port": 9000,
@@ -184,4 +185,4 @@ def test_more_disk_than_is_free_is_refused(tmp_path):
     machine(droplet)
     result = write(droplet)
     assert result.result is False
-    assert "postgres.disk 900T + redis.disk 2G + droplet.swap 1G = " in result.comment
+    assert "postgres.disk 900T + redis.disk 2G + backup.disk 20G + droplet.swap 1G = " in result.comment

@@ -46,6 +46,7 @@ def settings(**backend: Any) -> dict[str, Any]:
             "tls": True,
             "users": {"application": "marketplace"},
         },
+        "backup": {"max_drill_age": 7},
         "telegram": {"api_url": "http://botapi.test:8081"},
         "edge": {"webhook_path": "/telegram/webhook"},
     }

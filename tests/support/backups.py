@@ -60,7 +60,7 @@ def segments(droplet: Droplet) -> list[str]:
     return sorted(path for path in found if len(path.rsplit("/", 1)[1]) == 24)
 
 
-def kill_create(droplet: Droplet, seconds: float) -> None:
-    """Begin a backup, and kill it with SIGKILL after so long; it may have been over by then."""
-    script = 'salt-call --local backup.create >/dev/null 2>&1 & sleep "$1"; kill -9 $!; wait'
-    droplet.run(["bash", "-c", script, "bash", f"{seconds:.2f}"], check=False)
+def kill(droplet: Droplet, function: str, seconds: float, *arguments: str) -> None:
+    """Begin ``function``, and kill it with SIGKILL after so long; it may have been over by then."""
+    script = 'after=$1; shift; salt-call --local "$@" >/dev/null 2>&1 & sleep "$after"; kill -9 $!; wait'
+    droplet.run(["bash", "-c", script, "bash", f"{seconds:.2f}", function, *arguments], check=False)

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import docker
@@ -76,6 +76,22 @@ def ensure(say: Callable[[str], None] = print) -> docker.DockerClient:
             else:
                 _start(say)
     return connect()
+
+
+def ensure_tools(packages: Mapping[str, str]) -> None:
+    """Make sure that programs are there; install what is missing (root, Debian or Ubuntu).
+
+    Args:
+        packages: by program, the package that it is in.
+
+    Raises:
+        DropletError: not root, or no apt.
+    """
+    with locked("host"):
+        missing = {package for tool, package in packages.items() if shutil.which(tool, path=_path()) is None}
+        if missing:
+            _require_root()
+            _install(sorted(missing), lambda _: None)
 
 
 def _path() -> str:

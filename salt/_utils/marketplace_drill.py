@@ -1,0 +1,183 @@
+"""The drill: the newest backup is restored beside the live database, and has to hold just what that holds."""
+
+from typing import Any
+
+from marketplace_backup_steps import Steps
+from marketplace_backup_world import BackupError, BackupWorld
+from marketplace_backups import Backup, log_below
+from marketplace_census import Census, census, marked
+from marketplace_drills import Drills
+from marketplace_progress import Progress
+from marketplace_recovery import INSIDE, Recovery, Target, choose
+from marketplace_units import amount
+
+CONTAINER = "postgres-drill"
+# What is written reaches the receiver within a second; the bound is SC-009's.
+RECEIVED_SECONDS = 60.0
+CHECK_SECONDS = 3600.0
+
+
+def drill(world: BackupWorld, settings: dict[str, Any], progress: Progress, by: str) -> dict[str, Any]:
+    """Restore the newest backup into a scratch server, compare it with the live one, and throw it away.
+
+    Returns:
+        The record: ``outcome`` (``passed`` or ``failed``), ``reason``, ``time``, ``rpo_seconds`` (after which what is
+        written is in the backups), ``rto_seconds`` (from the order to a server that answers), ``bytes``, ``tables``,
+        ``rows``, ``base``, ``steps``.
+
+    Raises:
+        LockHeld: somebody is at the backups already.
+    """
+    with world.lock.held(by, "backup.drill"):
+        run = _Run(world, settings, progress)
+        try:
+            run.steps.all(
+                ("mark", run.mark),
+                ("unpack", run.unpack),
+                ("files", run.files),
+                ("replay", run.replay),
+                ("compare", run.compare),
+                ("check", run.check),
+            )
+        finally:
+            run.recovery.discard()
+        record = run.record(by)
+        Drills(world.paths.backups / "drills").add(record)
+        if record["outcome"] != "passed":
+            world.spool.emit("backup.drill_failed", "critical", f"backup.drill failed: {record['reason']}")
+        return record
+
+
+def drill_recovery(world: BackupWorld, settings: dict[str, Any]) -> Recovery:
+    """The drill's server, whether it is there or not."""
+    return Recovery(
+        world, settings, world.paths.backups / "drill", user="34:34", name=CONTAINER, durable=False
+    )
+
+
+class _Run:
+    """One drill, and what is known of it so far."""
+
+    def __init__(self, world: BackupWorld, settings: dict[str, Any], progress: Progress) -> None:
+        self.world, self.settings, self.progress = world, settings, progress
+        self.steps = Steps(progress)
+        self.begun = world.clock.now()
+        self.point = ""
+        self.recovery = drill_recovery(world, settings)
+        self.base: Backup | None = None
+        self.expected = Census({}, ())
+        self.bytes = 0
+        self.rpo: float | None = None
+        self.rto: float | None = None
+        self.ordered = 0.0
+
+    def mark(self) -> str:
+        """Know what has to be there, and see it arrive in the backups."""
+        world = self.world
+        name = self.settings["postgres"]["database"]
+        self.point, self.expected = marked(world.database, name, f"drill_{self.begun:%Y%m%dT%H%M%S}")
+        written = world.clock.monotonic()
+        if not world.clock.wait_until(self._arrived, timeout=RECEIVED_SECONDS, interval=0.1):
+            raise BackupError(
+                f"what was written {RECEIVED_SECONDS:.0f} s ago is not in the backups; "
+                f"see: systemctl status {world.receiver.unit}"
+            )
+        self.rpo = round(world.clock.monotonic() - written, 1)
+        rows = sum(self.expected.rows.values())
+        return f"{len(self.expected.rows)} tables, {rows} rows; in the backups after {self.rpo:.1f} s"
+
+    def _arrived(self) -> bool:
+        """Whether the receiver's newest files hold the mark, byte for byte."""
+        name = self.point.encode()
+        files = sorted((self.world.barman.directory / "streaming").glob("0*"))[-3:]
+        return any(name in file.read_bytes() for file in files if file.exists())
+
+    def unpack(self) -> str:
+        """The files of the newest backup, where there is room for them beside the backups."""
+        self.ordered = self.world.clock.monotonic()
+        self.world.barman.put_away()
+        histories = log_below(self.world.barman.directory).histories
+        self.base = choose(self.world.catalogue.of("postgres"), Target(), histories, self.begun)
+        self.recovery.room(self.base)
+        return f"base backup {self.base.id}: {self.recovery.unpack(self.base, self.progress)}"
+
+    def files(self) -> str:
+        """Each file as PostgreSQL itself wrote it down in the backup's manifest, before anything touches it."""
+        manifests = sorted(self.recovery.directory.glob("backup_manifest*"))
+        if not manifests:
+            raise BackupError("the base backup has no manifest")
+        ignored = ("barman_wal", "recovery.signal", ".barman-recover.info", "pg_wal", "tablespace_map")
+        done = self.world.docker.run_once(
+            [
+                "--rm", "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges",
+                "--user=34:34", "--log-driver=none", "--cpu-shares=256", "--pids-limit=16",
+                f"--volume={self.recovery.directory}:{INSIDE}:ro", "--entrypoint=pg_verifybackup",
+                self.settings["postgres"]["reference"], "--no-parse-wal", "--quiet",
+                f"--manifest-path={INSIDE}/{manifests[0].name}",
+                *(f"--ignore={name}" for name in (*ignored, *(path.name for path in manifests))), INSIDE,
+            ],
+            timeout=CHECK_SECONDS,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise BackupError(f"pg_verifybackup: {_last(done.stdout + done.stderr)}")
+        return "each as its manifest says"
+
+    def replay(self) -> str:
+        """The log as far as the mark."""
+        target = Target(point=self.point)
+        self.recovery.start(target)
+        said = self.recovery.wait_open(target, self.progress)
+        self.rto = round(self.world.clock.monotonic() - self.ordered, 1)
+        return f"{said}; open {self.rto:.1f} s after the order"
+
+    def compare(self) -> str:
+        """Row for row what was counted at the mark."""
+        name = self.settings["postgres"]["database"]
+        self.bytes = self.recovery.database.size(name)
+        differences = self.expected.differences(census(self.recovery.database, name))
+        if differences:
+            raise BackupError("; ".join(differences))
+        heads = ", ".join(self.expected.heads) or "none"
+        return f"rows as expected in {len(self.expected.rows)} tables, schema {heads}"
+
+    def check(self) -> str:
+        """PostgreSQL's own look into every table and index."""
+        done = self.world.docker.exec_in(
+            CONTAINER,
+            [
+                "pg_amcheck",
+                "-U",
+                "postgres",
+                "--install-missing",
+                "-d",
+                self.settings["postgres"]["database"],
+            ],
+            timeout=CHECK_SECONDS,
+        )
+        if done.returncode != 0:
+            raise BackupError(f"pg_amcheck: {_last(done.stdout + done.stderr)}")
+        return "pg_amcheck finds nothing"
+
+    def record(self, by: str) -> dict[str, Any]:
+        """What is kept of it."""
+        reason = self.steps.reason
+        return {
+            "id": f"{self.begun:%Y%m%dT%H%M%S}",
+            "time": self.begun.isoformat(timespec="seconds"),
+            "outcome": "failed" if reason else "passed",
+            "reason": reason,
+            "by": by,
+            "base": self.base.id if self.base else None,
+            "rpo_seconds": self.rpo,
+            "rto_seconds": self.rto,
+            "bytes": self.bytes,
+            "size": amount(self.bytes),
+            "tables": len(self.expected.rows),
+            "rows": sum(self.expected.rows.values()),
+            "seconds": round((self.world.clock.now() - self.begun).total_seconds(), 1),
+            "steps": self.steps.done,
+        }
+
+
+def _last(said: str) -> str:
+    return " / ".join(said.strip().splitlines()[-3:]) or "no output"

@@ -1,0 +1,70 @@
+"""The records of drills: backups that were really restored. Reads and writes files only."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from marketplace_durable import DISK, Disk, to_json
+
+# So many are kept; one a day.
+KEPT = 100
+
+
+class Drills:
+    """One file a drill below ``directory``, named by its time."""
+
+    def __init__(self, directory: Path, disk: Disk = DISK) -> None:
+        self.directory = directory
+        self.disk = disk
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Record a drill; the oldest beyond those kept go."""
+        self.disk.make_directory(self.directory)
+        self.disk.write(self.directory / f"{record['id']}.json", to_json(record), mode=0o600)
+        for name in self._names()[:-KEPT]:
+            self.disk.remove(self.directory / name)
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every record, newest first.
+
+        Raises:
+            ValueError: one is not readable; the message names it.
+        """
+        return [self.disk.read_json(self.directory / name) or {} for name in reversed(self._names())]
+
+    def passed(self) -> dict[str, Any] | None:
+        """The last one that passed."""
+        return next((record for record in self.all() if record.get("outcome") == "passed"), None)
+
+    def _names(self) -> list[str]:
+        return [
+            name for name in self.disk.names(self.directory) if name.endswith(".json") and name[0].isdigit()
+        ]
+
+
+def overdue(passed: dict[str, Any] | None, since: datetime | None, most_days: int, now: datetime) -> str:
+    """Why nobody should change anything before a drill has passed; nothing where that is not so.
+
+    Args:
+        passed: the last drill that passed.
+        since: when the droplet was first used; None when it never was.
+        most_days: how old the last drill may be; 0 for any age.
+        now: the time.
+    """
+    if not most_days or since is None:
+        return ""
+    most = timedelta(days=most_days)
+    last = datetime.fromisoformat(passed["time"]) if passed else None
+    if now - (last or since) <= most:
+        return ""
+    words = f"the last was {(now - last).days} days ago" if last else "there was never one"
+    return (
+        f"no backup was restored on trial for {most_days} days (backup:max_drill_age; {words}): "
+        "backup.drill does it, journalctl -t marketplace-backup says why it did not pass"
+    )
+
+
+def first_release(records: list[str]) -> datetime | None:
+    """When the first release was made, by the ledger's file names; None where there is none."""
+    names = sorted(name.removesuffix(".json") for name in records if name[0].isdigit())
+    return datetime.strptime(names[0][:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if names else None

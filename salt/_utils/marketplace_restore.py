@@ -1,0 +1,307 @@
+"""Restoring the database: beside the live one to look into, or in its place.
+
+In its place: everything is made ready beside the old data directory, on the same file system; the two change names in
+one instant; the old one stays aside until somebody confirms. What was begun is written down first, so that a restore
+that was killed at any point is taken up again by the next one.
+"""
+
+import contextlib
+import os
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from marketplace_backup_steps import Steps
+from marketplace_backup_world import BackupError, BackupWorld
+from marketplace_backups import Backup, log_below
+from marketplace_census import census
+from marketplace_drill import drill_recovery
+from marketplace_durable import exchange, fsync_directory, to_json
+from marketplace_lock import LockHeld
+from marketplace_progress import Progress
+from marketplace_recovery import Recovery, Target, choose
+from marketplace_units import amount
+
+SCRATCH, LIVE = "postgres-scratch", "postgres-restore"
+# A server that was stopped cleanly is up within seconds; one that was not replays its log first.
+START_SECONDS = 600.0
+# Between the two: everything before can simply be done again.
+MARK = "restored"
+
+
+def restore_scratch(
+    world: BackupWorld, settings: dict[str, Any], target: Target, progress: Progress, by: str
+) -> dict[str, Any]:
+    """Restore into a server beside the live one, and leave it running, for somebody to look into.
+
+    Returns:
+        ``outcome`` (``restored`` or ``failed``), ``reason``, ``base``, ``until`` (the target in words), ``rows`` by
+        table, ``schema``, ``container``, ``notes``, ``steps``, ``seconds``.
+
+    Raises:
+        LockHeld: somebody is at the backups already.
+    """
+    with world.lock.held(by, "backup.restore to=scratch"):
+        begun = world.clock.monotonic()
+        recovery = scratch(world, settings)
+        run = _Restore(world, settings, target, progress, recovery)
+        if not run.make_ready():
+            recovery.discard()
+        return run.answer(begun) | ({} if run.steps.reason else {"container": SCRATCH})
+
+
+def scratch(world: BackupWorld, settings: dict[str, Any]) -> Recovery:
+    """The scratch server, whether it is there or not."""
+    return Recovery(
+        world, settings, world.paths.backups / "scratch", user="34:34", name=SCRATCH, durable=False
+    )
+
+
+def restore_live(
+    world: BackupWorld, settings: dict[str, Any], target: Target, progress: Progress, by: str
+) -> dict[str, Any]:
+    """Put the database of a backup in the live one's place. Nobody writes meanwhile: the caller has seen to that.
+
+    A restore that was interrupted is taken up again, to the target that it had.
+
+    Returns:
+        As :func:`restore_scratch`, with ``aside`` (the old data directory) instead of ``container``.
+
+    Raises:
+        LockHeld: somebody is at the backups already.
+    """
+    with world.lock.held(by, "backup.restore to=live"):
+        begun = world.clock.monotonic()
+        run = _LiveRestore.begun(world, settings, target, progress, by)
+        run.perform()
+        return run.answer(begun) | {"aside": str(run.aside) if run.aside.exists() else None}
+
+
+def confirm(world: BackupWorld, by: str) -> list[str]:
+    """Delete the data directories that restores have put aside; their paths.
+
+    Raises:
+        LockHeld: somebody is at the backups already.
+        BackupError: a restore is not finished.
+    """
+    with world.lock.held(by, "backup.confirm"):
+        if unfinished(world):
+            raise BackupError("a restore was interrupted; backup.restore to=live takes it up again")
+        found = aside(world)
+        for directory in found:
+            shutil.rmtree(directory)
+        return [str(directory) for directory in found]
+
+
+def tidy(world: BackupWorld, settings: dict[str, Any]) -> None:
+    """Throw away what a drill that was killed has left running; harmless while one runs, for that holds the lock."""
+    with contextlib.suppress(LockHeld), world.lock.held("backup.check", "clearing up"):
+        left = drill_recovery(world, settings)
+        if left.exists():
+            left.discard()
+
+
+def aside(world: BackupWorld) -> list[Path]:
+    """The data directories that restores have put aside, oldest first."""
+    return sorted(_data(world).glob("17.before-*"))
+
+
+def unfinished(world: BackupWorld) -> dict[str, Any] | None:
+    """The restore that was begun and not finished."""
+    found: dict[str, Any] | None = world.catalogue.disk.read_json(_journal(world))
+    return found
+
+
+def _data(world: BackupWorld) -> Path:
+    return world.paths.root / "srv/data/postgres/data"
+
+
+def _journal(world: BackupWorld) -> Path:
+    return world.paths.state / "restore.json"
+
+
+class _Restore:
+    """One restore, up to a server that answers."""
+
+    def __init__(
+        self,
+        world: BackupWorld,
+        settings: dict[str, Any],
+        target: Target,
+        progress: Progress,
+        recovery: Recovery,
+    ) -> None:
+        self.world, self.settings, self.target = world, settings, target
+        self.progress, self.recovery = progress, recovery
+        self.steps = Steps(progress)
+        self.base: Backup | None = None
+        self.found: dict[str, Any] = {}
+
+    def make_ready(self) -> bool:
+        """A server of its own, open at the target; whether that went well."""
+        return self.steps.all(("unpack", self.unpack), ("replay", self.replay), ("count", self.count))
+
+    def unpack(self) -> str:
+        """The files of the base backup, and the log."""
+        world = self.world
+        world.barman.end()
+        world.barman.put_away()
+        histories = log_below(world.barman.directory).histories
+        self.base = choose(world.catalogue.of("postgres"), self.target, histories, world.clock.now())
+        self.recovery.discard()
+        self.recovery.room(self.base)
+        return f"base backup {self.base.id}: {self.recovery.unpack(self.base, self.progress)}"
+
+    def replay(self) -> str:
+        """The log."""
+        self.recovery.start(self.target)
+        said = self.recovery.wait_open(self.target, self.progress)
+        return "; ".join([f"{said}, up to {self.target.words}", *self.recovery.notes])
+
+    def count(self) -> str:
+        """What is there, for people to judge."""
+        found = census(self.recovery.database, self.settings["postgres"]["database"])
+        self.found = {"rows": found.rows, "schema": list(found.heads)}
+        size = amount(self.recovery.database.size(self.settings["postgres"]["database"]))
+        heads = ", ".join(found.heads) or "none"
+        return f"{len(found.rows)} tables, {sum(found.rows.values())} rows, {size}, schema {heads}"
+
+    def answer(self, begun: float) -> dict[str, Any]:
+        """What the caller is told."""
+        reason = self.steps.reason
+        return {
+            "outcome": "failed" if reason else "restored",
+            "reason": reason,
+            "base": self.base.id if self.base else None,
+            "until": self.target.words,
+            **self.found,
+            "notes": self.recovery.notes,
+            "seconds": round(self.world.clock.monotonic() - begun, 1),
+            "steps": self.steps.done,
+        }
+
+
+class _LiveRestore(_Restore):
+    """A restore that takes the live database's place; ``identity`` names it in the journal and in the directory."""
+
+    def __init__(
+        self,
+        world: BackupWorld,
+        settings: dict[str, Any],
+        target: Target,
+        progress: Progress,
+        identity: str,
+    ) -> None:
+        recovery = Recovery(
+            world,
+            settings,
+            _data(world) / "17.restoring",
+            user=settings["postgres"]["user"],
+            name=LIVE,
+            durable=True,
+        )
+        super().__init__(world, settings, target, progress, recovery)
+        self.identity = identity
+        self.live = _data(world) / "17"
+
+    @classmethod
+    def begun(
+        cls, world: BackupWorld, settings: dict[str, Any], target: Target, progress: Progress, by: str
+    ) -> "_LiveRestore":
+        """The restore that is in the journal, or a new one, which is written there."""
+        entry = unfinished(world)
+        if entry is None:
+            now = world.clock.now()
+            entry = {
+                "id": f"{now:%Y%m%dT%H%M%S}",
+                "by": by,
+                "started": now.isoformat(timespec="seconds"),
+                "time": target.time.isoformat() if target.time else None,
+            }
+            world.catalogue.disk.write(_journal(world), to_json(entry))
+        else:
+            progress.say(f"taking up the restore that {entry['by']} began at {entry['started']}")
+        time = datetime.fromisoformat(entry["time"]) if entry["time"] else None
+        return cls(world, settings, Target(time=time), progress, entry["id"])
+
+    @property
+    def aside(self) -> Path:
+        return _data(self.world) / f"17.before-{self.identity}"
+
+    def perform(self) -> None:
+        """All of it, or what is left of it."""
+        if self._is_swapped():
+            self.steps.attempt("unpack", lambda: "was done before the interruption")
+        elif not self.make_ready() or not self.steps.attempt("seal", self.seal):
+            # Nothing live was touched: there is nothing to take up again.
+            self.recovery.discard()
+            self.world.catalogue.disk.remove(_journal(self.world))
+            return
+        self.steps.all(
+            ("swap", self.swap), ("start", self.start), ("receiver", self.receiver), ("end", self.end)
+        )
+
+    def seal(self) -> str:
+        """Stop the server that replayed, and mark its directory as this restore's, durably."""
+        self.recovery.finish()
+        (self.recovery.directory / MARK).write_text(self.identity)
+        for place, _, names in os.walk(self.recovery.directory):
+            for name in (*names, "."):
+                descriptor = os.open(Path(place) / name, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+        return "stopped cleanly"
+
+    def swap(self) -> str:
+        """Stop the live server, and have the directories change names in one instant."""
+        self.world.docker.stop("postgres", grace=self.settings["postgres"]["stop_grace"])
+        if not self._is_swapped():
+            if self.live.exists():
+                exchange(self.recovery.directory, self.live)
+            else:
+                self.recovery.directory.rename(self.live)
+            fsync_directory(self.live.parent)
+        if self.recovery.directory.exists():
+            self.recovery.directory.rename(self.aside)
+            fsync_directory(self.live.parent)
+        return f"the old data are in {self.aside}" if self.aside.exists() else "there were no old data"
+
+    def start(self) -> str:
+        """The live server, on the restored data."""
+        self.world.docker.start("postgres")
+
+        def healthy() -> bool:
+            state = self.world.docker.containers("postgres").get("postgres")
+            return state is not None and state.running and state.health == "healthy"
+
+        if not self.world.clock.wait_until(healthy, timeout=START_SECONDS, interval=0.5):
+            raise BackupError(
+                "PostgreSQL does not come up on the restored data; see: journalctl CONTAINER_NAME=postgres"
+            )
+        name = self.settings["postgres"]["database"]
+        found = census(self.world.database, name)
+        self.found = {"rows": found.rows, "schema": list(found.heads)}
+        return f"PostgreSQL answers: {sum(found.rows.values())} rows in {name}"
+
+    def receiver(self) -> str:
+        """The log goes another way from here on: receive that one."""
+        self.world.receiver.start_over()
+        if not self.world.clock.wait_until(lambda: self.world.receiver.look().active, timeout=60):
+            raise BackupError(f"nobody receives the log; see: systemctl status {self.world.receiver.unit}")
+        return "the log of the restored database is received"
+
+    def end(self) -> str:
+        """Nothing is left to take up again."""
+        shutil.rmtree(self.recovery.configuration, ignore_errors=True)
+        (self.live / MARK).unlink(missing_ok=True)
+        self.world.catalogue.disk.remove(_journal(self.world))
+        return "backup.create has yet to take a backup of it"
+
+    def _is_swapped(self) -> bool:
+        try:
+            return (self.live / MARK).read_text() == self.identity
+        except OSError:
+            return False
