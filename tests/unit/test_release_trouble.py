@@ -356,3 +356,16 @@ def test_rollback_whose_downgrade_fails_is_live_and_says_so(droplet: Droplet) ->
     assert {step.name: step.outcome for step in record.steps}["downgrade"] == "failed"
     assert "release.downgrade" in kinds(droplet)
     assert record.schema["after"] in (None, ["0002"])
+
+
+def test_no_release_while_no_backup_was_restored_for_days(droplet: Droplet) -> None:
+    ship(droplet, "1.0.0")
+    ship(droplet, "1.1.0")
+    droplet.clock.skew += 8 * 86400
+    refused = ship(droplet, "1.0.0")
+    assert refused.outcome == "refused"
+    assert "backup.drill" in refused.reason
+    # Going back never waits for a backup.
+    assert run(droplet, going_back(droplet), Plan()).record.outcome == "live"
+    droplet.settings["backup"]["max_drill_age"] = 0
+    assert ship(droplet, "1.1.0").outcome == "live"
