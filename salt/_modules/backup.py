@@ -15,21 +15,27 @@ from pathlib import Path
 
 from marketplace_arguments import Unusable, caller, moment, nothing_else, seconds
 from marketplace_backup_create import create as take
-from marketplace_backup_status import status
+from marketplace_backup_status import status, where
 from marketplace_backup_steps import FAILURES as BACKUP_FAILURES
 from marketplace_backup_verify import verify as look_through
-from marketplace_backup_world import WHERE, BackupWorld
+from marketplace_backup_world import BackupWorld
 from marketplace_drill import drill as run_drill
 from marketplace_durable import read_json
 from marketplace_edge import EdgeError
+from marketplace_fetch import fetch as bring
+from marketplace_key import show
 from marketplace_lock import LockHeld
 from marketplace_paths import Paths
 from marketplace_recovery import Target
 from marketplace_restore import confirm as confirm_restore
 from marketplace_restore import restore_live, restore_scratch, scratch, tidy
+from marketplace_secrets import Store, UnknownSecret
 from marketplace_settings_guard import refusal
+from marketplace_ship import Memory
+from marketplace_ship import ship as ship_once
 from marketplace_signals import interruptible
 from marketplace_terminal import view
+from marketplace_vault import Vault
 from marketplace_world import World
 
 __virtualname__ = "backup"
@@ -93,7 +99,9 @@ def list_():
         salt-call backup.list --out=json
     """
     try:
-        return [backup.row(WHERE) for backup in _world().catalogue.all()]
+        world = _world()
+        memory = Memory.read(world)
+        return [backup.row(where(memory, backup)) for backup in world.catalogue.all()]
     except FAILURES as error:
         return _refused(str(error))
 
@@ -276,6 +284,93 @@ def drill(jitter=0, **unknown):
     return answer
 
 
+def ship(rounds=1, every=30, **unknown):
+    """Send what is new among the backups to the copy elsewhere (``backup:storage:target``), encrypted. Cron does so.
+
+    rounds, every
+        So many times (default 1), beginning every so many seconds (default 30).
+
+    Returns the last round: ``outcome`` (``shipped``, ``failed``, ``unchanged`` where no copy is asked for, or
+    ``refused``), ``reason``, ``files``, ``dropped``. Exit code 1 where it failed. A copy that can't be reached for five
+    minutes is an event; nothing else waits for it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call backup.ship
+    """
+    try:
+        nothing_else(unknown, ("rounds", "every"))
+        times, pause = round(seconds("rounds", rounds, 100)), seconds("every", every, 3600)
+        settings = read_json(_paths().settings)
+        if settings is None or not settings["backup"]["storage"]["target"]:
+            return {"outcome": "unchanged", "reason": "backup:storage:target is not set"}
+        vault, world = _vault(settings), _world()
+        with interruptible():
+            for number in range(max(1, times)):
+                begun = clock.monotonic()
+                answer = ship_once(world, vault, caller(os.environ))
+                if number + 1 < times:
+                    clock.sleep(max(0.0, pause - (clock.monotonic() - begun)))
+    except KeyboardInterrupt as error:
+        return _refused(f"{error}: stopped; the next round sends what is missing")
+    except (Unusable, *FAILURES) as error:
+        return _refused(str(error))
+    if answer["outcome"] == "failed":
+        __context__["retcode"] = 1
+        print(answer["reason"], file=sys.stderr)
+    return answer
+
+
+def fetch(**unknown):
+    """Bring every backup from the copy elsewhere that is not on this host. Nothing that is here is touched.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call backup.fetch
+    """
+    try:
+        nothing_else(unknown, ())
+        settings, why = _settings()
+        if settings is None:
+            return _refused(why)
+        if not settings["backup"]["storage"]["target"]:
+            return _refused("there is no copy to fetch from: backup:storage:target is not set")
+        with view(sys.stderr, "Fetching the backups") as progress, interruptible():
+            progress.begin("fetch")
+            return {"outcome": "fetched", **bring(_world(), _vault(settings), caller(os.environ))}
+    except KeyboardInterrupt as error:
+        return _refused(f"{error}: stopped; the same command goes on")
+    except (Unusable, *FAILURES) as error:
+        return _refused(str(error))
+
+
+def key(**unknown):
+    """Show the key of the backups' copy on the terminal, and nowhere else. Whoever loses the droplet needs it.
+
+    ``deploy.status`` asks for it until somebody has seen it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call backup.key
+    """
+    try:
+        nothing_else(unknown, ())
+        show(_paths())
+    except OSError:
+        return _refused(
+            "the key is shown on a terminal only, and there is none: ssh -t, then salt-call backup.key"
+        )
+    except (Unusable, UnknownSecret) as error:
+        return _refused(str(error))
+    return {"outcome": "shown"}
+
+
 def check():
     """Whether the backups can be relied on: the newest is recent, none is broken, and the log is received.
 
@@ -320,6 +415,10 @@ def _sleep(longest):
 def _refused(reason):
     __context__["retcode"] = 1
     return {"outcome": "refused", "reason": reason}
+
+
+def _vault(settings):
+    return Vault(settings["backup"]["storage"], Store(_paths().secrets))
 
 
 def _world():

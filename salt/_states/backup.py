@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from marketplace_backup_world import BackupWorld
+from marketplace_backups import KINDS
 from marketplace_database import DatabaseError
 from marketplace_paths import Paths
 
@@ -58,13 +59,13 @@ def received(name):
 
 
 def present(name):
-    """Ensure that there is a good backup of the database and of the cache, however old.
+    """Ensure that there is a good backup of everything, however old.
 
     name
         A sentence.
     """
     try:
-        missing = [kind for kind in ("postgres", "redis") if _world().catalogue.newest(kind) is None]
+        missing = [kind for kind in KINDS if _world().catalogue.newest(kind) is None]
     except ValueError as error:
         return {"name": name, "result": False, "changes": {}, "comment": str(error)}
     if not missing:

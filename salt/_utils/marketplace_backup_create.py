@@ -3,14 +3,16 @@
 import hashlib
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from marketplace_backup_snapshot import take_snapshot
 from marketplace_backup_steps import Steps
 from marketplace_backup_verify import inspect
 from marketplace_backup_world import WHERE, BackupError, BackupWorld
-from marketplace_backups import Backup, digest_of, log_files, superfluous
+from marketplace_backups import KINDS, Backup, digest_of, log_files, superfluous
 from marketplace_barman import size_of
+from marketplace_house import take_house
 from marketplace_progress import Progress
 from marketplace_units import amount
 
@@ -40,7 +42,12 @@ def create(world: BackupWorld, settings: dict[str, Any], progress: Progress, by:
         world.barman.end()
         run.steps.attempt("receiver", run.receiver)
         run.steps.all(("room", run.room), ("database", run.database))
-        for name, action in (("cache", run.cache), ("verify", run.verify), ("prune", run.prune)):
+        for name, action in (
+            ("cache", run.cache),
+            ("house", run.house),
+            ("verify", run.verify),
+            ("prune", run.prune),
+        ):
             run.steps.attempt(name, action)
         reason = run.steps.reason
         if reason:
@@ -162,6 +169,12 @@ class _Run:
         self._record(backup)
         return f"{backup.id}: {amount(backup.bytes)}"
 
+    def house(self) -> str:
+        """Settings, secrets, certificates and ledger."""
+        backup = take_house(self.world)
+        self._record(backup)
+        return f"{backup.id}: {amount(backup.bytes)}"
+
     def verify(self) -> str:
         """What was just taken, and all that there was before."""
         found = inspect(self.world, self.progress)
@@ -179,7 +192,7 @@ class _Run:
         world, keep = self.world, timedelta(days=self.settings["backup"]["keep_days"])
         gone = [
             backup
-            for kind in ("postgres", "redis")
+            for kind in KINDS
             for backup in superfluous(world.catalogue.of(kind), keep, world.clock.now())
         ]
         for backup in gone:
@@ -218,9 +231,9 @@ class _Run:
         return free - round(total * RESERVE)
 
 
-def _strays(world: BackupWorld) -> list[Any]:
-    """Snapshots' files that no record knows."""
-    known = {name for backup in world.catalogue.of("redis") for name in backup.files}
-    place = world.paths.backups / "redis"
-    files = sorted(place.iterdir()) if place.is_dir() else []
+def _strays(world: BackupWorld) -> list[Path]:
+    """Files of snapshots and archives that no record knows."""
+    known = {name for backup in world.catalogue.all() for name in backup.files}
+    places = [world.paths.backups / name for name in ("redis", "house")]
+    files = [file for place in places if place.is_dir() for file in sorted(place.iterdir())]
     return [file for file in files if str(file.relative_to(world.paths.backups)) not in known]

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_backup_world import WHERE, BackupWorld
-from marketplace_backups import Backup
+from marketplace_backups import KINDS, Backup
 from marketplace_database import DatabaseError
 from marketplace_drills import Drills, first_release, overdue
+from marketplace_key import is_kept
 from marketplace_receiver import Reception
 from marketplace_restore import aside, unfinished
+from marketplace_ship import Memory
+from marketplace_ship import late as not_shipped
 from marketplace_units import format_size
 
 # One a day, and two hours for jitter, a busy night and its own duration.
@@ -71,12 +74,13 @@ def status(world: BackupWorld, settings: Mapping[str, Any] | None) -> dict[str, 
     Returns:
         ``newest`` (a row by kind, or None), ``count``, ``bytes`` (on disk), ``receiver`` (``active``, ``behind``),
         ``busy`` (who is at them), ``drill`` (the last that passed: when, and what it measured), ``trouble`` (what is
-        wrong, one sentence each), ``pending`` (what waits for somebody).
+        wrong, one sentence each), ``copy`` (the one elsewhere, and when it was last up to date), ``pending`` (what
+        waits for somebody).
     """
     backups = world.catalogue.all()
     newest = {
         kind: next((backup for backup in backups if backup.kind == kind and backup.good), None)
-        for kind in ("postgres", "redis")
+        for kind in KINDS
     }
     try:
         reception: Reception | None = world.receiver.look()
@@ -90,8 +94,14 @@ def status(world: BackupWorld, settings: Mapping[str, Any] | None) -> dict[str, 
         since = first_release(world.catalogue.disk.names(world.paths.ledger))
         late = overdue(passed, since, settings["backup"]["max_drill_age"], world.clock.now())
         trouble += [late] if late else []
+    memory = Memory.read(world)
+    target = settings["backup"]["storage"]["target"] if settings is not None else ""
+    behind = not_shipped(memory, target, world.clock.now())
+    trouble += [behind] if behind else []
     return {
-        "newest": {kind: backup.row(WHERE) if backup else None for kind, backup in newest.items()},
+        "newest": {
+            kind: backup.row(where(memory, backup)) if backup else None for kind, backup in newest.items()
+        },
         "count": len(backups),
         "bytes": {"used": total - free, "of": total},
         "receiver": None if reception is None else {"active": reception.active, "behind": reception.behind},
@@ -99,13 +109,23 @@ def status(world: BackupWorld, settings: Mapping[str, Any] | None) -> dict[str, 
         "drill": {key: passed[key] for key in ("time", "rpo_seconds", "rto_seconds", "size")}
         if passed
         else None,
+        "copy": {"target": target, "last": memory.last or None} if target else None,
         "trouble": trouble,
-        "pending": _pending(world),
+        "pending": _pending(world, target),
     }
 
 
-def _pending(world: BackupWorld) -> list[str]:
+def where(memory: Memory, backup: Backup) -> str:
+    """Where a backup is."""
+    return f"{WHERE}, copy" if memory.has(backup) else WHERE
+
+
+def _pending(world: BackupWorld, target: str) -> list[str]:
     found = []
+    if target and not is_kept(world.paths):
+        found.append(
+            "nobody has kept the key of the backups' copy, without which it can't be read: backup.key shows it"
+        )
     begun = unfinished(world)
     if begun:
         found.append(

@@ -11,8 +11,9 @@ from marketplace_docker import DockerError
 from marketplace_host import HostError
 from marketplace_progress import Progress
 from marketplace_redis import RedisError
+from marketplace_vault import VaultError
 
-FAILURES = (BarmanError, DatabaseError, DockerError, HostError, RedisError, *TROUBLE)
+FAILURES = (BarmanError, DatabaseError, DockerError, HostError, RedisError, VaultError, *TROUBLE)
 
 
 class Steps:

@@ -34,6 +34,7 @@ class BackupWorld:
     host: Host
     spool: Spool
     lock: Lock
+    ship_lock: Lock
     clock: Clock
 
     @classmethod
@@ -52,6 +53,7 @@ class BackupWorld:
             host=Host(paths.run / "pause"),
             spool=Spool(paths.spool),
             lock=Lock(paths.backup_lock, "backup", "wait for it, or see backup.list"),
+            ship_lock=Lock(paths.state / "ship.lock", "shipping", "the next round is in a minute"),
             clock=Clock(),
         )
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from marketplace_settings_checks import check
+from marketplace_settings_checks import View, check
 from marketplace_settings_derive import complete
 from marketplace_settings_fields import INVALID, MISSING, Problem, read_section, shown, walk
 from marketplace_settings_model import Settings
-from marketplace_settings_secrets import Secrets, Sources, read_secrets, values_below
+from marketplace_settings_secrets import CATALOGUE, Secrets, Sources, read_secrets, values_below
 
 # Settings of the backend that decide how carefully a release is made, and not what runs.
 HOW_CAREFULLY = frozenset(("keep_releases", "soak", "soak_errors", "hooks", "hook_timeout", "disk_reserve"))
@@ -65,9 +65,7 @@ def examine(
     secrets_raw = raw.pop("secrets", None)
     _run_options(raw, problems)
     values = read_section(Settings, raw, "", problems)
-    username = values["registry"]["username"]
-    private = username is INVALID or bool(username)
-    secrets = read_secrets(secrets_raw, private, sources or Sources(), problems)
+    secrets = read_secrets(secrets_raw, _unset(values), sources or Sources(), problems)
     problems.extend(check(values, environment))
     if environment not in known:
         # No environment's pillar was read, so what is missing may well stand there.
@@ -75,6 +73,13 @@ def examine(
     if problems:
         return Outcome(None, _scrubbed(problems, secrets_raw, secrets), {})
     return Outcome(_build(Settings, complete(values, environment, secrets.kinds)), [], secrets.values)
+
+
+def _unset(values: dict[str, Any]) -> set[str]:
+    """The settings that secrets depend on and that have no value; one that is wrong is meant to have one."""
+    view = View(values)
+    needed = {secret.needs for secret in CATALOGUE.values() if secret.needs}
+    return {path for path in needed if view(path) is not INVALID and not view(path)}
 
 
 def _run_options(raw: dict[str, Any], problems: list[Problem]) -> None:

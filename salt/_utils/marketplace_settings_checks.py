@@ -53,6 +53,7 @@ def check(values: dict[str, Any], environment: str) -> Iterator[Problem]:
         _registry,
         _api,
         _root,
+        _storage,
     ):
         yield from rule(view)
     if environment != "development":
@@ -208,6 +209,31 @@ def _root(view: View) -> Iterator[Problem]:
         yield Problem("edge.root", wrong, "the authority's root certificate in PEM form (docs/edge.md)")
     elif root and authority in ("local", "letsencrypt"):
         yield Problem("edge.root", f"is set, but edge.certificate {authority} needs none", "no edge.root")
+
+
+def _storage(view: View) -> Iterator[Problem]:
+    """Where copies of the backups go."""
+    found = view.sound(*(f"backup.storage.{name}" for name in ("target", "endpoint", "access_key")))
+    if found is None:
+        return
+    target, endpoint, key = found
+    if target.startswith("s3:"):
+        for name, value, example in (
+            ("endpoint", endpoint, "https://ams3.digitaloceanspaces.com"),
+            ("access_key", key, "the id of a key that may read and write the bucket"),
+        ):
+            if not value:
+                yield Problem(
+                    f"backup.storage.{name}", f"is not set, but backup.storage.target is {target}", example
+                )
+    elif endpoint or key:
+        name = "endpoint" if endpoint else "access_key"
+        wrong = f"is set, but backup.storage.target is {target or 'not set'}"
+        yield Problem(f"backup.storage.{name}", wrong, "backup.storage.target: s3:your-bucket")
+    if f"{target}/".startswith("/var/backups/marketplace/"):
+        yield Problem(
+            "backup.storage.target", f"is {target}, where the backups themselves are", "a mount of its own"
+        )
 
 
 def _placeholders(view: View) -> Iterator[Problem]:

@@ -119,8 +119,12 @@ class Repository(Kind):
 class Url(Kind):
     """An http or https URL without credentials, query, fragment and final slash."""
 
+    optional: bool = False
+
     def read(self, raw: Any) -> str:
         text = read_text(raw)
+        if text == "" and self.optional:
+            return text
         try:
             parts = urlsplit(text)
             port = parts.port

@@ -6,7 +6,7 @@ No message made here repeats anything that stands in the section, apart from kno
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,16 @@ class Secret:
         given: whether pillar must give it; others are generated on the droplet unless given.
         pattern: what a given value must match.
         rule: the pattern in words.
+        needs: the setting without which it opens nothing, and is neither wanted nor taken; nothing: it always is.
+        example: that setting, as an example.
     """
 
     doc: str
     given: bool
     pattern: str
     rule: str
+    needs: str = ""
+    example: str = ""
 
 
 _PASSWORD = (r"[A-Za-z0-9_.~-]{16,256}", "16 to 256 letters, digits and _ . ~ -")
@@ -45,6 +49,19 @@ CATALOGUE: dict[str, Secret] = {
         True,
         r"[!-~]{1,4096}",
         "one line of printable characters without spaces",
+        "registry.username",
+        "registry: {server: ghcr.io, username: robot}",
+    ),
+    "backup_storage_secret": Secret(
+        "the other half of backup.storage.access_key",
+        True,
+        r"[!-~]{1,4096}",
+        "one line of printable characters without spaces",
+        "backup.storage.access_key",
+        "backup: {storage: {target: s3:your-bucket, access_key: ..., endpoint: ...}}",
+    ),
+    "backup_key": Secret(
+        "encrypts the copies of the backups; without it they can't be read", False, *_PASSWORD
     ),
     "webhook_secret": Secret(
         "proves to the bot that Telegram calls",
@@ -101,12 +118,12 @@ def values_below(raw: Any) -> Iterator[str]:
         yield str(raw)
 
 
-def read_secrets(raw: Any, private_registry: bool, sources: Sources, problems: list[Problem]) -> Secrets:
+def read_secrets(raw: Any, unset: Collection[str], sources: Sources, problems: list[Problem]) -> Secrets:
     """Read the ``secrets`` section.
 
     Args:
         raw: the section, None where there is none.
-        private_registry: whether registry.username is set, so that a password is needed.
+        unset: settings without a value, by path: a secret that needs one of them is not wanted.
         sources: how files and environment variables are read.
         problems: grows by one for each mistake.
     """
@@ -119,9 +136,9 @@ def read_secrets(raw: Any, private_registry: bool, sources: Sources, problems: l
     for name, way in raw.items():
         if name not in CATALOGUE:
             problems.append(_unknown(name))
-        elif name == "registry_password" and not private_registry:
-            wrong = "is given, but registry.username is not set"
-            problems.append(Problem(f"secrets.{name}", wrong, "registry: {server: ghcr.io, username: robot}"))
+        elif CATALOGUE[name].needs in unset:
+            wrong = f"is given, but {CATALOGUE[name].needs} is not set"
+            problems.append(Problem(f"secrets.{name}", wrong, CATALOGUE[name].example))
         else:
             try:
                 values[name] = _value(name, way, sources)
@@ -129,7 +146,7 @@ def read_secrets(raw: Any, private_registry: bool, sources: Sources, problems: l
                 problems.append(Problem(f"secrets.{name}", refused.wrong, refused.example))
     kinds: dict[str, str] = {}
     for name, secret in CATALOGUE.items():
-        if name == "registry_password" and not private_registry:
+        if secret.needs in unset:
             continue
         if secret.given and name not in raw:
             wrong = f"is missing: {secret.doc}"

@@ -105,6 +105,42 @@ def drill(**options):
     return __salt__["droplet.call"]("backup.drill", **options)
 
 
+def ship(**options):
+    """Send what is new among the backups to the copy elsewhere.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production backup.ship
+    """
+    return __salt__["droplet.call"]("backup.ship", **options)
+
+
+def fetch(**options):
+    """Bring every backup from the copy elsewhere that is not on the droplet.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production backup.fetch
+    """
+    return __salt__["droplet.call"]("backup.fetch", **options)
+
+
+def key(**options):
+    """The key is shown on the droplet's own terminal only, so this refuses, and says so.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production backup.key
+    """
+    return __salt__["droplet.call"]("backup.key", **options)
+
+
 def _plain(options):
     """YAML makes times of what looks like one; JSON has none."""
     return {

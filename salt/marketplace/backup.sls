@@ -8,6 +8,10 @@ include:
   - volumes
   - barman
 
+Ensure backups can be copied elsewhere:
+  apt_package.installed:
+    - pkgs: [rclone]
+
 Ensure backups can log in to the database:
   secret.delivered:
     - name: backup
@@ -36,6 +40,7 @@ Ensure there is a backup to begin with:
     - require:
       - sls: marketplace.cache
       - backup: Ensure the database's log is received
+      - apt_package: Ensure backups can be copied elsewhere
 
 Ensure backups are taken every night:
   file.managed:

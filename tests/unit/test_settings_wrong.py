@@ -88,6 +88,17 @@ WRONG = [
     ("backend.soak_errors", "5%", "backend.soak_errors", "not a number"),
     ("backend.hook_timeout", 0, "backend.hook_timeout", "1 to 3600"),
     ("backend.disk_reserve", "37G", "backend.disk_reserve", "leave 37G of droplet"),
+    ("backup.storage.target", "s3:Bucket", "backup.storage.target", r"not s3:BUCKET"),
+    ("backup.storage.target", "s3:bucket", "backup.storage.endpoint", "is not set"),
+    ("backup.storage.target", "s3:bucket", "backup.storage.access_key", "is not set"),
+    ("backup.storage.endpoint", "https://a.test", "backup.storage.endpoint", "target is not set"),
+    ("backup.storage.target", "/var/backups/marketplace/x", "backup.storage.target", "themselves"),
+    (
+        "secrets.backup_storage_secret",
+        {"value": "x"},
+        "secrets.backup_storage_secret",
+        "access_key is not set",
+    ),
     ("backend.disk_reserve", "2GB", "backend.disk_reserve", "not a size"),
     ("backend.hooks", ["/bin/true"], "backend.hooks", "not a mapping"),
     ("backend.hooks.afterwards", [], "backend.hooks.afterwards", "did you mean after"),
@@ -240,6 +251,10 @@ def test_nonsense_anywhere_is_a_problem_and_never_a_crash(path, value):
         "postgres.device",
         "redis.device",
         "backup.device",
+        "backup.storage.target",
+        "backup.storage.endpoint",
+        "backup.storage.region",
+        "backup.storage.access_key",
     )
     large = value == 10**30 and path.split(".")[-1] in ("memory", "disk", "swap")
     if not (accepted or large):

@@ -1,0 +1,47 @@
+"""Bringing backups back from the copy elsewhere, where this host has lost its own."""
+
+import shutil
+from typing import Any
+
+from marketplace_backup_world import BackupWorld
+from marketplace_barman import USER
+from marketplace_ship import STREAMED
+from marketplace_units import amount
+from marketplace_vault import Vault
+
+
+def fetch(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
+    """Copy everything from there that is not here; nothing that is here is touched.
+
+    Returns:
+        ``backups`` (how many there are now), ``bytes``, ``seconds``.
+
+    Raises:
+        LockHeld: somebody is at the backups already.
+        VaultError: not all of it could be brought.
+    """
+    with world.lock.held(by, "backup.fetch"):
+        begun = world.clock.monotonic()
+        root, barman = world.paths.backups, world.barman.directory
+        vault.get(root)
+        # A segment that was put away since is there in full.
+        away = {path.name for path in (barman / "wals").rglob("0*")}
+        (barman / "streaming").mkdir(parents=True, exist_ok=True)
+        for packed in sorted((root / STREAMED).glob("0*.zst")):
+            name = packed.name.removesuffix(".zst")
+            target = barman / "streaming" / name
+            if name.removesuffix(".partial") not in away and not target.exists():
+                world.host.run(["zstd", "--quiet", "--decompress", "-o", str(target), str(packed)], 60, {})
+        # Barman wants its directories, empty or not.
+        for name in ("base", "errors", "incoming", "meta", "streaming", "wals"):
+            (barman / name).mkdir(exist_ok=True)
+        for path in (world.barman.home, *world.barman.home.rglob("*")):
+            shutil.chown(path, USER, USER)
+            path.chmod(0o700 if path.is_dir() else 0o600)
+        size = sum(backup.bytes for backup in world.catalogue.all())
+        return {
+            "backups": len(world.catalogue.all()),
+            "bytes": size,
+            "size": amount(size),
+            "seconds": round(world.clock.monotonic() - begun, 1),
+        }

@@ -1,0 +1,92 @@
+"""Everything else that a droplet is rebuilt from, in one archive: settings, secrets, certificates, ledger."""
+
+import hashlib
+import os
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from marketplace_backup_world import BackupError, BackupWorld
+from marketplace_backups import Backup, digest_of
+from marketplace_durable import fsync_directory
+
+# Below the root. What state.apply makes of these anew is left out.
+KEPT = (
+    "etc/marketplace/environment",
+    "etc/marketplace/settings.json",
+    "etc/marketplace/secrets",
+    "etc/marketplace/tls",
+    "etc/letsencrypt",
+    "var/lib/marketplace/ledger",
+    "var/lib/marketplace/releases",
+    "var/lib/marketplace/live.map",
+    "var/lib/marketplace/maintenance.map",
+    "var/lib/marketplace/webhook.json",
+)
+
+
+def fingerprint(root: Path) -> str:
+    """Another one whenever any of it was changed."""
+    digest = hashlib.sha256()
+    for path in _files(root):
+        facts = path.lstat()
+        digest.update(f"{path.relative_to(root)}:{facts.st_size}:{facts.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def take_house(world: BackupWorld) -> Backup:
+    """Pack all of it.
+
+    Raises:
+        BackupError: it can't be packed.
+    """
+    begun = world.clock.now()
+    root, place = world.paths.root, world.paths.backups / "house"
+    place.mkdir(mode=0o700, exist_ok=True)
+    identity = f"{begun:%Y%m%dT%H%M%S}"
+    file, unfinished = place / f"{identity}.tar.zst", place / f".{identity}"
+    mark = fingerprint(root)
+    try:
+        with unfinished.open("wb") as stream:
+            unfinished.chmod(0o600)
+            _pack(root, stream.fileno())
+        world.catalogue.disk.sync_file(unfinished)
+        unfinished.rename(file)
+        fsync_directory(place)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return Backup(
+        kind="house",
+        id=identity,
+        started=begun.isoformat(timespec="seconds"),
+        ended=world.clock.now().isoformat(timespec="seconds"),
+        bytes=file.stat().st_size,
+        files={str(file.relative_to(world.paths.backups)): digest_of(file)},
+        facts={"fingerprint": mark},
+    )
+
+
+def _pack(root: Path, output: int) -> None:
+    with subprocess.Popen(["zstd", "--quiet", "--stdout"], stdin=subprocess.PIPE, stdout=output) as packer:
+        if packer.stdin is None:
+            raise BackupError("zstd takes no input")
+        with tarfile.open(fileobj=packer.stdin, mode="w|") as archive:
+            for path in _files(root):
+                archive.add(path, arcname=str(path.relative_to(root)), recursive=False)
+        packer.stdin.close()
+        if packer.wait(600) != 0:
+            raise BackupError(f"zstd failed with exit code {packer.returncode}")
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """What is kept: files, links and directories, in a fixed order."""
+    for name in KEPT:
+        path = root / name
+        if path.is_symlink() or path.is_file():
+            yield path
+        elif path.is_dir():
+            yield path
+            for place, directories, files in os.walk(path):
+                directories.sort()
+                yield from (Path(place) / each for each in sorted((*directories, *files)))

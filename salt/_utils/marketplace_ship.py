@@ -1,0 +1,219 @@
+"""Shipping: what is new among the backups goes to the copy elsewhere, many times an hour; what is given up, from there.
+
+What was shipped is remembered in one file, so that a round asks the storage for nothing and sends only what is new. A
+storage that is away costs nothing but the copy: the receiver writes to this host's own disk, whatever happens there.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from marketplace_backup_world import BackupError, BackupWorld
+from marketplace_backups import Backup, log_files
+from marketplace_durable import to_json
+from marketplace_house import fingerprint, take_house
+from marketplace_vault import Vault, VaultError
+from marketplace_wal import Segment
+
+# After so long somebody has to know. Two rounds a minute are tried.
+PATIENCE = timedelta(minutes=5)
+STREAMED = "shipping/streaming"
+
+
+def ship(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
+    """One round.
+
+    Returns:
+        ``outcome`` (``shipped`` or ``failed``), ``reason``, ``files`` and ``bytes`` that were sent, ``dropped`` (files
+        that were deleted there).
+
+    Raises:
+        LockHeld: another round is still at it.
+    """
+    with world.ship_lock.held(by, "backup.ship"):
+        memory = Memory.read(world)
+        now = world.clock.now()
+        try:
+            _take_house(world)
+            first, behind = _files(world)
+            stats = _stats(world, [*first, *behind])
+            sent = 0
+            for group in (first, behind):
+                new = [name for name in group if memory.files.get(name) != stats.get(name) and name in stats]
+                vault.put(world.paths.backups, new)
+                memory.files |= {name: stats[name] for name in new}
+                sent += len(new)
+                memory.write(world)
+            dropped = obsolete(memory.files, set(stats), world.catalogue.all())
+            vault.drop(dropped)
+            for name in dropped:
+                del memory.files[name]
+        except (VaultError, BackupError, OSError, ValueError, subprocess.SubprocessError) as error:
+            memory.failed(world, str(error), now)
+            return {"outcome": "failed", "reason": str(error), "files": 0, "dropped": 0}
+        memory.shipped(world, now)
+        return {"outcome": "shipped", "reason": "", "files": sent, "dropped": len(dropped)}
+
+
+class Memory:
+    """What was shipped, and since when nothing could be.
+
+    Attributes:
+        files: by name, size and time of change as they were when it was sent.
+        last: when a round last went well.
+        failing: ``since`` and ``error``, while rounds fail.
+    """
+
+    def __init__(self, files: dict[str, str], last: str, failing: dict[str, str] | None) -> None:
+        self.files, self.last, self.failing = files, last, failing
+
+    @classmethod
+    def read(cls, world: BackupWorld) -> "Memory":
+        found: Any = world.catalogue.disk.read_json(_file(world)) or {}
+        return cls(dict(found.get("files", {})), str(found.get("last", "")), found.get("failing"))
+
+    def write(self, world: BackupWorld) -> None:
+        document = {"files": self.files, "last": self.last, "failing": self.failing}
+        world.catalogue.disk.write(_file(world), to_json(document), mode=0o600)
+
+    def shipped(self, world: BackupWorld, now: datetime) -> None:
+        """A round went well."""
+        if self.failing and self.failing.get("told"):
+            world.spool.emit(
+                "backup.shipped_again",
+                "info",
+                f"the backups reach their copy again after {self.failing['since']}",
+            )
+        self.last, self.failing = now.isoformat(timespec="seconds"), None
+        self.write(world)
+
+    def failed(self, world: BackupWorld, error: str, now: datetime) -> None:
+        """A round did not; somebody is told once when that goes on."""
+        failing = self.failing or {"since": now.isoformat(timespec="seconds")}
+        failing["error"] = error
+        if not failing.get("told") and now - datetime.fromisoformat(failing["since"]) > PATIENCE:
+            failing["told"] = "yes"
+            world.spool.emit(
+                "backup.not_shipped",
+                "critical",
+                f"the backups have not reached their copy since {failing['since']}: {error}",
+            )
+        self.failing = failing
+        self.write(world)
+
+    def has(self, backup: Backup) -> bool:
+        """Whether all of a backup is there."""
+        return all(name in self.files for name in backup.files)
+
+
+def late(memory: Memory, target: str, now: datetime) -> str:
+    """What is wrong with the copy; nothing where it is well, or none is asked for."""
+    if not target:
+        return ""
+    if not memory.last:
+        since = memory.failing["since"] if memory.failing else ""
+        fresh = not since or now - datetime.fromisoformat(since) < PATIENCE
+        return "" if fresh else f"nothing was ever copied to {target}: {(memory.failing or {})['error']}"
+    if now - datetime.fromisoformat(memory.last) < PATIENCE:
+        return ""
+    why = f": {memory.failing['error']}" if memory.failing else "; see: systemctl status cron"
+    return f"the backups have not reached {target} since {memory.last}{why}"
+
+
+def obsolete(shipped: Iterable[str], present: set[str], backups: Iterable[Backup]) -> list[str]:
+    """Names that are at the copy and no longer needed there.
+
+    What is missing here is no reason by itself: it may be missing because something went wrong here. It goes where it
+    is older than the oldest backup of its kind that there is.
+
+    Args:
+        shipped: names at the copy.
+        present: names here.
+        backups: every recorded backup.
+    """
+    oldest: dict[str, str] = {}
+    begin: Segment | None = None
+    for backup in backups:
+        oldest[backup.kind] = min(backup.id, oldest.get(backup.kind, backup.id))
+        first = Segment.parse(str(backup.facts.get("begin", "")))
+        if first is not None and (begin is None or first.number < begin.number):
+            begin = first
+    return sorted(name for name in shipped if name not in present and _is_old(name, oldest, begin))
+
+
+def _is_old(name: str, oldest: Mapping[str, str], begin: Segment | None) -> bool:
+    parts = name.split("/")
+    if name.startswith(f"{STREAMED}/"):
+        # Put away by now, and shipped as that.
+        return True
+    segment = Segment.parse(parts[-1])
+    if segment is not None:
+        return begin is not None and segment.number < begin.number
+    stem = parts[-1].split(".", 1)[0]
+    kind, identity = parts[0], stem
+    if kind == "records":
+        kind, _, identity = stem.partition("-")
+    elif kind == "barman":
+        # barman/postgres/base/ID/..., barman/postgres/meta/ID-backup.info
+        kind, identity = "postgres", parts[3].split("-", 1)[0] if len(parts) > 3 else ""
+    return bool(identity) and kind in oldest and identity < oldest[kind]
+
+
+def _take_house(world: BackupWorld) -> None:
+    """Settings, secrets and ledger change at any time: an archive of them as soon as they have."""
+    newest = world.catalogue.newest("house")
+    if newest is None or newest.facts.get("fingerprint") != fingerprint(world.paths.root):
+        world.catalogue.add(take_house(world))
+
+
+def _files(world: BackupWorld) -> tuple[list[str], list[str]]:
+    """What is to be at the copy; what is in the second list means nothing without all of the first."""
+    root, barman = world.paths.backups, world.barman.directory
+    backups = world.catalogue.all()
+    log = [*log_files(barman), barman / "wals" / f"{barman.name}-xlog.db", barman / "identity.json"]
+    first = [
+        *(name for backup in backups for name in backup.files),
+        *(str(path.relative_to(root)) for path in log if path.exists()),
+        *_streamed(world),
+    ]
+    records = [*(root / "records").glob("*.json"), *(root / "drills").glob("*.json")]
+    return first, [str(path.relative_to(root)) for path in records]
+
+
+def _streamed(world: BackupWorld) -> list[str]:
+    """What the receiver has of segments that are not put away yet, compressed: an idle one is nearly all zeros."""
+    place = world.paths.backups / STREAMED
+    place.mkdir(parents=True, exist_ok=True)
+    names = []
+    for source in sorted((world.barman.directory / "streaming").glob("0*")):
+        target = place / f"{source.name}.zst"
+        written = source.stat().st_mtime_ns
+        if not target.exists() or target.stat().st_mtime_ns != written:
+            world.host.run(
+                ["zstd", "--quiet", "--force", "-o", str(target), str(source)], timeout=60, environment={}
+            )
+            os.utime(target, ns=(written, written))
+        names.append(f"{STREAMED}/{target.name}")
+    for stale in place.iterdir():
+        if f"{STREAMED}/{stale.name}" not in names:
+            stale.unlink()
+    return names
+
+
+def _stats(world: BackupWorld, names: Iterable[str]) -> dict[str, str]:
+    """Size and time of change, by name, of those that are here."""
+    found = {}
+    for name in names:
+        try:
+            facts = (world.paths.backups / name).stat()
+        except FileNotFoundError:
+            continue
+        found[name] = f"{facts.st_size}:{facts.st_mtime_ns}"
+    return found
+
+
+def _file(world: BackupWorld) -> Path:
+    return world.paths.state / "shipped.json"

@@ -1,0 +1,170 @@
+"""What is shipped, what is given up at the copy, and when somebody has to know that it is late."""
+
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from marketplace_backups import Backup
+from marketplace_key import is_kept, show
+from marketplace_paths import Paths
+from marketplace_secrets import Store
+from marketplace_ship import Memory, late, obsolete
+from marketplace_vault import Vault, VaultError
+from marketplace_wal import Segment
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+TARGET = "s3:bucket/x"
+
+
+def backup(kind, identity, begin=None):
+    facts = {"begin": Segment(1, begin).name} if begin is not None else {}
+    return Backup(kind, identity, NOW.isoformat(), NOW.isoformat(), 1, {}, facts)
+
+
+BACKUPS = [
+    backup("postgres", "20261124T023000", 20),
+    backup("postgres", "20261125T023000", 40),
+    backup("redis", "20261124T023000"),
+    backup("house", "20261124T023000"),
+]
+
+
+def wal(number):
+    return f"barman/postgres/wals/0000000100000000/{Segment(1, number).name}"
+
+
+@pytest.mark.parametrize(
+    ("name", "old"),
+    [
+        (wal(19), True),
+        (wal(20), False),
+        (wal(90), False),
+        ("barman/postgres/base/20261117T023000/data/base.tar.zst", True),
+        ("barman/postgres/base/20261124T023000/data/base.tar.zst", False),
+        ("barman/postgres/meta/20261117T023000-backup.info", True),
+        ("barman/postgres/meta/20261124T023000-backup.info", False),
+        ("barman/postgres/identity.json", False),
+        ("barman/postgres/wals/postgres-xlog.db", False),
+        ("records/postgres-20261117T023000.json", True),
+        ("records/postgres-20261125T023000.json", False),
+        ("redis/20261117T023000.rdb.zst", True),
+        ("house/20261125T023000.tar.zst", False),
+        ("house/20261117T023000.tar.zst", True),
+        ("drills/20261117T023000.json", False),
+        ("shipping/streaming/000000010000000000000003.partial.zst", True),
+        ("something/else", False),
+    ],
+)
+def test_only_what_is_older_than_all_there_is_goes(name, old):
+    assert obsolete([name], set(), BACKUPS) == ([name] if old else [])
+    assert obsolete([name], {name}, BACKUPS) == []
+
+
+def test_nothing_goes_where_this_host_has_lost_its_backups():
+    names = [
+        wal(1),
+        "barman/postgres/base/20261117T023000/data/base.tar.zst",
+        "redis/20261117T023000.rdb.zst",
+    ]
+    assert obsolete(names, set(), []) == []
+
+
+@pytest.mark.parametrize(
+    ("last", "failing", "says"),
+    [
+        (NOW - timedelta(minutes=1), None, ""),
+        (NOW - timedelta(minutes=1), {"since": "x", "error": "down"}, ""),
+        (NOW - timedelta(minutes=9), {"since": "x", "error": "it is down"}, "it is down"),
+        (NOW - timedelta(minutes=9), None, "status cron"),
+        (
+            None,
+            {"since": (NOW - timedelta(minutes=9)).isoformat(), "error": "denied"},
+            "nothing was ever copied",
+        ),
+        (None, {"since": NOW.isoformat(), "error": "denied"}, ""),
+        (None, None, ""),
+    ],
+)
+def test_a_copy_that_is_behind_is_said(last, failing, says):
+    words = late(Memory({}, last.isoformat() if last else "", failing), TARGET, NOW)
+    assert bool(words) == bool(says)
+    assert says in words
+    assert late(Memory({}, "", failing), "", NOW) == ""
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(tmp_path / "secrets")
+    made.write("backup_key", "a-key-of-the-copies-of-the-backups")
+    return made
+
+
+def vault(target, store):
+    return Vault({"target": str(target), "endpoint": "", "region": "", "access_key": ""}, store)
+
+
+def test_a_key_counts_as_kept_once_it_was_shown_and_until_it_changes(tmp_path):
+    paths = Paths(tmp_path)
+    Store(paths.secrets).write("backup_key", "the-first-key-of-the-backups")
+    assert not is_kept(paths)
+    terminal = tmp_path / "tty"
+    terminal.touch()
+    show(paths, str(terminal))
+    assert "the-first-key-of-the-backups" in terminal.read_text()
+    assert is_kept(paths)
+    assert "the-first-key" not in "".join(
+        file.read_text() for file in paths.state.iterdir() if file.is_file()
+    )
+    Store(paths.secrets).write("backup_key", "another-key-of-the-backups")
+    assert not is_kept(paths)
+
+
+def test_a_key_is_not_shown_without_a_terminal(tmp_path):
+    Store(Paths(tmp_path).secrets).write("backup_key", "the-first-key-of-the-backups")
+    with pytest.raises(OSError, match="nowhere"):
+        show(Paths(tmp_path), str(tmp_path / "nowhere/tty"))
+    assert not is_kept(Paths(tmp_path))
+
+
+class Told:
+    """rclone, as it was called: only its arguments, environment and input."""
+
+    def __init__(self, monkeypatch, returncode=0, stderr=""):
+        self.calls = []
+
+        def run(argv, *, env, input, **_):
+            self.calls.append((argv[2:], env, input))
+            if argv[2] == "obscure":
+                return subprocess.CompletedProcess(argv, 0, "obscured\n", "")
+            return subprocess.CompletedProcess(argv, returncode, "a\nb\n", stderr)
+
+        monkeypatch.setattr(subprocess, "run", run)
+
+
+def test_no_secret_stands_on_a_command_line(monkeypatch, store):
+    told = Told(monkeypatch)
+    store.write("backup_storage_secret", "the-other-half")
+    storage = {"target": "s3:bucket/x", "endpoint": "https://s3.test", "region": "", "access_key": "AK"}
+    Vault(storage, store).put(store.directory, ["one", "two"])
+    words = json.dumps([argv for argv, _, _ in told.calls])
+    assert "the-other-half" not in words
+    assert "a-key-of" not in words
+    argv, environment, given = told.calls[-1]
+    assert given == "one\ntwo\n"
+    assert environment["RCLONE_CONFIG_VAULT_REMOTE"] == "STORAGE:bucket/x"
+    assert environment["RCLONE_CONFIG_STORAGE_SECRET_ACCESS_KEY"] == "the-other-half"
+    assert argv[0] == "copy"
+
+
+def test_what_rclone_says_last_is_said(monkeypatch, store):
+    Told(monkeypatch, 1, "2026/11/25 12:00:00 ERROR : x: Failed to copy: AccessDenied\n")
+    with pytest.raises(VaultError, match=r"/copies: x: Failed to copy: AccessDenied|x: Failed"):
+        vault("/copies", store).put(store.directory, ["one"])
+
+
+def test_nothing_to_send_asks_nobody(monkeypatch, store):
+    told = Told(monkeypatch)
+    vault("/copies", store).put(store.directory, [])
+    vault("/copies", store).drop([])
+    assert told.calls == []
