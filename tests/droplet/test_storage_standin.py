@@ -72,6 +72,21 @@ def test_what_is_put_is_listed_read_and_deleted(storage: Storage, neighbour: Mac
     assert storage.objects(BUCKET) == {}
 
 
+def test_what_is_uploaded_in_parts_has_no_version(storage: Storage, neighbour: Machine) -> None:
+    parts = """import re, sys, urllib.request
+def ask(method, query, body=b""):
+    headers = {"Authorization": f"AWS {sys.argv[2]}:0", "Content-Type": "application/octet-stream"}
+    return urllib.request.urlopen(urllib.request.Request(f"{sys.argv[1]}?{query}", body, headers, method=method))
+upload = re.search("<UploadId>(.*?)<", ask("POST", "uploads").read().decode())[1]
+tag = ask("PUT", f"partNumber=1&uploadId={upload}", b"content").headers["ETag"]
+whole = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{tag}</ETag></Part></CompleteMultipartUpload>"
+print(ask("POST", f"uploadId={upload}", whole.encode()).headers["x-amz-version-id"])
+"""
+    url = f"{Storage.ENDPOINT}/{BUCKET}/parts"
+    assert neighbour.run(["python3", "-c", parts, url, Storage.ACCESS_KEY]).stdout == "None\n"
+    assert storage.objects(BUCKET) == {"parts": 7}
+
+
 def test_a_long_list_is_complete(storage: Storage, neighbour: Machine) -> None:
     many = """import sys, urllib.request
 for number in range(1001):
