@@ -56,6 +56,7 @@ lock: .venv/complete ## refresh the hash-locked lists of Python packages
 		-o requirements/dev.txt
 	$(LOCK) --universal --python-version 3.11 examples/marketplace/pyproject.toml -o examples/marketplace/requirements.txt
 	$(LOCK) --python-version 3.13 tests/support/botapi/requirements.in -o tests/support/botapi/requirements.txt
+	$(LOCK) --python-version 3.13 tests/support/storage/requirements.in -o tests/support/storage/requirements.txt
 
 pins: .venv/complete ## refresh image tags and digests from their registry, and show the difference
 	$(PYTHON) tools/pins.py

@@ -27,6 +27,8 @@ from .errors import DropletError
 from .machine import Machine, endpoint
 from .paths import IMAGE, LABEL, REPOSITORY, locked, site_dir
 from .registry import AUTHORITY, Login, Pushed, Registry
+from .storage import ROLE as STORAGE_ROLE
+from .storage import Storage
 
 SUBNETS = ipaddress.ip_network("172.29.0.0/16")
 SUBNETS6 = ipaddress.ip_network("fd6d:6b74::/48")
@@ -35,6 +37,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 BACKEND = REPOSITORY / "examples" / "marketplace"
 BOTAPI = REPOSITORY / "tests" / "support" / "botapi"
 BOTAPI_PORT = 8081
+STORAGE = REPOSITORY / "tests" / "support" / "storage"
 TRUSTED = "/usr/local/share/ca-certificates/local-droplet.crt"
 
 Say = Callable[[str], None]
@@ -178,16 +181,27 @@ class Site:
     @property
     def token(self) -> str:
         """The site's bot token: random, and the same at every call."""
-        file = site_dir(self.name) / "telegram-token"
+        return self._kept("telegram-token", f"7000000001:{secrets.token_urlsafe(27)}")
+
+    def _kept(self, file_name: str, fresh: str) -> str:
+        """A secret of the site: ``fresh`` at the first call, and the same ever after."""
+        file = site_dir(self.name) / file_name
         if not file.exists():
             file.touch(0o600)
-            file.write_text(f"7000000001:{secrets.token_urlsafe(27)}")
+            file.write_text(fresh)
         return file.read_text()
 
     def acme(self) -> Acme:
         """An ACME authority, answering as https://acme.test on the network."""
         made = self.machine("acme", image.build(self.client, "acme", self.say), [ACME], [])
         return Acme(self.client, made.container, self.authority).serve()
+
+    def storage(self) -> Storage:
+        """An object store that speaks S3, answering as http://storage.test:9000 on the network."""
+        tag = image.build_app(self.client, "storage", STORAGE, self.say)
+        made = self.machine(STORAGE_ROLE, tag, [Storage.HOST], ["--access-key", Storage.ACCESS_KEY])
+        secret = self._kept("storage-secret", secrets.token_urlsafe(30))
+        return Storage(self.client, made.container, self.network, secret).start()
 
     def neighbour(self, role: str = "neighbour") -> Machine:
         """Another host on the droplets' network, with python3, ip and nmap, to look at a droplet from outside."""
