@@ -16,7 +16,7 @@ from tests.support.droplet.salt import call
 from tests.support.load.state import sql
 from tests.support.waiting import seconds_until
 
-KILLS = 3
+KILLS = 2
 
 
 def test_there_are_backups_from_the_first_hour_on(droplet: Droplet) -> None:

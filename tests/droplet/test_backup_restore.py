@@ -19,7 +19,7 @@ from tests.support.load.running import Load
 from tests.support.load.state import sql
 from tests.support.numbered import Numbered
 
-KILLS = 2
+KILLS = 1
 
 
 @pytest.fixture(scope="module")

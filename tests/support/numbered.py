@@ -45,15 +45,25 @@ class Numbered:
         while len(self.told) < 50:
             time.sleep(0.05)
 
-    def destroy_data_after(self, seconds: float) -> None:
-        """After so long everything in the data directory is deleted under the running server."""
+    def destroy_data_after(self, seconds: float, *more: str) -> None:
+        """After so long everything in the data directory, and in ``more``, is deleted under the running server."""
         time.sleep(seconds)
         self._destroyed = time.monotonic()
-        self._droplet.run(["find", "/srv/data/postgres/data/17", "-mindepth", "1", "-delete"])
+        for place in ("/srv/data/postgres/data/17", *more):
+            # What the server makes anew meanwhile is no matter.
+            self._droplet.run(["find", place, "-mindepth", "1", "-delete"], check=False)
         # Its processes hold deleted files still; a crash ends that.
         self._droplet.run(["docker", "kill", "postgres"], check=False)
         assert self._thread is not None
         self._thread.join(30)
+
+    def keep_writing(self, seconds: float) -> None:
+        """Write for so long, or until the server is gone."""
+        before = len(self.told)
+        script = "".join(
+            f"INSERT INTO numbered VALUES ({before + number}) RETURNING n;\n" for number in range(1, MOST)
+        )
+        self._droplet.run(["timeout", f"{seconds:.1f}", *_PSQL], stdin=script, check=False, line=self._hear)
 
     def there(self) -> set[int]:
         """Numbers that are in the database now."""

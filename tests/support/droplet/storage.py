@@ -50,6 +50,10 @@ class Storage(Machine):
                 return found
             query["continuation-token"] = more
 
+    def content(self, bucket: str, key: str) -> bytes:
+        """What an object holds."""
+        return self._ask("GET", f"/{quote(bucket)}/{quote(key)}")
+
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object; harmless when there is none."""
         self._ask("DELETE", f"/{quote(bucket)}/{quote(key)}")

@@ -1,0 +1,149 @@
+"""The copy of the backups in an object storage: encrypted, not far behind, and enough to come back from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import backups, shipping
+from tests.support.droplet import pillar
+from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.progress import Progress
+from tests.support.droplet.salt import call
+from tests.support.droplet.site import Images, Site
+from tests.support.droplet.storage import Storage
+from tests.support.numbered import Numbered
+from tests.support.waiting import seconds_until
+
+BUCKET = "backups"
+RPO_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def storage(site: Site) -> Storage:
+    """An object storage, with a bucket."""
+    made = site.storage()
+    made.bucket(BUCKET)
+    return made
+
+
+@pytest.fixture(scope="module")
+def copied(droplet: Droplet, site: Site, images: Images, storage: Storage) -> Iterator[Droplet]:
+    """The droplet, whose backups are shipped there."""
+    local = pillar.local(site, images)
+    place = {"target": f"s3:{BUCKET}/droplet", "endpoint": Storage.ENDPOINT, "access_key": Storage.ACCESS_KEY}
+    given = local | {
+        "backup": local["backup"] | {"storage": place},
+        "secrets": local["secrets"] | {"backup_storage_secret": {"value": storage.secret}},
+    }
+    pillar.write(droplet, given)
+    assert call(droplet, "state.apply").failed == {}
+    assert call(droplet, "state.apply").changed == {}
+    yield droplet
+    pillar.write(droplet, local)
+    assert call(droplet, "state.apply").failed == {}
+
+
+def ship(droplet: Droplet) -> None:
+    """A round that has to go well; cron may be at one just now."""
+
+    def shipped() -> bool:
+        return call(droplet, "backup.ship").returncode == 0
+
+    assert seconds_until(shipped, 60) < 60
+
+
+def test_every_backup_is_there_and_nothing_of_it_in_clear(copied: Droplet, storage: Storage) -> None:
+    backups.taken(copied)
+    ship(copied)
+    for kind in ("postgres", "redis", "house"):
+        assert backups.listed(copied, kind)[0]["where"] == "droplet, copy", kind
+    names = storage.objects(BUCKET, "droplet/")
+    identity = backups.listed(copied, "postgres")[0]["id"]
+    assert any(f"base/{identity}/data/base.tar.zst" in name for name in names)
+    local = copied.run(["find", f"{backups.PLACE}/barman/postgres/base", "-name", "base.tar.zst"]).stdout
+    size = int(copied.run(["stat", "-c", "%s", local.split()[0]]).stdout)
+    assert any(each > size * 0.9 for each in names.values())
+    for name in names:
+        assert storage.content(BUCKET, name).startswith(b"RCLONE\x00\x00"), name
+
+
+def test_cron_ships_what_is_written_within_the_minute(copied: Droplet, progress: Progress) -> None:
+    with Numbered(copied) as rows:
+        rows.write(1)
+
+        def shipped() -> bool:
+            last = call(copied, "backup.check").value["copy"]["last"]
+            return bool(last) and last > before
+
+        before = call(copied, "backup.check").value["copy"]["last"]
+        taken = seconds_until(shipped, RPO_SECONDS)
+        progress.note(f"shipped {taken:.0f} s after it was written")
+
+
+@pytest.mark.parametrize("how", ["refuse", "full", "stopped"])
+def test_a_storage_in_trouble_holds_up_nobody(copied: Droplet, storage: Storage, how: str) -> None:
+    with Numbered(copied) as rows:
+        if how == "stopped":
+            storage.stop()
+        else:
+            storage.mode(how)
+        try:
+            rows.write(20)
+            backups.taken(copied)
+
+            def failed() -> bool:
+                answer = call(copied, "backup.ship")
+                return answer.returncode == 1 and answer.value["outcome"] == "failed"
+
+            assert seconds_until(failed, 120) < 120
+            assert rows.there() == set(range(1, 21))
+            assert backups.listed(copied, "postgres")[0]["where"] == "droplet"
+        finally:
+            if how == "stopped":
+                storage.start()
+            else:
+                storage.mode("ok")
+        ship(copied)
+        assert backups.listed(copied, "postgres")[0]["where"] == "droplet, copy"
+
+
+def test_the_key_is_shown_on_a_terminal_alone(copied: Droplet) -> None:
+    assert any("backup.key" in words for words in shipping.status(copied)["backups"]["pending"])
+    refused = copied.run(["setsid", "--wait", "salt-call", "--out=json", "backup.key"], check=False)
+    assert not refused.ok
+    assert "terminal" in refused.stdout
+    shown = copied.run(["script", "--quiet", "--return", "--command", "salt-call backup.key", "/dev/null"])
+    key = copied.get("/etc/marketplace/secrets/backup_key").decode().strip()
+    assert key in shown.stdout
+    assert key not in refused.stdout
+    assert not any("backup.key" in words for words in shipping.status(copied)["backups"]["pending"])
+
+
+def test_data_and_backups_that_are_both_gone_come_back(copied: Droplet, progress: Progress) -> None:
+    call(copied, "deploy.maintenance", "on")
+    try:
+        with Numbered(copied) as rows:
+            rows.start()
+            # No more than one of cron's rounds of half a minute.
+            rows.destroy_data_after(35, backups.PLACE)
+            fetched = call(copied, "backup.fetch")
+            assert fetched.returncode == 0, f"{fetched.value}\n{fetched.stderr}"
+            assert backups.listed(copied, "postgres")
+            answer = call(copied, "backup.restore", "to=live")
+            assert answer.returncode == 0, f"{answer.value}\n{answer.stderr}"
+            lost = rows.lost_seconds()
+            progress.note(
+                f"{len(rows.told)} rows, RPO {lost:.1f} s; fetched in {fetched.value['seconds']} s, "
+                f"restored in {answer.value['seconds']} s"
+            )
+            assert lost <= RPO_SECONDS
+        assert call(copied, "state.apply").failed == {}
+        backups.taken(copied)
+        call(copied, "backup.confirm")
+        ship(copied)
+        assert call(copied, "backup.check").value["trouble"] == []
+    finally:
+        call(copied, "deploy.maintenance", "off")
+    assert call(copied, "health.check").value["status"] == "healthy"
