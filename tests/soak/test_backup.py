@@ -1,4 +1,4 @@
-"""Backups and data under SIGKILL, twenty times each, and gigabytes of them: how long, and does it grow in proportion."""
+"""Backups and data under SIGKILL, twenty times each; and gigabytes of them: how long, and is it in proportion."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ def test_gigabytes_take_their_time_in_proportion(
             call(large, "deploy.maintenance", "off")
             took[size] = (backup, drill.value["rto_seconds"], restore.value["seconds"])
             note(
-                f"{size} GB: backed up in {backup:.0f} s, drill's RTO {drill.value['rto_seconds']} s, restored to live in "
-                f"{restore.value['seconds']} s"
+                f"{size} GB: backed up in {backup:.0f} s, drill's RTO {drill.value['rto_seconds']} s, "
+                f"restored to live in {restore.value['seconds']} s"
             )
         for small, big in zip(took[1], took[5], strict=True):
             assert big <= 600
