@@ -40,8 +40,7 @@ def create(world: BackupWorld, settings: dict[str, Any], progress: Progress, by:
         begun = world.clock.now()
         run = _Run(world, settings, progress)
         world.barman.end()
-        run.steps.attempt("receiver", run.receiver)
-        run.steps.all(("room", run.room), ("database", run.database))
+        run.steps.all(("receiver", run.receiver), ("room", run.room), ("database", run.database))
         for name, action in (
             ("cache", run.cache),
             ("house", run.house),

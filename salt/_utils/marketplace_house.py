@@ -23,6 +23,8 @@ KEPT = (
     "var/lib/marketplace/live.map",
     "var/lib/marketplace/maintenance.map",
     "var/lib/marketplace/webhook.json",
+    # Where the tree is a checkout: what is in no repository.
+    "srv/deploy/pillar/local",
 )
 
 
