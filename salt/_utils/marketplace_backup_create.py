@@ -12,6 +12,7 @@ from marketplace_backup_verify import inspect
 from marketplace_backup_world import WHERE, BackupError, BackupWorld
 from marketplace_backups import KINDS, Backup, digest_of, log_files, superfluous
 from marketplace_barman import size_of
+from marketplace_dump import due, take_dump
 from marketplace_house import take_house
 from marketplace_progress import Progress
 from marketplace_units import amount
@@ -42,6 +43,7 @@ def create(world: BackupWorld, settings: dict[str, Any], progress: Progress, by:
         world.barman.end()
         run.steps.all(("receiver", run.receiver), ("room", run.room), ("database", run.database))
         for name, action in (
+            ("dump", run.dump),
             ("cache", run.cache),
             ("house", run.house),
             ("verify", run.verify),
@@ -162,6 +164,14 @@ class _Run:
         )
         return f"{identity}: {amount(base.bytes)}, {amount(base.bytes / seconds)}/s"
 
+    def dump(self) -> str:
+        """Once a week, what another major version can read."""
+        if not due(self.world):
+            return "of this week"
+        backup = take_dump(self.world, self.settings)
+        self._record(backup)
+        return f"{backup.id}: {amount(backup.bytes)}"
+
     def cache(self) -> str:
         """The cache's snapshot."""
         backup = take_snapshot(self.world, self.settings)
@@ -233,6 +243,6 @@ class _Run:
 def _strays(world: BackupWorld) -> list[Path]:
     """Files of snapshots and archives that no record knows."""
     known = {name for backup in world.catalogue.all() for name in backup.files}
-    places = [world.paths.backups / name for name in ("redis", "house")]
+    places = [world.paths.backups / name for name in ("dump", "redis", "house")]
     files = [file for place in places if place.is_dir() for file in sorted(place.iterdir())]
     return [file for file in files if str(file.relative_to(world.paths.backups)) not in known]

@@ -19,6 +19,8 @@ from marketplace_units import format_size
 
 # One a day, and two hours for jitter, a busy night and its own duration.
 LATE = timedelta(hours=26)
+# A dump is once a week.
+LATER = {"dump": timedelta(days=8)}
 # The receiver tells every ten seconds how far it is; a busy server writes some segments meanwhile.
 BEHIND_BYTES = 256 * 1024 * 1024
 
@@ -38,7 +40,7 @@ def judge(
     for kind, backup in newest.items():
         if backup is None:
             found.append(f"there is no good backup of {kind}: backup.create takes one")
-        elif now - backup.taken > LATE:
+        elif now - backup.taken > LATER.get(kind, LATE):
             hours = (now - backup.taken).total_seconds() / 3600
             found.append(
                 f"the newest good backup of {kind} is {hours:.0f} h old: backup.create takes one, "

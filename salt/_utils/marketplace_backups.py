@@ -14,7 +14,7 @@ from typing import Any
 from marketplace_durable import DISK, Disk, to_json
 from marketplace_wal import Segment, ancestors
 
-KINDS = ("postgres", "redis", "house")
+KINDS = ("postgres", "dump", "redis", "house")
 _CHUNK = 1024 * 1024
 _ZSTD = bytes.fromhex("28b52ffd")
 

@@ -20,7 +20,7 @@ KILLS = 2
 
 
 def test_there_are_backups_from_the_first_hour_on(droplet: Droplet) -> None:
-    for kind in ("postgres", "redis"):
+    for kind in ("postgres", "dump", "redis", "house"):
         assert backups.listed(droplet, kind), kind
     found = call(droplet, "backup.check")
     assert found.returncode == 0, found.value
@@ -153,3 +153,19 @@ def test_a_log_that_ran_away_is_said_and_started_over(droplet: Droplet) -> None:
     found = call(droplet, "backup.verify").value
     assert (found["problems"], len(found["past"])) == ([], 1)
     assert call(droplet, "backup.check").value["trouble"] == []
+
+
+def test_a_dump_can_be_read_by_a_database_of_its_own(droplet: Droplet) -> None:
+    row = backups.listed(droplet, "dump")[0]
+    inside = ["docker", "exec", "--interactive", "postgres"]
+    sql(droplet, "CREATE DATABASE of_the_dump")
+    try:
+        command = f"{' '.join(inside)} pg_restore -U postgres -d of_the_dump --exit-on-error"
+        droplet.run(["sh", "-c", f"{command} < {backups.PLACE}/dump/{row['id']}.dump"])
+        told = droplet.run(
+            [*inside, "psql", "-U", "postgres", "-qAtX", "of_the_dump", "-c", "TABLE alembic_version"]
+        )
+        assert told.stdout.strip()
+        assert "marketplace_app" in droplet.get(f"{backups.PLACE}/dump/{row['id']}.roles.sql").decode()
+    finally:
+        sql(droplet, "DROP DATABASE of_the_dump")

@@ -116,7 +116,7 @@ def newest(**changes):
 
 
 def test_good_backups_and_a_receiver_are_no_trouble():
-    assert judge(newest(), WELL, [], NOW) == []
+    assert judge(newest(dump=backup(6, kind="dump")), WELL, [], NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -125,6 +125,7 @@ def test_good_backups_and_a_receiver_are_no_trouble():
         ({"postgres": None}, WELL, "no good backup of postgres"),
         ({"redis": None}, WELL, "no good backup of redis"),
         ({"postgres": backup(2)}, WELL, "is 48 h old"),
+        ({"dump": backup(9, kind="dump")}, WELL, "is 216 h old"),
         ({}, Reception(active=False, behind=None, lost=False), "nobody receives"),
         ({}, Reception(active=True, behind=1 << 30, lost=False), "1G behind"),
         ({}, Reception(active=False, behind=0, lost=True), "no longer has the log"),
