@@ -18,11 +18,13 @@ LONGEST_SECONDS = 4 * 3600.0
 # A week, less what one night may begin earlier than another.
 EVERY = timedelta(days=6, hours=12)
 
+_TABLES = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+
 
 def due(world: BackupWorld) -> bool:
-    """Whether the newest good one is a week old, or there is none."""
+    """Whether the newest good one is a week old, or of a database that was still empty, or there is none."""
     newest = world.catalogue.newest("dump")
-    return newest is None or world.clock.now() - newest.taken > EVERY
+    return newest is None or not newest.facts.get("tables") or world.clock.now() - newest.taken > EVERY
 
 
 def take_dump(world: BackupWorld, settings: dict[str, Any]) -> Backup:
@@ -52,6 +54,7 @@ def take_dump(world: BackupWorld, settings: dict[str, Any]) -> Backup:
         ended=world.clock.now().isoformat(timespec="seconds"),
         bytes=sum(file.stat().st_size for file in (data, roles)),
         files={str(file.relative_to(world.paths.backups)): digest_of(file) for file in (data, roles)},
+        facts={"tables": int(world.database.ask(name, _TABLES))},
     )
 
 

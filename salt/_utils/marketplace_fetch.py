@@ -35,9 +35,11 @@ def fetch(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
         # Barman wants its directories, empty or not.
         for name in ("base", "errors", "incoming", "meta", "streaming", "wals"):
             (barman / name).mkdir(exist_ok=True)
+        # A storage knows nothing of owners and rights, and there are secrets among these.
+        for path in root.rglob("*"):
+            path.chmod(0o700 if path.is_dir() else 0o600)
         for path in (world.barman.home, *world.barman.home.rglob("*")):
             shutil.chown(path, USER, USER)
-            path.chmod(0o700 if path.is_dir() else 0o600)
         size = sum(backup.bytes for backup in world.catalogue.all())
         return {
             "backups": len(world.catalogue.all()),

@@ -111,7 +111,7 @@ def _rclone(
         done = subprocess.run(
             ["nice", "rclone", *arguments],
             env={**os.environ, **environment}, input=given or "", capture_output=True, text=True, timeout=timeout,
-            check=False,
+            check=False, umask=0o077,
         )  # fmt: skip
     except OSError as error:
         raise VaultError(f"rclone cannot be run: {error.strerror or error}; run state.apply") from error

@@ -156,6 +156,8 @@ def test_a_log_that_ran_away_is_said_and_started_over(droplet: Droplet) -> None:
 
 
 def test_a_dump_can_be_read_by_a_database_of_its_own(droplet: Droplet) -> None:
+    # The first of all is of a database in which nothing was released yet; it does not count for a week.
+    backups.taken(droplet)
     row = backups.listed(droplet, "dump")[0]
     inside = ["docker", "exec", "--interactive", "postgres"]
     sql(droplet, "CREATE DATABASE of_the_dump")

@@ -122,6 +122,7 @@ def test_the_key_is_shown_on_a_terminal_alone(copied: Droplet) -> None:
 
 
 def test_data_and_backups_that_are_both_gone_come_back(copied: Droplet, progress: Progress) -> None:
+    ship(copied)
     call(copied, "deploy.maintenance", "on")
     try:
         with Numbered(copied) as rows:
@@ -131,6 +132,8 @@ def test_data_and_backups_that_are_both_gone_come_back(copied: Droplet, progress
             fetched = call(copied, "backup.fetch")
             assert fetched.returncode == 0, f"{fetched.value}\n{fetched.stderr}"
             assert backups.listed(copied, "postgres")
+            # Secrets are among them.
+            assert copied.run(["find", backups.PLACE, "-type", "f", "-perm", "/077"]).stdout == ""
             answer = call(copied, "backup.restore", "to=live")
             assert answer.returncode == 0, f"{answer.value}\n{answer.stderr}"
             lost = rows.lost_seconds()
