@@ -30,7 +30,7 @@ from marketplace_recovery import Target
 from marketplace_restore import confirm as confirm_restore
 from marketplace_restore import restore_live, restore_scratch, scratch, tidy
 from marketplace_secrets import Store, UnknownSecret
-from marketplace_settings_guard import refusal
+from marketplace_settings_guard import settings_for_change
 from marketplace_ship import Memory
 from marketplace_ship import ship as ship_once
 from marketplace_signals import interruptible
@@ -400,12 +400,7 @@ def check():
 
 
 def _settings():
-    """The effective settings, or None and why nothing may be done with them."""
-    why = refusal(__pillar__, _paths().settings)
-    if why:
-        return None, why
-    settings = read_json(_paths().settings)
-    return settings, "" if settings else "this droplet is not converged yet: run state.apply"
+    return settings_for_change(__pillar__, _paths().settings)
 
 
 def _sleep(longest):

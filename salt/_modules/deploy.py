@@ -32,7 +32,7 @@ from marketplace_operate import resume as settle
 from marketplace_paths import Paths
 from marketplace_release import TROUBLE
 from marketplace_release_compose import project
-from marketplace_settings_guard import refusal
+from marketplace_settings_guard import settings_for_change
 from marketplace_signals import interruptible, uninterrupted
 from marketplace_status import status as droplet_status
 from marketplace_terminal import view
@@ -392,14 +392,7 @@ def _tell_maintenance(world, on):
 
 
 def _settings_for_change():
-    """The effective settings, or None and why nothing may be changed with them."""
-    why = refusal(__pillar__, _paths().settings)
-    if why:
-        return None, why
-    settings = read_json(_paths().settings)
-    if settings is None:
-        return None, "this droplet is not converged yet: run state.apply"
-    return settings, ""
+    return settings_for_change(__pillar__, _paths().settings)
 
 
 def _refused(reason):

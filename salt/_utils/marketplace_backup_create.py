@@ -148,7 +148,7 @@ class _Run:
                 f"see: journalctl -u {world.receiver.unit}"
             )
         base = world.barman.base(identity)
-        self._record(
+        recorded = self._record(
             Backup(
                 kind="postgres",
                 id=identity,
@@ -162,27 +162,21 @@ class _Run:
                 facts={"begin": base.begin, "end": base.end, "cluster": base.cluster},
             )
         )
-        return f"{identity}: {amount(base.bytes)}, {amount(base.bytes / seconds)}/s"
+        return f"{recorded}, {amount(base.bytes / seconds)}/s"
 
     def dump(self) -> str:
         """Once a week, what another major version can read."""
         if not due(self.world):
             return "of this week"
-        backup = take_dump(self.world, self.settings)
-        self._record(backup)
-        return f"{backup.id}: {amount(backup.bytes)}"
+        return self._record(take_dump(self.world, self.settings))
 
     def cache(self) -> str:
         """The cache's snapshot."""
-        backup = take_snapshot(self.world, self.settings)
-        self._record(backup)
-        return f"{backup.id}: {amount(backup.bytes)}"
+        return self._record(take_snapshot(self.world, self.settings))
 
     def house(self) -> str:
         """Settings, secrets, certificates and ledger."""
-        backup = take_house(self.world)
-        self._record(backup)
-        return f"{backup.id}: {amount(backup.bytes)}"
+        return self._record(take_house(self.world))
 
     def verify(self) -> str:
         """What was just taken, and all that there was before."""
@@ -216,9 +210,10 @@ class _Run:
         words = f"{len(gone)} older than {self.settings['backup']['keep_days']} days let go of"
         return f"{words}, {len(half) + len(stray)} that never got done" if half or stray else words
 
-    def _record(self, backup: Backup) -> None:
+    def _record(self, backup: Backup) -> str:
         self.world.catalogue.add(backup)
         self.taken.append(backup)
+        return f"{backup.id}: {amount(backup.bytes)}"
 
     def _delete(self, backup: Backup) -> None:
         self.world.catalogue.forget(backup)

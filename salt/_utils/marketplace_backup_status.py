@@ -9,7 +9,7 @@ from typing import Any
 from marketplace_backup_world import WHERE, BackupWorld
 from marketplace_backups import KINDS, Backup
 from marketplace_database import DatabaseError
-from marketplace_drills import Drills, first_release, overdue
+from marketplace_drills import Drills, late
 from marketplace_key import is_kept
 from marketplace_receiver import Reception
 from marketplace_restore import aside, unfinished
@@ -93,9 +93,8 @@ def status(world: BackupWorld, settings: Mapping[str, Any] | None) -> dict[str, 
     trouble = judge(newest, reception, problems, world.clock.now())
     passed = Drills(world.paths.backups / "drills").passed()
     if settings is not None:
-        since = first_release(world.catalogue.disk.names(world.paths.ledger))
-        late = overdue(passed, since, settings["backup"]["max_drill_age"], world.clock.now())
-        trouble += [late] if late else []
+        most = settings["backup"]["max_drill_age"]
+        trouble += late(world.paths, world.catalogue.disk, most, world.clock.now())
     memory = Memory.read(world)
     target = settings["backup"]["storage"]["target"] if settings is not None else ""
     behind = not_shipped(memory, target, world.clock.now())

@@ -43,7 +43,7 @@ def inspect(world: BackupWorld, progress: Progress) -> dict[str, Any]:
             found += _log_of(backup, log, broken)
         problems += found
         world.catalogue.looked_through(backup, found, world.clock.now())
-    begins = sorted(begin for backup in backups if (begin := _begin(backup)) is not None)
+    begins = sorted(begin for backup in backups if (begin := backup.begin) is not None)
     past: list[str] = []
     until = None
     if begins:
@@ -82,7 +82,7 @@ def _sound(files: Iterable[Path]) -> bool:
 
 def _log_of(backup: Backup, log: Log, broken: dict[Segment, str]) -> list[str]:
     """What is wrong with the log that a base backup can't do without."""
-    begin, end = _begin(backup), Segment.parse(str(backup.facts.get("end", "")))
+    begin, end = backup.begin, backup.end
     if begin is None or end is None:
         return [f"the record of base backup {backup.id} does not say which log it needs"]
     needed = [Segment(begin.timeline, number) for number in range(begin.number, end.number + 1)]
@@ -93,11 +93,6 @@ def _log_of(backup: Backup, log: Log, broken: dict[Segment, str]) -> list[str]:
             f"base backup {backup.id} can't be restored: log segment {', '.join(missing)} is missing"
         )
     return found
-
-
-def _begin(backup: Backup) -> Segment | None:
-    """The first log segment that a base backup needs."""
-    return Segment.parse(str(backup.facts.get("begin", "")))
 
 
 def _between(begin: Segment, log: Log, broken: dict[Segment, str]) -> Iterator[tuple[Segment, str]]:

@@ -52,6 +52,16 @@ class Backup:
     def taken(self) -> datetime:
         return datetime.fromisoformat(self.ended)
 
+    @property
+    def begin(self) -> Segment | None:
+        """The first log segment that a base backup needs; None for other kinds."""
+        return Segment.parse(str(self.facts.get("begin", "")))
+
+    @property
+    def end(self) -> Segment | None:
+        """The last log segment that a base backup needs; None for other kinds."""
+        return Segment.parse(str(self.facts.get("end", "")))
+
     def row(self, where: str) -> dict[str, Any]:
         """The backup as ``backup.list`` shows it."""
         return {

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_durable import DISK, Disk, to_json
+from marketplace_paths import Paths
 
 # So many are kept; one a day.
 KEPT = 100
@@ -68,3 +69,10 @@ def first_release(records: list[str]) -> datetime | None:
     """When the first release was made, by the ledger's file names; None where there is none."""
     names = sorted(name.removesuffix(".json") for name in records if name[0].isdigit())
     return datetime.strptime(names[0][:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if names else None
+
+
+def late(paths: Paths, disk: Disk, most_days: int, now: datetime) -> list[str]:
+    """:func:`overdue` of the droplet whose files are at ``paths``: one sentence, or none."""
+    passed = Drills(paths.backups / "drills", disk).passed()
+    words = overdue(passed, first_release(disk.names(paths.ledger)), most_days, now)
+    return [words] if words else []

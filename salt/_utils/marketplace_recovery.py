@@ -21,7 +21,6 @@ from marketplace_barman import size_of
 from marketplace_database import Database
 from marketplace_progress import Progress
 from marketplace_units import amount
-from marketplace_wal import Segment
 
 INSIDE = "/var/lib/postgresql/data/17"
 # Replaying 5 GB takes minutes; whatever takes this long is stuck.
@@ -81,8 +80,8 @@ def choose(
 
 def _on_the_way(base: Backup, histories: Mapping[int, Mapping[int, int]]) -> bool:
     """Whether the newest timeline comes from the backup's, behind the backup."""
-    begin, end = (Segment.parse(str(base.facts.get(name, ""))) for name in ("begin", "end"))
-    if begin is None or end is None:
+    begin = base.begin
+    if begin is None or base.end is None:
         return False
     newest = max(histories, default=begin.timeline)
     if newest <= begin.timeline:
@@ -257,7 +256,7 @@ class Recovery:
     def _size(self, base: Backup) -> int:
         """Bytes of the files and of the log from the backup on, unpacked."""
         log = log_below(self.world.barman.directory)
-        begin = Segment.parse(str(base.facts.get("begin", "")))
+        begin = base.begin
         segments = sum(1 for segment in log.files if begin and segment.number >= begin.number)
         return int(base.facts.get("cluster", 0) or base.bytes * 10) + (segments + 2) * 16 * 1024 * 1024
 

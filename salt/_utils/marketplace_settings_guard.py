@@ -47,3 +47,12 @@ def refusal(pillar: Mapping[str, Any], settings_file: Path) -> str | None:
     paths = said(differences(written, pillar["settings"]))
     more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
     return f"settings have changed ({', '.join(paths[:_LISTED])}{more}): run state.apply"
+
+
+def settings_for_change(pillar: Mapping[str, Any], settings_file: Path) -> tuple[dict[str, Any] | None, str]:
+    """The effective settings; or None, and why nothing may be changed with them."""
+    why = refusal(pillar, settings_file)
+    if why:
+        return None, why
+    settings = read_json(settings_file)
+    return settings, "" if settings is not None else "this droplet is not converged yet: run state.apply"

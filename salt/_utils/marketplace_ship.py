@@ -138,7 +138,7 @@ def obsolete(shipped: Iterable[str], present: set[str], backups: Iterable[Backup
     begin: Segment | None = None
     for backup in backups:
         oldest[backup.kind] = min(backup.id, oldest.get(backup.kind, backup.id))
-        first = Segment.parse(str(backup.facts.get("begin", "")))
+        first = backup.begin
         if first is not None and (begin is None or first.number < begin.number):
             begin = first
     return sorted(name for name in shipped if name not in present and _is_old(name, oldest, begin))

@@ -6,7 +6,7 @@ from marketplace_colour import is_ready
 from marketplace_contract import ContractError, parse_contract, wrong_variables
 from marketplace_database import DatabaseError
 from marketplace_docker import DockerError, ImageFacts
-from marketplace_drills import Drills, first_release, overdue
+from marketplace_drills import late
 from marketplace_flight import Run
 from marketplace_reference import Reference
 from marketplace_release_compose import environment, project, worker
@@ -33,10 +33,7 @@ def _drill(world: World, run: Run) -> list[str]:
     """A release may need a backup; going back must never wait for one."""
     if run.request.kind != "release":
         return []
-    passed = Drills(world.paths.backups / "drills", world.disk).passed()
-    since = first_release(world.disk.names(world.paths.ledger))
-    late = overdue(passed, since, run.settings["backup"]["max_drill_age"], world.clock.now())
-    return [late] if late else []
+    return late(world.paths, world.disk, run.settings["backup"]["max_drill_age"], world.clock.now())
 
 
 def _data_services(world: World, run: Run) -> list[str]:

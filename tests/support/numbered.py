@@ -8,6 +8,7 @@ from types import TracebackType
 
 from tests.support.droplet.droplets import Droplet
 from tests.support.load.state import sql
+from tests.support.waiting import seconds_until
 
 _PSQL = ["docker", "exec", "--interactive", "postgres", "psql", "-U", "postgres", "-qAtX", "marketplace"]
 # Far more than are written before the data are gone.
@@ -42,8 +43,7 @@ class Numbered:
         """Write without end."""
         self._thread = threading.Thread(target=self._insert, args=(range(1, MOST),), daemon=True)
         self._thread.start()
-        while len(self.told) < 50:
-            time.sleep(0.05)
+        seconds_until(lambda: len(self.told) >= 50, 60)
 
     def destroy_data_after(self, seconds: float, *more: str) -> None:
         """After so long everything in the data directory, and in ``more``, is deleted under the running server."""
