@@ -8,6 +8,7 @@ compose project all follow it.
 import ipaddress
 from typing import Any
 
+from marketplace_alert_routes import configuration, credentials
 from marketplace_paths import Paths
 
 BACKUPS = "/var/backups/marketplace"
@@ -92,6 +93,11 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
             "address": "127.0.0.1",
             "port": 8888,
             "renew": "/usr/local/bin/salt-call --local --retcode-passthrough certificate.renew",
+        },
+        "alertmanager": {
+            "config": configuration(settings, "/etc/prometheus/alertmanager_templates/*.tmpl"),
+            "credentials": {name: str(Paths().secrets / name) for name in credentials(settings)},
+            "memory": settings["monitoring"]["limits"]["memory"],
         },
         "haproxy": {
             "config": "salt://marketplace/files/haproxy.cfg.jinja",

@@ -1,0 +1,87 @@
+"""Who hangs and has to be restarted: alive, and without an answer on both of the ways there are to ask. Pure.
+
+Docker restarts what ends. What is alive and says nothing, nobody restarts: a stopped process, a deadlock.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from marketplace_watch_rules import TIMEOUTS
+from marketplace_watch_seen import Seen
+
+# How long the edge must have had no answer. It says so 4 to 7 s after the last one.
+HUNG_SECONDS = 10
+# A container is left alone for so long after its start.
+YOUNG_SECONDS = 20
+# The proxy answers its own socket within milliseconds.
+EDGE_SECONDS = 8.0
+# So many restarts within so many seconds; who needs more is not helped by them.
+MOST, WITHIN = 3, 1800.0
+
+
+@dataclass(frozen=True)
+class Cure:
+    """Whom to restart, and why, in words."""
+
+    service: str
+    why: str
+
+
+class Budget:
+    """How often who was restarted.
+
+    Args:
+        known: pairs of service and time (seconds since 1970) from before.
+    """
+
+    def __init__(self, known: Iterable[tuple[str, float]] = ()) -> None:
+        self.spent = [(str(service), float(at)) for service, at in known]
+
+    def spend(self, service: str, now: float) -> None:
+        """It is being restarted."""
+        self.spent = [(name, at) for name, at in self.spent if now - at <= WITHIN] + [(service, now)]
+
+    def used(self, service: str, now: float) -> int:
+        """How often it was restarted lately."""
+        return sum(1 for name, at in self.spent if name == service and now - at <= WITHIN)
+
+
+def cures(seen: Seen, hands_off: Collection[str] = ()) -> list[Cure]:
+    """Who hangs and may be restarted now.
+
+    Args:
+        seen: this look.
+        hands_off: services that somebody else is at.
+    """
+    found = []
+    for service in ("postgres", "redis", "backend"):
+        why = "" if service in {*hands_off, *spared(seen)} else _hangs(seen, service)
+        if why:
+            found.append(Cure(service, why))
+    if "edge" not in hands_off and seen.silent >= EDGE_SECONDS:
+        words = f"HAProxy has not answered on its socket for {seen.silent:.0f} s"
+        found.append(Cure("edge", words))
+    return found
+
+
+def spared(seen: Seen) -> set[str]:
+    """Services that are somebody's work in progress: a release has the backends, a restore has the database."""
+    return ({"backend"} if seen.releasing else set()) | ({"postgres", "backend"} if seen.restoring else set())
+
+
+def _hangs(seen: Seen, service: str) -> str:
+    """Why a service is taken to hang; empty where it is not.
+
+    A PostgreSQL that replays its log answers, if only that it is not ready, and so does a backend that waits for
+    others. What the edge can't reach is no proof by itself: its own health check, inside, must have failed as well.
+    """
+    state = (seen.containers or {}).get(service)
+    row = seen.check(service)
+    if state is None or not state.running or seen.at - state.begun.timestamp() < YOUNG_SECONDS:
+        return ""
+    silent = int(row["lastchg"]) if row.get("lastchg", "").isdigit() else 0
+    if not row.get("status", "").startswith("DOWN") or row.get("check_status") not in TIMEOUTS:
+        return ""
+    if silent < HUNG_SECONDS or (state.health != "none" and not state.ailing):
+        return ""
+    return f"{state.name} is alive and has given no answer for {silent} s"
