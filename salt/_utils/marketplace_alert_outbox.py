@@ -14,8 +14,9 @@ from marketplace_alertmanager import Alert, Attempts
 # Alertmanager takes an alert for over when it has not heard of it for so long (seconds).
 HOLDS = 300.0
 AGAIN = 60.0
-# What was handed over is sent within so many seconds where sending works: Alertmanager groups what comes together.
-SENT_WITHIN = 75.0
+# What was handed over is sent within so many seconds where sending works: Alertmanager waits for what comes together
+# (group_wait and group_interval of marketplace_alert_routes).
+SENT_WITHIN = 45.0
 # Nobody waits for news that are so old.
 STALE = 86400.0
 
@@ -139,7 +140,7 @@ class Outbox:
             through = (
                 taken is not None
                 and now - taken >= SENT_WITHIN
-                and all(deliveries.works(way) and deliveries.sent.get(way, 0.0) >= taken for way in self.ways)
+                and all(deliveries.works(way) and deliveries.sent.get(way, 0.0) > taken for way in self.ways)
             )
             old = letter.ends is not None and now - letter.ends >= STALE
             if through or old:

@@ -60,7 +60,7 @@ def configuration(settings: Mapping[str, Any], templates: str) -> dict[str, Any]
             # What goes wrong with one service is one message, which says what is added and what is over.
             "group_by": ["service"],
             "group_wait": "10s",
-            "group_interval": "1m",
+            "group_interval": "30s",
             "repeat_interval": "12h",
             "routes": [
                 {
