@@ -25,13 +25,11 @@ def watched(file: Path, now: float | None = None) -> dict[str, Any]:
     now = time.time() if now is None else now
     try:
         told = read_json(file)
-        looked = float(told["looked"]) if told else 0.0
+        watching = told is not None and now - float(told["looked"]) < LATE
         alerts = [_row(raw) for raw in told["alerts"]] if told else []
-        trouble = str(told["trouble"]) if told else ""
-    except (ValueError, KeyError, TypeError) as error:
-        told, looked, alerts, trouble = None, 0.0, [], str(error)
-    watching = now - looked < LATE
-    problem = trouble or None
+        problem = str(told["trouble"]) or None if told else None
+    except (ValueError, KeyError, TypeError):  # of another tree, whose watchdog is not there any more
+        watching, alerts, problem = False, [], None
     if not watching:
         problem = "nobody watches: what hangs is not restarted, nobody is told; see: systemctl status marketplace-watch"
         alerts = []
