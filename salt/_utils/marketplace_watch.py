@@ -98,7 +98,7 @@ class Watch:
     def heal(self, seen: Seen) -> list[Finding]:
         """Restart what hangs; what was restarted too often is said, and left."""
         given_up = []
-        for cure in cures(seen):
+        for cure in cures(seen, self.history):
             if self.budget.used(cure.service, seen.at) >= MOST:
                 often = f"was restarted {MOST} times within {WITHIN / 60:.0f} minutes"
                 words = f"{cure.why}, and {often}: it is left to you"
@@ -173,10 +173,13 @@ def _notify(words: str) -> None:
 
 
 def _newest() -> float:
-    """When one of the files that this process runs was changed last."""
+    """When one of the files that this process runs was changed last; one that is missing is just being replaced."""
     files = (getattr(module, "__file__", None) or "" for module in list(sys.modules.values()))
     ours = {file for file in files if Path(file).name.startswith("marketplace_")}
-    return max(Path(file).stat().st_mtime for file in ours)
+    try:
+        return max(Path(file).stat().st_mtime for file in ours)
+    except FileNotFoundError:
+        return time.time()
 
 
 def run(paths: Paths) -> None:

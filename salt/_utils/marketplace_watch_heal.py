@@ -3,14 +3,19 @@
 Docker restarts what ends. What is alive and says nothing, nobody restarts: a stopped process, a deadlock.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from marketplace_watch_rules import TIMEOUTS
+from marketplace_watch_history import History
+from marketplace_watch_rules import NEEDED, TIMEOUTS
 from marketplace_watch_seen import Seen
 
 # How long the edge must have had no answer. It says so 4 to 7 s after the last one.
 HUNG_SECONDS = 10
+# The same of one that has used most of its processor time meanwhile: it may be through with its work before that.
+BUSY_SECONDS, BUSY = 60, 0.5
+# A backend finds its way back to what it needs within so many seconds.
+WAITS_SECONDS = 20
 # A container is left alone for so long after its start.
 YOUNG_SECONDS = 20
 # The proxy answers its own socket within milliseconds.
@@ -46,30 +51,36 @@ class Budget:
         return sum(1 for name, at in self.spent if name == service and now - at <= WITHIN)
 
 
-def cures(seen: Seen, hands_off: Collection[str] = ()) -> list[Cure]:
+def cures(seen: Seen, history: History) -> list[Cure]:
     """Who hangs and may be restarted now.
 
     Args:
         seen: this look.
-        hands_off: services that somebody else is at.
+        history: it and those before.
     """
     found = []
     for service in ("postgres", "redis", "backend"):
-        why = "" if service in {*hands_off, *spared(seen)} else _hangs(seen, service)
+        patience = BUSY_SECONDS if history.shares.of(service) > BUSY else HUNG_SECONDS
+        why = "" if service in spared(seen) else _hangs(seen, service, patience)
         if why:
             found.append(Cure(service, why))
-    if "edge" not in hands_off and seen.silent >= EDGE_SECONDS:
+    if seen.silent >= EDGE_SECONDS:
         words = f"HAProxy has not answered on its socket for {seen.silent:.0f} s"
         found.append(Cure("edge", words))
     return found
 
 
 def spared(seen: Seen) -> set[str]:
-    """Services that are somebody's work in progress: a release has the backends, a restore has the database."""
-    return ({"backend"} if seen.releasing else set()) | ({"postgres", "backend"} if seen.restoring else set())
+    """Who is not to blame, or somebody's work in progress: a release has the backends, a restore the database.
+
+    A backend whose PostgreSQL or Redis does not answer, or has just come back, may well give no answer in time itself.
+    """
+    waits = any((seen.up_for(name) or 0) < WAITS_SECONDS for name in NEEDED)
+    found = {"backend"} if seen.releasing or waits else set()
+    return found | ({"postgres", "backend"} if seen.restoring else set())
 
 
-def _hangs(seen: Seen, service: str) -> str:
+def _hangs(seen: Seen, service: str, patience: float) -> str:
     """Why a service is taken to hang; empty where it is not.
 
     A PostgreSQL that replays its log answers, if only that it is not ready, and so does a backend that waits for
@@ -80,8 +91,8 @@ def _hangs(seen: Seen, service: str) -> str:
     if state is None or not state.running or seen.at - state.begun.timestamp() < YOUNG_SECONDS:
         return ""
     silent = int(row["lastchg"]) if row.get("lastchg", "").isdigit() else 0
-    if not row.get("status", "").startswith("DOWN") or row.get("check_status") not in TIMEOUTS:
+    if not row.get("status", "").startswith("DOWN") or seen.last_check(service) not in TIMEOUTS:
         return ""
-    if silent < HUNG_SECONDS or (state.health != "none" and not state.ailing):
+    if silent < patience or (state.health != "none" and not state.ailing):
         return ""
     return f"{state.name} is alive and has given no answer for {silent} s"

@@ -10,6 +10,7 @@ from marketplace_watch_seen import Seen
 SPAN = 300.0
 _EVERY = 10.0
 RESTART_SPAN = 600.0
+LATELY = 12.0
 
 
 class Counters:
@@ -71,12 +72,34 @@ class Restarts:
         return {service: len(times) for service, times in self._times.items() if times}
 
 
+class Shares:
+    """Which part of the processors that it may use each service has used of late."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[float, Mapping[str, float]]] = deque()
+
+    def note(self, seen: Seen) -> None:
+        """Take in a look."""
+        spent = {name: group.cpu / group.cpus for name, group in seen.groups.items() if group.cpus}
+        self._looks.append((seen.at, spent))
+        while seen.at - self._looks[0][0] > LATELY:
+            self._looks.popleft()
+
+    def of(self, service: str) -> float:
+        """The share of ``service``, 0 to 1; 0 where nothing is known of it."""
+        (began, before), (ended, after) = self._looks[0], self._looks[-1]
+        if ended <= began or service not in before or service not in after:
+            return 0.0
+        return max(0.0, after[service] - before[service]) / (ended - began)
+
+
 class History:
     """All that is remembered between looks."""
 
     def __init__(self) -> None:
         self.restarts = Restarts()
         self.cpu = Counters()
+        self.shares = Shares()
         self.answers = Counters()
         self._slow: deque[tuple[float, int, int]] = deque()
         self._unwell = 0.0
@@ -84,6 +107,7 @@ class History:
     def note(self, seen: Seen) -> None:
         """Take in a look."""
         self.restarts.note(seen)
+        self.shares.note(seen)
         self.cpu.add(seen.at, {name: group.cpu for name, group in seen.groups.items()})
         if seen.statistics is not None:
             self.answers.add(seen.at, _answers(seen))

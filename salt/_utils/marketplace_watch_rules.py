@@ -23,6 +23,8 @@ TIMING = {
     "maintenance.long": Timing(3600, 0),
 }
 AT_ONCE = Timing(0, 30)
+# What the backend is not ready without.
+NEEDED = ("postgres", "redis")
 # What fires at a limit is over only when it is so many points below.
 _SLACK = 5
 _LOOP = 3
@@ -77,14 +79,10 @@ def services(seen: Seen) -> Iterator[Finding]:
             continue
         if name == "postgres" and seen.restoring:
             continue
-        # A backend that says that it is not ready while what it needs is away is well itself.
-        if (
-            name == "backend"
-            and away & {"postgres", "redis"}
-            and seen.check("backend").get("check_code") == "503"
-        ):
+        # A backend that can't do without them is well itself, however it puts that.
+        if name == "backend" and away & set(NEEDED):
             continue
-        yield _down(name, judged[name], seen, and_bot=name in ("postgres", "redis") and "backend" in away)
+        yield _down(name, judged[name], seen, and_bot=name in NEEDED and "backend" in away)
 
 
 def _down(name: str, service: ServiceHealth, seen: Seen, and_bot: bool) -> Finding:
@@ -109,7 +107,7 @@ def _cause(name: str, state: ContainerState | None, seen: Seen) -> str:
         return "somebody stopped it"
     if not state.running:
         return "it can't start, or somebody killed it: its last words tell"
-    said = seen.check(name).get("check_status", "")
+    said = seen.last_check(name)
     if said in TIMEOUTS:
         return "it hangs, or gets no processor time"
     if said == "L4CON":

@@ -49,6 +49,16 @@ class Seen:
         row = (f"check_{colour}", colour) if service == "backend" else CHECKS.get(service, ("", ""))
         return (self.statistics or {}).get(row, {})
 
+    def last_check(self, service: str) -> str:
+        """What became of HAProxy's last check of a service, as ``L7OK``; while the next one runs, it stars that."""
+        return self.check(service).get("check_status", "").removeprefix("* ")
+
+    def up_for(self, service: str) -> int | None:
+        """For how many seconds a service has passed HAProxy's check; None while it does not."""
+        row = self.check(service)
+        passes = row.get("status", "").startswith("UP")
+        return int(row["lastchg"]) if passes and row.get("lastchg", "").isdigit() else None
+
     @property
     def restoring(self) -> bool:
         """Whether somebody is putting a backup in the live database's place."""

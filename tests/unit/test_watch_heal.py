@@ -1,11 +1,18 @@
 """Who is restarted because it hangs, and who is left alone."""
 
 import pytest
-from marketplace_watch_heal import MOST, WITHIN, Budget, cures
+from marketplace_consumption import Group
+from marketplace_watch_heal import BUSY_SECONDS, MOST, WITHIN, Budget
+from marketplace_watch_heal import cures as cures_of
+from marketplace_watch_history import History
 
-from tests.support.looks import NOW, container, look, silent, up
+from tests.support.looks import NOW, container, history, look, silent, up
 
 NAMES = {"postgres": "postgres", "redis": "redis", "backend": "backend-blue"}
+
+
+def cures(seen):
+    return cures_of(seen, history(seen))
 
 
 def hung(service, seconds=12, said="L7TOUT", **changes):
@@ -14,7 +21,7 @@ def hung(service, seconds=12, said="L7TOUT", **changes):
 
 
 @pytest.mark.parametrize("service", NAMES)
-@pytest.mark.parametrize("said", ["L4TOUT", "L6TOUT", "L7TOUT"])
+@pytest.mark.parametrize("said", ["L4TOUT", "L6TOUT", "L7TOUT", "* L6TOUT"])
 def test_alive_without_an_answer_is_restarted(service, said):
     found = cures(hung(service, said=said))
     assert [cure.service for cure in found] == [service]
@@ -53,6 +60,26 @@ def test_a_release_has_the_backend_and_a_restore_the_database():
     assert cures(hung("postgres", at_backups="backup.restore to=live")) == []
     assert cures(hung("backend", at_backups="backup.restore to=live")) == []
     assert cures(hung("postgres", at_backups="backup.create")) != []
+
+
+@pytest.mark.parametrize(("share", "patience"), [(0.4, 10), (0.9, BUSY_SECONDS)])
+def test_who_is_busy_is_given_more_time(share, patience):
+    for seconds in (patience - 1, patience):
+        remembered = History()
+        for step in range(4):
+            spent = {"redis": Group(share * 0.25 * 3 * step, 0.25, 1, 2)}
+            seen = hung("redis", seconds=seconds, at=NOW + 3 * step, groups=spent)
+            remembered.note(seen)
+        assert bool(cures_of(seen, remembered)) == (seconds == patience)
+
+
+def test_a_backend_that_may_wait_for_others_is_left_alone():
+    state = {"backend": container("backend-blue", ailing=True)}
+    for row in (silent(12), up(lastchg="19"), up(status="DOWN", check_status="L4CON")):
+        seen = look(checks={"backend": silent(60), "redis": row}, with_containers=state)
+        assert cures(seen) == []
+    back = look(checks={"backend": silent(60), "redis": up(lastchg="20")}, with_containers=state)
+    assert [cure.service for cure in cures(back)] == ["backend"]
 
 
 def test_a_service_without_a_check_of_its_own_is_judged_by_the_edge():
