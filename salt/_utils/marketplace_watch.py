@@ -99,6 +99,8 @@ class Watch:
         """Restart what hangs; what was restarted too often is said, and left."""
         given_up = []
         for cure in cures(seen, self.history):
+            if self.budget.resting(cure.service, seen.at):
+                continue
             if self.budget.used(cure.service, seen.at) >= MOST:
                 often = f"was restarted {MOST} times within {WITHIN / 60:.0f} minutes"
                 words = f"{cure.why}, and {often}: it is left to you"

@@ -46,6 +46,10 @@ class Budget:
         """It is being restarted."""
         self.spent = [(name, at) for name, at in self.spent if now - at <= WITHIN] + [(service, now)]
 
+    def resting(self, service: str, now: float) -> bool:
+        """Whether it was restarted a moment ago, and what is seen of it may be of before."""
+        return any(name == service and now - at < YOUNG_SECONDS for name, at in self.spent)
+
     def used(self, service: str, now: float) -> int:
         """How often it was restarted lately."""
         return sum(1 for name, at in self.spent if name == service and now - at <= WITHIN)

@@ -19,7 +19,7 @@ TIMING = {
     "service.down": Timing(5, 10),
     "service.silent": Timing(10, 10),
     "resource.memory": Timing(120, 60),
-    "resource.disk": Timing(15, 15),
+    "resource.disk": Timing(10, 10),
     "maintenance.long": Timing(3600, 0),
 }
 AT_ONCE = Timing(0, 30)

@@ -40,7 +40,7 @@ class Chat:
 
 def active(droplet: Droplet) -> dict[str, dict[str, Any]]:
     """What people have to hear of, by name and service."""
-    told = json.loads(droplet.get(WATCHED))["alerts"]
+    told = json.loads(droplet.run(["cat", WATCHED]).stdout)["alerts"]
     return {f"{one['finding']['name']}/{one['finding']['service']}": one for one in told}
 
 

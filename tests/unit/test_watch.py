@@ -78,6 +78,14 @@ def test_what_hangs_is_restarted_and_told(paths):
     assert [row["name"] for row in watched(paths.watched, NOW)["alerts"]] == ["service.down"]
 
 
+def test_who_was_just_restarted_is_given_time(paths):
+    watch = watching(paths)
+    for seconds in (0, 3, 19):
+        watch.look.next = hung(NOW + seconds)
+        watch.turn(SETTINGS)
+    assert len(watch.look.restarted) == 1
+
+
 def test_what_can_not_be_restarted_is_told_too(paths):
     watch = watching(paths)
     watch.look.next, watch.look.broken = hung(), True
