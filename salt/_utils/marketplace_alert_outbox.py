@@ -17,6 +17,8 @@ AGAIN = 60.0
 # What was handed over is sent within so many seconds where sending works: Alertmanager waits for what comes together
 # (group_wait and group_interval of marketplace_alert_routes).
 SENT_WITHIN = 45.0
+# What was handed over so long ago, to an Alertmanager that fails at nothing, was said before: it does not say it twice.
+SAID = 300.0
 # Nobody waits for news that are so old.
 STALE = 86400.0
 
@@ -136,12 +138,7 @@ class Outbox:
         for key, letter in self.letters.items():
             if letter.told:
                 continue
-            taken = letter.taken
-            through = (
-                taken is not None
-                and now - taken >= SENT_WITHIN
-                and all(deliveries.works(way) and deliveries.sent.get(way, 0.0) > taken for way in self.ways)
-            )
+            through = letter.taken is not None and self._through(letter.taken, deliveries, now)
             old = letter.ends is not None and now - letter.ends >= STALE
             if through or old:
                 self.letters[key] = replace(
@@ -149,3 +146,9 @@ class Outbox:
                 )
                 arrived.append(key)
         return arrived
+
+    def _through(self, taken: float, deliveries: Deliveries, now: float) -> bool:
+        """Whether what was taken then has gone out by every way, as far as that can be told."""
+        if now - taken < SENT_WITHIN or not all(map(deliveries.works, self.ways)):
+            return False
+        return now - taken >= SAID or all(deliveries.sent.get(way, 0.0) > taken for way in self.ways)

@@ -61,7 +61,7 @@ def configuration(settings: Mapping[str, Any], templates: str) -> dict[str, Any]
             "group_by": ["service"],
             "group_wait": "10s",
             "group_interval": "30s",
-            "repeat_interval": "12h",
+            "repeat_interval": "4h",
             "routes": [
                 {
                     "receiver": EVENTS,
@@ -69,8 +69,7 @@ def configuration(settings: Mapping[str, Any], templates: str) -> dict[str, Any]
                     "group_by": ["event"],
                     "group_wait": "1s",
                     "repeat_interval": "48h",
-                },
-                {"receiver": CONDITIONS, "matchers": ['severity="critical"'], "repeat_interval": "2h"},
+                }
             ],
         },
         "receivers": [

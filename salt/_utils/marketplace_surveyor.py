@@ -18,7 +18,7 @@ EVERY = {
     "units": 60.0,
     "reboot": 600.0,
     "clock": 300.0,
-    "backups": 300.0,
+    "backups": 120.0,
     "updates": 6 * 3600.0,
 }
 # What takes longer hangs.

@@ -34,7 +34,7 @@ def of_events(events: Iterable[Event], droplet: str, now: float) -> tuple[list[L
         if now - at >= STALE:
             old.append(event.id)
             continue
-        service = event.kind.partition(".")[0]
+        service = str(event.data.get("service") or event.kind.partition(".")[0])
         labels = {
             "alertname": event.kind,
             "kind": EVENT,

@@ -9,7 +9,7 @@ from typing import Any
 from marketplace_conditions import Finding, Timing
 from marketplace_docker import ContainerState
 from marketplace_health import ServiceHealth, judge
-from marketplace_units import format_size
+from marketplace_units import GIB, MIB
 from marketplace_watch_history import RESTART_SPAN, SPAN, History
 from marketplace_watch_seen import MACHINE, Seen
 
@@ -170,13 +170,9 @@ def memory(seen: Seen, percent: float, active: Collection[str]) -> Iterator[Find
         if group.limit and _over("resource.memory", name, 100 * group.memory / group.limit, percent, active):
             words = (
                 f"{_whose(name)} uses {100 * group.memory / group.limit:.0f}% of its memory "
-                f"({format_size(group.memory)} of {format_size(group.limit)})"
+                f"({_size(group.memory)} of {_size(group.limit)})"
             )
-            cause = (
-                f"most of it: {_largest(used, lambda size: format_size(int(size)))}"
-                if name == MACHINE
-                else ""
-            )
+            cause = f"most of it: {_largest(used, _size)}" if name == MACHINE else ""
             yield Finding("resource.memory", name, "warning", words, cause, "docker stats --no-stream")
 
 
@@ -185,7 +181,7 @@ def full_disks(seen: Seen, percent: float, active: Collection[str]) -> Iterator[
     for name, (used, total) in seen.disks.items():
         share = 100 * used / total if total else 0.0
         if _over("resource.disk", name, share, percent, active):
-            left = f"{format_size(total - used)} of {format_size(total)} left"
+            left = f"{_size(total - used)} of {_size(total)} left"
             words = f"the disk of {name} is {share:.0f}% full ({left})"
             place = "/" if name == MACHINE else PLACES[name]
             cause = DISK_CAUSES.get(name, "")
@@ -240,6 +236,11 @@ def maintained(seen: Seen) -> Iterator[Finding]:
 
 def _over(name: str, service: str, value: float, limit: float, active: Collection[str]) -> bool:
     return value > limit - (_SLACK if f"{name}/{service}" in active else 0)
+
+
+def _size(size: float) -> str:
+    """Bytes as people compare them."""
+    return f"{size / GIB:.1f}G" if size >= GIB else f"{size / MIB:.0f}M"
 
 
 def _whose(name: str) -> str:

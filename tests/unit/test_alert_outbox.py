@@ -1,6 +1,6 @@
 """What is handed to Alertmanager, and when it is let go."""
 
-from marketplace_alert_outbox import AGAIN, HOLDS, SENT_WITHIN, STALE, Deliveries, Letter, Outbox
+from marketplace_alert_outbox import AGAIN, HOLDS, SAID, SENT_WITHIN, STALE, Deliveries, Letter, Outbox
 from marketplace_alertmanager import Attempts
 
 DISK = Letter("resource.disk/redis", {"service": "redis"}, {"summary": "81% full"}, 90.0)
@@ -69,6 +69,17 @@ def test_a_way_that_fails_holds_it():
     assert mail.at(400, DISK, fails=["telegram"]) == []
     assert mail.deliveries.failing_for(["telegram"], 400) == 0  # nobody knows since when
     assert mail.at(700, DISK, sends=["telegram"]) == [DISK.key]
+
+
+def test_what_alertmanager_has_said_before_it_does_not_say_again():
+    mail = Mail()
+    mail.at(100, DISK)
+    assert mail.at(100 + SAID - 1, DISK) == []
+    assert mail.at(100 + SAID, DISK) == [DISK.key]
+    # That it does not say it for want of a way is another thing.
+    mute = Mail()
+    mute.at(100, DISK)
+    assert mute.at(100 + SAID, DISK, fails=["telegram"]) == []
 
 
 def test_each_way_counts():

@@ -78,7 +78,6 @@ def test_events_have_no_end_and_are_told_once():
     events = receivers(settings(**TELEGRAM))["events"]["telegram_configs"][0]
     conditions = receivers(settings(**TELEGRAM))["conditions"]["telegram_configs"][0]
     assert (events["send_resolved"], conditions["send_resolved"]) == (False, True)
-    first, critical = made["route"]["routes"]
-    assert (first["matchers"], first["group_by"]) == (['kind="event"'], ["event"])
-    # What is critical is said again sooner.
-    assert (critical["repeat_interval"], made["route"]["repeat_interval"]) == ("2h", "12h")
+    [route] = made["route"]["routes"]
+    assert (route["matchers"], route["group_by"]) == (['kind="event"'], ["event"])
+    assert made["route"]["group_by"] == ["service"]
