@@ -1,6 +1,7 @@
 """Docker by its socket, for who asks every few seconds: no program has to be started for a question.
 
-Source of the requests: https://docs.docker.com/reference/api/engine/version/v1.41/
+Source of the requests: https://docs.docker.com/reference/api/engine/. Without a version in its path a request is of the
+engine's own; what is asked here has been the same in all of them.
 """
 
 import http.client
@@ -11,9 +12,6 @@ from typing import Any
 from urllib.parse import quote
 
 from marketplace_docker import ContainerState, DockerError, container_state
-
-# Engines from 20.10 on speak it.
-_VERSION = "/v1.41"
 
 
 class DockerSocket:
@@ -57,7 +55,7 @@ class DockerSocket:
         connection = _Connection("localhost", timeout=timeout)
         connection.path = self._path
         try:
-            connection.request(method, _VERSION + path)
+            connection.request(method, path)
             response = connection.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException) as error:

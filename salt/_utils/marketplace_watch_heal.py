@@ -10,8 +10,8 @@ from marketplace_watch_history import History
 from marketplace_watch_rules import NEEDED, TIMEOUTS
 from marketplace_watch_seen import Seen
 
-# How long the edge must have had no answer. It says so 4 to 7 s after the last one.
-HUNG_SECONDS = 10
+# How long the edge must have had no answer. It says so 4 to 7 s after the last one, so this is one of 10 to 13 s.
+HUNG_SECONDS = 6
 # The same of one that has used most of its processor time meanwhile: it may be through with its work before that.
 BUSY_SECONDS, BUSY = 60, 0.5
 # A backend finds its way back to what it needs within so many seconds.

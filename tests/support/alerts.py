@@ -40,7 +40,9 @@ class Chat:
 
 def active(droplet: Droplet) -> dict[str, dict[str, Any]]:
     """What people have to hear of, by name and service."""
-    told = json.loads(droplet.run(["cat", WATCHED]).stdout)["alerts"]
+    # On a busy host an exec's output is sometimes lost.
+    text = droplet.run(["cat", WATCHED]).stdout or droplet.run(["cat", WATCHED]).stdout
+    told = json.loads(text)["alerts"]
     return {f"{one['finding']['name']}/{one['finding']['service']}": one for one in told}
 
 

@@ -45,7 +45,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def docker(tmp_path):
-    Handler.answers = {"/v1.41/containers/redis/json": (200, REDIS)}
+    Handler.answers = {"/containers/redis/json": (200, REDIS)}
     with socketserver.ThreadingUnixStreamServer(str(tmp_path / "docker.sock"), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield DockerSocket(tmp_path / "docker.sock")
@@ -61,7 +61,7 @@ def test_states_of_those_that_are_there(docker):
 
 
 def test_anything_else_is_no_answer(docker, tmp_path):
-    Handler.answers["/v1.41/containers/redis/json"] = (500, {"message": "out of order"})
+    Handler.answers["/containers/redis/json"] = (500, {"message": "out of order"})
     with pytest.raises(DockerError, match="out of order"):
         docker.containers("redis")
     with pytest.raises(DockerError, match="systemctl status docker"):
@@ -69,7 +69,7 @@ def test_anything_else_is_no_answer(docker, tmp_path):
 
 
 def test_a_restart(docker):
-    Handler.answers["/v1.41/containers/redis/restart?t=1"] = (204, None)
+    Handler.answers["/containers/redis/restart?t=1"] = (204, None)
     docker.restart("redis", 1)
     with pytest.raises(DockerError, match="does not restart postgres"):
         docker.restart("postgres", 1)

@@ -32,7 +32,7 @@ def test_alive_without_an_answer_is_restarted(service, said):
     "seen",
     [
         look(),
-        hung("redis", seconds=9),
+        hung("redis", seconds=5),
         # An answer, if only that it is not ready: it replays its log, or waits for another.
         hung("postgres", said="L7RSP"),
         hung("backend", said="L7STS"),
@@ -62,7 +62,7 @@ def test_a_release_has_the_backend_and_a_restore_the_database():
     assert cures(hung("postgres", at_backups="backup.create")) != []
 
 
-@pytest.mark.parametrize(("share", "patience"), [(0.4, 10), (0.9, BUSY_SECONDS)])
+@pytest.mark.parametrize(("share", "patience"), [(0.4, 6), (0.9, BUSY_SECONDS)])
 def test_who_is_busy_is_given_more_time(share, patience):
     for seconds in (patience - 1, patience):
         remembered = History()
