@@ -4,6 +4,7 @@ systemd runs it (marketplace-watch.service), and restarts it when it hangs itsel
 and a new start change nothing for who is told.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -109,10 +110,11 @@ class Watch:
                 )
                 continue
             self.budget.spend(cure.service, seen.at)
-            self.keep(seen.at)
-            outcome = self._restart(cure, seen)
-            self.spool.emit("watch.restarted", "warning", f"{cure.why}: {outcome}", {"service": cure.service})
-            print(f"{cure.why}: {outcome}", flush=True)
+            words = f"{cure.why}: {self._restart(cure, seen)}"
+            print(words, flush=True)
+            # A disk that is full keeps nobody from being restarted.
+            with contextlib.suppress(OSError):
+                self.spool.emit("watch.restarted", "warning", words, {"service": cure.service})
         return given_up
 
     def _restart(self, cure: Cure, seen: Seen) -> str:

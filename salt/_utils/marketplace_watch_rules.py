@@ -83,6 +83,12 @@ def services(seen: Seen) -> Iterator[Finding]:
         if name == "backend" and away & set(NEEDED):
             continue
         yield _down(name, judged[name], seen, and_bot=name in NEEDED and "backend" in away)
+    worker = (seen.containers or {}).get("worker")
+    # A release stops one worker before it starts the other.
+    if worker is not None and not worker.running and not seen.releasing:
+        words = f"container {worker.name} is {worker.status} (exit code {worker.exit_code})"
+        cause, command = _cause("worker", worker, seen), f"docker start {worker.name}"
+        yield Finding("service.down", "worker", "warning", words, cause, command)
 
 
 def _down(name: str, service: ServiceHealth, seen: Seen, and_bot: bool) -> Finding:

@@ -61,7 +61,7 @@ def test_a_test_alert_arrives(droplet: Droplet, chat: Chat) -> None:
     assert "a test, asked for by" in chat.arrives("arrive here", 1)["text"]
 
 
-@pytest.mark.parametrize("services", [("postgres", "redis"), ("backend",), ("edge",)])
+@pytest.mark.parametrize("services", [("backend",), ("postgres", "redis"), ("edge",)])
 def test_what_hangs_is_seen_restarted_and_told(
     droplet: Droplet, chat: Chat, progress: Progress, services: tuple[str, ...]
 ) -> None:

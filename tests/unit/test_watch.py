@@ -86,6 +86,19 @@ def test_who_was_just_restarted_is_given_time(paths):
     assert len(watch.look.restarted) == 1
 
 
+def test_a_disk_that_is_full_keeps_nobody_from_being_restarted(paths, monkeypatch):
+    watch = watching(paths)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(watch.spool, "emit", full)
+    watch.look.next = hung()
+    watch.turn(SETTINGS)
+    assert watch.look.restarted == [("redis", 1)]
+    assert "service.down/redis" in watch.quick.active
+
+
 def test_what_can_not_be_restarted_is_told_too(paths):
     watch = watching(paths)
     watch.look.next, watch.look.broken = hung(), True

@@ -54,6 +54,13 @@ def test_a_container_that_does_not_run_is_down(state, words, command):
     assert told.since is None
 
 
+def test_a_worker_that_does_not_run_is_told_but_for_a_release():
+    ended = {"worker": container("worker-blue", status="exited", exit_code=1)}
+    assert found(look(with_containers=ended))["service.down/worker"].command == "docker start worker-blue"
+    assert found(look(with_containers=ended, releasing="release of 1.2.0")) == {}
+    assert found(look(with_containers={"worker": container("worker-blue", health="none")})) == {}
+
+
 def test_a_container_that_is_gone_is_down():
     containers = {"postgres": container("postgres"), "backend": container("backend-blue")}
     assert "removed" in found(look(containers=containers))["service.down/redis"].cause
