@@ -114,6 +114,10 @@ class Outbox:
             if letter.posted is None or now - letter.posted >= AGAIN
         ]
 
+    def again(self) -> None:
+        """Hand everything over at the next turn."""
+        self.letters = {key: replace(letter, posted=None) for key, letter in self.letters.items()}
+
     def alert(self, letter: Letter, now: float) -> Alert:
         """A letter as Alertmanager takes it: over only when it was told."""
         over = letter.ends is not None and letter.told

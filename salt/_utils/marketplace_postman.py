@@ -37,7 +37,7 @@ class Postman:
         self._alertmanager = alertmanager or Alertmanager()
         self._outbox = Outbox((), letters)
         self._deliveries = Deliveries()
-        self._counted = 0.0
+        self._counted, self._began = 0.0, 0.0
         self._pinged = 0.0
         self.trouble = ""
 
@@ -75,8 +75,12 @@ class Postman:
     def _count(self, now: float) -> None:
         waiting = any(not letter.told for letter in self.letters)
         if waiting or now - self._counted >= _COUNT_EVERY:
-            self._deliveries.note(self._alertmanager.attempts(), now)
-            self._counted = now
+            began, attempts = self._alertmanager.look()
+            self._deliveries.note(attempts, now)
+            if began != self._began:
+                # It knows nothing of what its predecessor was given.
+                self._outbox.again()
+            self._began, self._counted = began, now
 
     def ping(self, settings: Mapping[str, Any], now: float) -> None:
         """Tell the dead man's switch that all is well here: that alerts would be sent, not that there are none."""

@@ -26,6 +26,7 @@ alertmanager_notification_requests_failed_total{integration="email"} 0
 alertmanager_notification_requests_total{integration="telegram"} 7
 alertmanager_notification_requests_total{integration="email"} 0
 alertmanager_notifications_total{integration="telegram"} 5
+process_start_time_seconds 1.79563e+09
 """
 
 
@@ -33,17 +34,17 @@ class Fake:
     """An Alertmanager that keeps what it was given, and sends it as it is told to."""
 
     def __init__(self):
-        self.alerts, self.away, self.sent, self.failed = [], False, 0, 0
+        self.alerts, self.away, self.sent, self.failed, self.started = [], False, 0, 0, 1.0
 
     def post(self, alerts):
         if self.away:
             raise AlertmanagerError("Alertmanager does not answer")
         self.alerts += list(alerts)
 
-    def attempts(self):
+    def look(self):
         if self.away:
             raise AlertmanagerError("Alertmanager does not answer")
-        return {"telegram": Attempts(self.sent + self.failed, self.failed)}
+        return self.started, {"telegram": Attempts(self.sent + self.failed, self.failed)}
 
 
 @pytest.fixture
@@ -126,6 +127,17 @@ def test_an_event_stays_in_the_spool_until_it_was_sent(paths, postman, fake):
     postman.turn([], SETTINGS, NOW + 203)
     assert postman.letters == []
     assert fake.alerts[-1].ends == NOW + 203
+
+
+def test_an_alertmanager_that_was_started_anew_is_told_at_once(postman, fake):
+    for seconds in (0, 3, 6):
+        postman.turn([condition()], SETTINGS, NOW + seconds)
+    before = len(fake.alerts)
+    fake.started = 2.0
+    postman.turn([condition()], SETTINGS, NOW + 9)
+    postman.turn([condition()], SETTINGS, NOW + 12)
+    postman.turn([condition()], SETTINGS, NOW + 15)
+    assert len(fake.alerts) == before + 1
 
 
 def test_events_of_yesterday_are_let_go(paths, postman, fake):
