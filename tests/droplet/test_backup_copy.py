@@ -9,10 +9,12 @@ import pytest
 from tests.support import backups, shipping
 from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.machine import Machine
 from tests.support.droplet.progress import Progress
 from tests.support.droplet.salt import call
 from tests.support.droplet.site import Images, Site
 from tests.support.droplet.storage import Storage
+from tests.support.load import running
 from tests.support.numbered import Numbered
 from tests.support.waiting import seconds_until
 
@@ -150,3 +152,61 @@ def test_data_and_backups_that_are_both_gone_come_back(copied: Droplet, progress
     finally:
         call(copied, "deploy.maintenance", "off")
     assert call(copied, "health.check").value["status"] == "healthy"
+
+
+def test_a_lost_droplet_comes_back_by_one_command(
+    copied: Droplet, site: Site, storage: Storage, neighbour: Machine, progress: Progress
+) -> None:
+    with running.users(neighbour, copied, 10, 2.0) as users:
+        users.pause_until(100)
+        users.stop()
+    backups.taken(copied)
+    with running.users(neighbour, copied, 10, 2.0) as later:
+        later.pause_until(50)
+        later.stop()
+    ship(copied)
+    version = shipping.status(copied)["live"]["version"]
+    key = copied.get("/etc/marketplace/secrets/backup_key")
+    history, kept = shipping.history(copied), house(copied)
+    copied.container.pause()
+    found = site.droplet("found")
+    try:
+        found.put_tree()
+        found.put("/root/key", key, 0o600)
+        found.put("/root/secret", storage.secret, 0o600)
+        place = f"--restore-from s3:{BUCKET}/droplet --endpoint {Storage.ENDPOINT} --access-key {Storage.ACCESS_KEY}"
+        files = "--key-file /root/key --secret-file /root/secret"
+        done = found.run(
+            ["/srv/deploy/bootstrap.sh", "development", *place.split(), *files.split()], check=False
+        )
+        assert done.ok, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        progress.note(f"rebuilt in {done.seconds:.0f} s, from a bare host on")
+        shipping.assert_sound(found, version)
+        assert (shipping.history(found), house(found)) == (history, kept)
+        users.assert_lossless(found)
+        # The cache is as of its last snapshot.
+        later.assert_lossless(found, dialogues=False)
+        assert call(found, "state.apply").changed == {}
+        assert call(found, "health.check").value["status"] == "healthy"
+        with running.users(neighbour, found, 10, 2.0) as users:
+            users.pause_until(50)
+            users.assert_lossless(found)
+        ship(found)
+        # The lost one comes back, and knows nothing of it.
+        copied.container.unpause()
+        refused = call(copied, "backup.ship")
+        assert (refused.returncode, refused.value["outcome"]) == (1, "failed")
+        assert "is the copy of another droplet (found-" in refused.value["reason"]
+    finally:
+        copied.container.reload()
+        if copied.container.status == "paused":
+            copied.container.unpause()
+        found.destroy()
+    assert call(copied, "backup.ship", "takeover=True").value["outcome"] == "shipped"
+
+
+def house(droplet: Droplet) -> str:
+    """Digests of what a rebuilt droplet has to have again: secrets, the services' own authority, certificates."""
+    places = ("/etc/marketplace/secrets", "/etc/marketplace/tls", "/etc/letsencrypt")
+    found = droplet.run(["find", *places, "-type", "f", "-exec", "sha256sum", "{}", "+"], check=False).stdout
+    return "\n".join(sorted(found.splitlines()))
