@@ -1,4 +1,4 @@
-"""The cache as one of its snapshots had it, in the live one's place; what it was stays aside until somebody confirms."""
+"""The cache as one of its snapshots had it, in the live one's place; what it was stays aside until it is confirmed."""
 
 from datetime import datetime
 from pathlib import Path

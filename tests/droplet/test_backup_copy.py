@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
+from collections.abc import Callable
 
 from tests.support import backups, shipping
-from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
 from tests.support.droplet.progress import Progress
 from tests.support.droplet.salt import call
-from tests.support.droplet.site import Images, Site
+from tests.support.droplet.site import Site
 from tests.support.droplet.storage import Storage
 from tests.support.load import running
 from tests.support.numbered import Numbered
 from tests.support.waiting import seconds_until
 
-BUCKET = "backups"
 RPO_SECONDS = 60
-
-
-@pytest.fixture(scope="module")
-def storage(site: Site) -> Storage:
-    """An object storage, with a bucket."""
-    made = site.storage()
-    made.bucket(BUCKET)
-    return made
-
-
-@pytest.fixture(scope="module")
-def copied(droplet: Droplet, site: Site, images: Images, storage: Storage) -> Iterator[Droplet]:
-    """The droplet, whose backups are shipped there."""
-    local = pillar.local(site, images)
-    place = {"target": f"s3:{BUCKET}/droplet", "endpoint": Storage.ENDPOINT, "access_key": Storage.ACCESS_KEY}
-    given = local | {
-        "backup": local["backup"] | {"storage": place},
-        "secrets": local["secrets"] | {"backup_storage_secret": {"value": storage.secret}},
-    }
-    pillar.write(droplet, given)
-    assert call(droplet, "state.apply").failed == {}
-    assert call(droplet, "state.apply").changed == {}
-    yield droplet
-    pillar.write(droplet, local)
-    assert call(droplet, "state.apply").failed == {}
 
 
 def ship(droplet: Droplet) -> None:
@@ -61,36 +32,26 @@ def test_every_backup_is_there_and_nothing_of_it_in_clear(copied: Droplet, stora
     ship(copied)
     for kind in ("postgres", "redis", "house"):
         assert backups.listed(copied, kind)[0]["where"] == "droplet, copy", kind
-    names = storage.objects(BUCKET, "droplet/")
+    names = storage.objects(backups.BUCKET, "droplet/")
     identity = backups.listed(copied, "postgres")[0]["id"]
     assert any(f"base/{identity}/data/base.tar.zst" in name for name in names)
     local = copied.run(["find", f"{backups.PLACE}/barman/postgres/base", "-name", "base.tar.zst"]).stdout
     size = int(copied.run(["stat", "-c", "%s", local.split()[0]]).stdout)
     assert any(each > size * 0.9 for each in names.values())
     for name in names:
-        assert storage.content(BUCKET, name).startswith(b"RCLONE\x00\x00"), name
+        assert storage.content(backups.BUCKET, name).startswith(b"RCLONE\x00\x00"), name
 
 
-def test_cron_ships_what_is_written_within_the_minute(copied: Droplet, progress: Progress) -> None:
+def test_a_storage_that_is_away_holds_up_nobody(copied: Droplet, storage: Storage) -> None:
+    holds_up_nobody(copied, storage, storage.stop, storage.start)
+
+
+def holds_up_nobody(
+    copied: Droplet, storage: Storage, trouble: Callable[[], None], well: Callable[[], object]
+) -> None:
+    """While the storage is in trouble, rows are written and backups taken; afterwards both are there."""
     with Numbered(copied) as rows:
-        rows.write(1)
-
-        def shipped() -> bool:
-            last = call(copied, "backup.check").value["copy"]["last"]
-            return bool(last) and last > before
-
-        before = call(copied, "backup.check").value["copy"]["last"]
-        taken = seconds_until(shipped, RPO_SECONDS)
-        progress.note(f"shipped {taken:.0f} s after it was written")
-
-
-@pytest.mark.parametrize("how", ["refuse", "full", "stopped"])
-def test_a_storage_in_trouble_holds_up_nobody(copied: Droplet, storage: Storage, how: str) -> None:
-    with Numbered(copied) as rows:
-        if how == "stopped":
-            storage.stop()
-        else:
-            storage.mode(how)
+        trouble()
         try:
             rows.write(20)
             backups.taken(copied)
@@ -103,10 +64,7 @@ def test_a_storage_in_trouble_holds_up_nobody(copied: Droplet, storage: Storage,
             assert rows.there() == set(range(1, 21))
             assert backups.listed(copied, "postgres")[0]["where"] == "droplet"
         finally:
-            if how == "stopped":
-                storage.start()
-            else:
-                storage.mode("ok")
+            well()
         ship(copied)
         assert backups.listed(copied, "postgres")[0]["where"] == "droplet, copy"
 
@@ -172,13 +130,7 @@ def test_a_lost_droplet_comes_back_by_one_command(
     found = site.droplet("found")
     try:
         found.put_tree()
-        found.put("/root/key", key, 0o600)
-        found.put("/root/secret", storage.secret, 0o600)
-        place = f"--restore-from s3:{BUCKET}/droplet --endpoint {Storage.ENDPOINT} --access-key {Storage.ACCESS_KEY}"
-        files = "--key-file /root/key --secret-file /root/secret"
-        done = found.run(
-            ["/srv/deploy/bootstrap.sh", "development", *place.split(), *files.split()], check=False
-        )
+        done = backups.rebuild(found, storage, key)
         assert done.ok, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         progress.note(f"rebuilt in {done.seconds:.0f} s, from a bare host on")
         shipping.assert_sound(found, version)
