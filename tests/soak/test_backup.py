@@ -204,7 +204,7 @@ def test_gigabytes_take_their_time_in_proportion(
         local = pillar.local(site, images)
         local["postgres"] |= {"disk": "14G"}
         local["backup"] |= {"disk": "16G"}
-        pillar.write(large, backups.copied_to(storage, local))
+        pillar.write(large, backups.copied_to(storage, local, "large"))
         large.run(["/srv/deploy/bootstrap.sh", "development"])
         took: dict[int, tuple[float, float, float]] = {}
         for size in (1, 5):
@@ -235,7 +235,7 @@ def test_gigabytes_take_their_time_in_proportion(
         large.destroy()
         rebuilt = site.droplet("rebuilt")
         rebuilt.put_tree()
-        done = backups.rebuild(rebuilt, storage, key)
+        done = backups.rebuild(rebuilt, storage, key, "large")
         assert done.ok, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         assert sql(rebuilt, "SELECT count(*) FROM filler") == rows
         note(f"5 GB on a bare host, from the copy, its convergence included: {done.seconds:.0f} s")
