@@ -19,6 +19,7 @@ from marketplace_docker import DockerError
 from marketplace_durable import read_json, to_json
 from marketplace_edge import Edge, EdgeError, maintenance_lines
 from marketplace_fetch import fetch
+from marketplace_formula_inputs import formula_inputs
 from marketplace_house import open_house, read_house
 from marketplace_key import was_kept
 from marketplace_ledger import LedgerError
@@ -176,10 +177,9 @@ class Rebuild:
 
     def ground(self) -> str:
         """The host itself, with empty file systems: that they are empty is meant."""
-        mounts = function("pillar.get", "volumes:mounts")
-        for mount in mounts.values():
-            marks = Marks.beside(mount["image"])
-            if not Path(mount["image"]).exists() and not marks.made.exists():
+        for volume in formula_inputs(self._settings())["volumes"]["mounts"].values():
+            marks = Marks.beside(volume["image"])
+            if not Path(volume["image"]).exists() and not marks.made.exists():
                 marks.start_empty.parent.mkdir(parents=True, exist_ok=True)
                 marks.start_empty.touch()
         return apply(*GROUND)
