@@ -2,9 +2,14 @@
 # Turns a bare Debian 13 host into a converged droplet. Running it again is harmless.
 #
 #   ./bootstrap.sh MINION_ID [--no-apply]
+#   ./bootstrap.sh MINION_ID --restore-from TARGET --key-file FILE
+#                  [--endpoint URL --access-key ID --secret-file FILE] [--region NAME] [--time TIME]
 #
 # MINION_ID is the environment (a directory of pillar/), optionally with a suffix: production, staging-2.
 # --no-apply installs Salt and its configuration and stops there: `salt-call state.apply test=True` then shows the plan.
+# --restore-from makes this fresh droplet the lost one, from the copy of its backups: data, ledger, secrets, certificates
+# and the live release. TARGET is s3:BUCKET/PREFIX or a directory, as backup:storage:target had it; the key file holds what
+# `backup.key` showed, the secret file the secret of the storage's access key. Run again, it goes on where it stopped.
 set -eu
 
 say() { printf '==> %s\n' "$*" >&2; }
@@ -13,16 +18,36 @@ die() {
     exit 1
 }
 
-usage="usage: ./bootstrap.sh MINION_ID [--no-apply], for example ./bootstrap.sh production"
+usage="usage: ./bootstrap.sh MINION_ID [--no-apply], for example ./bootstrap.sh production; --help says more"
 id=
 apply=yes
-for argument in "$@"; do
+restore=
+key_file='' endpoint='' access_key='' secret_file='' region='' time=''
+while [ $# -gt 0 ]; do
+    argument=$1
+    shift
     case $argument in
         -h | --help)
-            sed -n '2,7s/^# \{0,1\}//p' "$0"
+            sed -n '2,13s/^# \{0,1\}//p' "$0"
             exit 0
             ;;
         --no-apply) apply=no ;;
+        --restore-from | --key-file | --endpoint | --access-key | --secret-file | --region | --time)
+            [ $# -gt 0 ] || die "$argument wants a value. $usage"
+            case $1 in
+                "" | *[\'\"\\[:space:]]*) die "the value of $argument is '$1', which is empty or has spaces or quotes in it" ;;
+            esac
+            case $argument in
+                --restore-from) restore=$1 ;;
+                --key-file) key_file=$1 ;;
+                --endpoint) endpoint=$1 ;;
+                --access-key) access_key=$1 ;;
+                --secret-file) secret_file=$1 ;;
+                --region) region=$1 ;;
+                --time) time=$1 ;;
+            esac
+            shift
+            ;;
         -*) die "unknown option $argument. $usage" ;;
         *)
             [ -z "$id" ] || die "more than one minion id: $id and $argument. $usage"
@@ -31,6 +56,15 @@ for argument in "$@"; do
     esac
 done
 [ -n "$id" ] || die "no minion id. $usage"
+if [ -n "$restore" ]; then
+    [ "$apply" = yes ] || die "--no-apply and --restore-from don't go together: a rebuild applies what it needs"
+    [ -n "$key_file" ] || die "--restore-from wants --key-file: a file with the copy's key, as backup.key showed it"
+    for file in "$key_file" ${secret_file:+"$secret_file"}; do
+        [ -r "$file" ] || die "$file can't be read"
+    done
+elif [ -n "$key_file$endpoint$access_key$secret_file$region$time" ]; then
+    die "--key-file, --endpoint, --access-key, --secret-file, --region and --time belong to --restore-from. $usage"
+fi
 
 tree=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 environment=${id%%-*}
@@ -73,7 +107,7 @@ apt() {
 }
 
 missing=
-for package in python3-venv ca-certificates; do
+for package in python3-venv ca-certificates ${restore:+rclone zstd}; do
     dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2> /dev/null | grep -q '^ii' || missing="$missing $package"
 done
 if [ -n "$missing" ]; then
@@ -98,6 +132,16 @@ cmp -s "$tree/minion.conf" /etc/salt/minion.d/marketplace.conf || cp "$tree/mini
 if [ "$apply" = no ]; then
     say "Salt is ready. Next: salt-call state.apply test=True, then salt-call state.apply"
     exit 0
+fi
+if [ -n "$restore" ]; then
+    # Quoted for Salt, which else takes digits for a number.
+    set --
+    for given in "target=$restore" "key_file=$key_file" "endpoint=$endpoint" "access_key=$access_key" \
+        "secret_file=$secret_file" "region=$region" "time=$time"; do
+        [ -z "${given#*=}" ] || set -- "$@" "${given%%=*}='${given#*=}'"
+    done
+    say "Rebuilding $id from $restore (salt-call backup.rebuild)"
+    exec /usr/local/bin/salt-call --retcode-passthrough backup.rebuild "$@"
 fi
 say "Converging $id (salt-call state.apply)"
 exec /usr/local/bin/salt-call --retcode-passthrough state.apply

@@ -13,7 +13,7 @@ import sys
 import time as clock
 from pathlib import Path
 
-from marketplace_arguments import Unusable, caller, moment, nothing_else, seconds
+from marketplace_arguments import Unusable, caller, flag, moment, nothing_else, seconds, text
 from marketplace_backup_create import create as take
 from marketplace_backup_status import status, where
 from marketplace_backup_steps import FAILURES as BACKUP_FAILURES
@@ -26,12 +26,15 @@ from marketplace_fetch import fetch as bring
 from marketplace_key import show
 from marketplace_lock import LockHeld
 from marketplace_paths import Paths
+from marketplace_rebuild import Rebuild, given, storage
 from marketplace_recovery import Target
 from marketplace_restore import confirm as confirm_restore
 from marketplace_restore import restore_live, restore_scratch, scratch, tidy
+from marketplace_restore_cache import restore_cache
 from marketplace_secrets import Store, UnknownSecret
+from marketplace_settings import environment_of
 from marketplace_settings_guard import settings_for_change
-from marketplace_ship import Memory
+from marketplace_ship import Memory, take_over
 from marketplace_ship import ship as ship_once
 from marketplace_signals import interruptible
 from marketplace_terminal import view
@@ -134,8 +137,8 @@ def verify(**unknown):
     return {"outcome": "bad" if bad else "good", **found}
 
 
-def restore(time=None, to="scratch", **unknown):
-    """Restore the database as it was at any second of the last ``backup:keep_days`` days.
+def restore(time=None, to="scratch", what="database", **unknown):
+    """Restore the database as it was at any second of the last ``backup:keep_days`` days; or the cache's snapshot.
 
     time
         A point in time, ``2026-11-24T08:15:00`` (the droplet's time zone unless it has one): what was committed before
@@ -145,6 +148,8 @@ def restore(time=None, to="scratch", **unknown):
         (``docker exec -it postgres-scratch psql -U postgres ...``) until ``backup.discard``. ``live``: in the live
         database's place. That one needs the edge closed (``deploy.maintenance on``; updates wait at Telegram), and
         keeps the old data aside until ``backup.confirm``. Killed at any point, it is taken up again by the next call.
+    what
+        ``database``, or ``cache``: the newest snapshot that is not younger than ``time``, with ``to=live`` alone.
 
     Returns ``outcome`` (``restored``, ``failed`` or ``refused``), ``reason``, ``rows`` by table, ``schema``, ``steps``,
     ``seconds`` and what to do ``next``. Exit code 1 unless it is restored.
@@ -155,25 +160,30 @@ def restore(time=None, to="scratch", **unknown):
 
         salt-call backup.restore time=2026-11-24T08:15:00
         salt-call backup.restore to=live
+        salt-call backup.restore what=cache to=live
     """
     try:
-        nothing_else(unknown, ("time", "to"))
+        nothing_else(unknown, ("time", "to", "what"))
         target = Target(time=moment("time", time))
         if to not in ("scratch", "live"):
             raise Unusable(f"to is {to!r}, expected scratch or live")
+        if what not in ("database", "cache"):
+            raise Unusable(f"what is {what!r}, expected database or cache")
+        if what == "cache" and to != "live":
+            raise Unusable("the cache is restored in its place or not at all: to=live")
     except Unusable as error:
         return _refused(str(error))
     settings, why = _settings()
     if settings is None:
         return _refused(why)
     by = caller(os.environ)
-    title = f"Restoring the database to {to}, up to {target.words}"
+    title = f"Restoring the {what} to {to}, up to {target.words}"
     try:
         with view(sys.stderr, title) as progress, interruptible():
             if to == "scratch":
                 answer = restore_scratch(_world(), settings, target, progress, by)
             else:
-                answer = _live(settings, target, progress, by)
+                answer = _live(settings, target, progress, by, what)
             progress.summary(answer)
     except KeyboardInterrupt as error:
         return _refused(f"{error}: stopped; the same command takes it up again")
@@ -184,7 +194,7 @@ def restore(time=None, to="scratch", **unknown):
     return answer
 
 
-def _live(settings, target, progress, by):
+def _live(settings, target, progress, by, what):
     releases = World.of(_paths())
     if not releases.edge.maintenance()["operator"]:
         return {
@@ -192,8 +202,16 @@ def _live(settings, target, progress, by):
             "reason": "the edge is open, and what users write meanwhile would be lost: deploy.maintenance on",
         }
     with releases.lock.held(by, "backup.restore to=live"):
-        answer = restore_live(_world(), settings, target, progress, by)
-    if answer["outcome"] == "restored":
+        if what == "cache":
+            answer = restore_cache(_world(), settings, target.time, progress, by)
+        else:
+            answer = restore_live(_world(), settings, target, progress, by)
+    if answer["outcome"] == "restored" and what == "cache":
+        answer["next"] = [
+            "deploy.maintenance off",
+            "backup.confirm, once all is well: deletes the old snapshot",
+        ]
+    elif answer["outcome"] == "restored":
         answer["next"] = [
             "state.apply (roles and passwords as of today), and deploy.release of the live version where its schema is "
             "newer than the restored one",
@@ -284,11 +302,13 @@ def drill(jitter=0, **unknown):
     return answer
 
 
-def ship(rounds=1, every=30, **unknown):
+def ship(rounds=1, every=30, takeover=False, **unknown):
     """Send what is new among the backups to the copy elsewhere (``backup:storage:target``), encrypted. Cron does so.
 
     rounds, every
         So many times (default 1), beginning every so many seconds (default 30).
+    takeover
+        Make the copy this droplet's, although another one has written to it: that one is kept from it from now on.
 
     Returns the last round: ``outcome`` (``shipped``, ``failed``, ``unchanged`` where no copy is asked for, or
     ``refused``), ``reason``, ``files``, ``dropped``. Exit code 1 where it failed. A copy that can't be reached for five
@@ -301,13 +321,16 @@ def ship(rounds=1, every=30, **unknown):
         salt-call backup.ship
     """
     try:
-        nothing_else(unknown, ("rounds", "every"))
+        nothing_else(unknown, ("rounds", "every", "takeover"))
+        seizing = flag("takeover", takeover)
         times, pause = round(seconds("rounds", rounds, 100)), seconds("every", every, 3600)
         settings = read_json(_paths().settings)
         if settings is None or not settings["backup"]["storage"]["target"]:
             return {"outcome": "unchanged", "reason": "backup:storage:target is not set"}
         vault, world = _vault(settings), _world()
         with interruptible():
+            if seizing:
+                take_over(world, vault, caller(os.environ))
             for number in range(max(1, times)):
                 begun = clock.monotonic()
                 answer = ship_once(world, vault, caller(os.environ))
@@ -346,6 +369,69 @@ def fetch(**unknown):
         return _refused(f"{error}: stopped; the same command goes on")
     except (Unusable, *FAILURES) as error:
         return _refused(str(error))
+
+
+def rebuild(
+    target="", key_file="", endpoint="", access_key="", secret_file="", region="", time=None, **unknown
+):
+    """Turn this fresh droplet into the lost one, from the copy of its backups: ``bootstrap.sh --restore-from`` does so.
+
+    target, endpoint, region, access_key
+        The copy, as the settings ``backup:storage`` had it.
+    key_file
+        A file with the copy's key (``backup.key`` showed it).
+    secret_file
+        A file with the secret that belongs to ``access_key``.
+    time
+        As for ``backup.restore``; default: all that there is.
+
+    Settings, secrets, certificates and the ledger come first, then the host, the backups, the database up to its last
+    second, the cache, the images of the releases, and everything else by ``state.apply``. The edge opens last. A
+    rebuild that was interrupted is taken up again by the same call; a droplet that was converged before is refused.
+
+    Returns ``outcome`` (``rebuilt``, ``failed`` or ``refused``), ``reason``, ``version``, ``release``, ``rows`` by
+    table, ``schema``, ``until``, ``notes``, ``steps``, ``seconds`` and what to do ``next``. Exit code 1 unless it is
+    rebuilt.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call backup.rebuild target=s3:your-bucket/production endpoint=https://ams3.digitaloceanspaces.com \\
+            access_key=DO00EXAMPLE secret_file=/root/secret key_file=/root/key
+    """
+    names = ("target", "key_file", "endpoint", "access_key", "secret_file", "region", "time")
+    try:
+        nothing_else(unknown, names)
+        until = Target(time=moment("time", time))
+        place = storage(
+            text("target", target, "s3:your-bucket/production"),
+            text("endpoint", endpoint, "https://ams3.digitaloceanspaces.com"),
+            text("region", region, "ams3"),
+            text("access_key", access_key, "DO00EXAMPLE"),
+        )
+        secrets = given(
+            text("key_file", key_file, "/root/key"), text("secret_file", secret_file, "/root/secret")
+        )
+        if place["endpoint"] and "backup_storage_secret" not in secrets.values:
+            raise Unusable(
+                "secret_file is not given; expected a file with the secret that belongs to access_key"
+            )
+    except Unusable as error:
+        return _refused(str(error))
+    environment = environment_of(__opts__["id"])
+    try:
+        with view(sys.stderr, f"Rebuilding this droplet from {place['target']}") as progress, interruptible():
+            vault = Vault(place, secrets)
+            answer = Rebuild(_world(), vault, environment, until, progress, caller(os.environ)).perform()
+            progress.summary(answer)
+    except KeyboardInterrupt as error:
+        return _refused(f"{error}: stopped; the same command takes it up again")
+    except FAILURES as error:
+        return _refused(str(error))
+    if answer["outcome"] != "rebuilt":
+        __context__["retcode"] = 1
+    return answer
 
 
 def key(**unknown):

@@ -4,10 +4,12 @@ The engine on the droplet takes it, by its own ``salt-call``, whichever transpor
 """
 
 import json
+import subprocess
 from pathlib import Path
 
 from marketplace_backup_world import BackupWorld
 from marketplace_backups import KINDS
+from marketplace_barman import BarmanError
 from marketplace_database import DatabaseError
 from marketplace_paths import Paths
 
@@ -49,6 +51,11 @@ def received(name):
             "changes": changes,
             "comment": f"The log of {name} would be received",
         }
+    try:
+        if world.receiver.is_replaced():
+            world.receiver.start_over()
+    except (DatabaseError, BarmanError, subprocess.SubprocessError) as error:
+        return {"name": name, "result": False, "changes": {}, "comment": str(error)}
     started = _systemctl("enable", "--now", "--quiet", unit)
     if started["retcode"]:
         return {"name": name, "result": False, "changes": {}, "comment": started["stderr"]}

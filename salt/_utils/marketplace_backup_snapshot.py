@@ -1,5 +1,6 @@
 """The cache's snapshot: the file that Redis itself writes, copied, checked by Redis's own program, and compressed."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,38 @@ def take_snapshot(world: BackupWorld, settings: dict[str, Any]) -> Backup:
         bytes=packed.stat().st_size,
         files={str(packed.relative_to(world.paths.backups)): digest_of(packed)},
     )
+
+
+def place_snapshot(world: BackupWorld, snapshot: Backup, file: Path, user: str) -> None:
+    """Put a snapshot where Redis reads it when it starts; Redis does not run meanwhile.
+
+    Args:
+        world: what backups touch.
+        snapshot: which.
+        file: Redis's own; replaced.
+        user: uid and gid that Redis runs as.
+
+    Raises:
+        BackupError: the snapshot is not what was backed up.
+        HostError: it can't be unpacked.
+    """
+    changed = world.catalogue.changed(snapshot)
+    if changed:
+        raise BackupError("; ".join(changed))
+    unfinished = file.with_name(f".{file.name}.restoring")
+    packed = world.paths.backups / next(iter(snapshot.files))
+    try:
+        world.host.run(
+            ["zstd", "--quiet", "--force", "--decompress", "-o", str(unfinished), str(packed)], 600, {}
+        )
+        uid, gid = user.split(":")
+        os.chown(unfinished, int(uid), int(gid))
+        unfinished.chmod(0o600)
+        world.catalogue.disk.sync_file(unfinished)
+        unfinished.rename(file)
+        fsync_directory(file.parent)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _connection(world: BackupWorld, settings: dict[str, Any]) -> Connection:

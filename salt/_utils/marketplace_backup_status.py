@@ -13,6 +13,7 @@ from marketplace_drills import Drills, late
 from marketplace_key import is_kept
 from marketplace_receiver import Reception
 from marketplace_restore import aside, unfinished
+from marketplace_restore_cache import kept_caches
 from marketplace_ship import Memory
 from marketplace_ship import late as not_shipped
 from marketplace_units import format_size
@@ -134,6 +135,6 @@ def _pending(world: BackupWorld, target: str) -> list[str]:
         )
     found += [
         f"the old data of a restore are in {directory}: backup.confirm deletes them"
-        for directory in aside(world)
+        for directory in (*aside(world), *kept_caches(world))
     ]
     return found

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from marketplace_backups import Catalogue
 from marketplace_barman import Barman
+from marketplace_clock import Clock
 from marketplace_database import Database
 from marketplace_docker import Docker
 from marketplace_host import Host
@@ -12,7 +13,6 @@ from marketplace_lock import Lock
 from marketplace_paths import Paths
 from marketplace_receiver import Receiver
 from marketplace_spool import Spool
-from marketplace_world import Clock
 
 WHERE = "droplet"
 

@@ -9,9 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from marketplace_backup_world import BackupError, BackupWorld
+from marketplace_backup_world import TROUBLE, BackupError, BackupWorld
 from marketplace_backups import Backup, digest_of
+from marketplace_database import DatabaseError
 from marketplace_durable import fsync_directory
+from marketplace_lock import LockHeld
+from marketplace_paths import Paths
+from marketplace_units import amount
 
 CONTAINER = "postgres"
 LONGEST_SECONDS = 4 * 3600.0
@@ -56,6 +60,32 @@ def take_dump(world: BackupWorld, settings: dict[str, Any]) -> Backup:
         files={str(file.relative_to(world.paths.backups)): digest_of(file) for file in (data, roles)},
         facts={"tables": int(world.database.ask(name, _TABLES))},
     )
+
+
+class Dumps:
+    """Dumps that a release takes before it does what nothing brings back.
+
+    Args:
+        paths: the droplet's.
+    """
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+
+    def take(self, settings: dict[str, Any], by: str) -> str:
+        """Take one, and list it among the backups; in words, what it is.
+
+        Raises:
+            BackupError: it could not be taken.
+        """
+        world = BackupWorld.of(self._paths)
+        try:
+            with world.lock.held(by, "a dump before a migration"):
+                dump = take_dump(world, settings)
+                world.catalogue.add(dump)
+        except (LockHeld, DatabaseError, *TROUBLE) as error:
+            raise BackupError(str(error)) from error
+        return f"{dump.id}, {amount(dump.bytes)}"
 
 
 def _write(file: Path, command: list[str]) -> None:

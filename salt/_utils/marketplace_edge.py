@@ -51,6 +51,11 @@ class Answered:
     colour: str
 
 
+def maintenance_lines(closed: Mapping[str, bool]) -> str:
+    """The maintenance map's content; who is not named does not keep the edge closed."""
+    return "".join(f"{name} {'on' if closed.get(name) else 'off'}\n" for name in KEEPERS)
+
+
 class Edge:
     """The live map, the maintenance map, and HAProxy's runtime.
 
@@ -138,9 +143,7 @@ class Edge:
         self.disk.make_directory(self.maintenance_map.parent)
         # The operator does not hold the release lock, so neither may forget what the other says meanwhile.
         with self.alone():
-            state = self.maintenance() | {keeper: on}
-            lines = (f"{name} {'on' if state[name] else 'off'}\n" for name in KEEPERS)
-            self.disk.write(self.maintenance_map, "".join(lines))
+            self.disk.write(self.maintenance_map, maintenance_lines(self.maintenance() | {keeper: on}))
             self.synchronise()
 
     @contextmanager

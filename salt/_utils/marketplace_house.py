@@ -4,7 +4,8 @@ import hashlib
 import os
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from marketplace_backup_world import BackupError, BackupWorld
@@ -67,6 +68,63 @@ def take_house(world: BackupWorld) -> Backup:
         files={str(file.relative_to(world.paths.backups)): digest_of(file)},
         facts={"fingerprint": mark},
     )
+
+
+def open_house(file: Path, root: Path, keep: Sequence[str] = ()) -> list[str]:
+    """Unpack an archive over what there is; the names that were written.
+
+    Args:
+        file: the archive.
+        root: below which directory.
+        keep: names below which what is there already stays as it is.
+
+    Raises:
+        BackupError: it can't be unpacked, or holds what it can't have been given.
+    """
+    written = []
+    with _opened(file) as archive:
+        for member in archive:
+            usual = member.isfile() or member.isdir() or member.issym()
+            if not usual or ".." in member.name.split("/") or not _is_below(member.name, KEPT):
+                raise BackupError(
+                    f"{file} holds {member.name}, which is no part of such an archive: no more of it is unpacked"
+                )
+            if not (os.path.lexists(root / member.name) and _is_below(member.name, keep)):
+                archive.extract(member, root, numeric_owner=True, filter="fully_trusted")
+                written.append(member.name)
+    return written
+
+
+def read_house(file: Path, name: str) -> str:
+    """One text of an archive; empty where it is not in there.
+
+    Raises:
+        BackupError: the archive can't be read.
+    """
+    with _opened(file) as archive:
+        for member in archive:
+            if member.name == name:
+                stream = archive.extractfile(member)
+                return stream.read().decode(errors="replace") if stream else ""
+    return ""
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[tarfile.TarFile]:
+    with subprocess.Popen(
+        ["zstd", "--quiet", "--decompress", "--stdout", str(file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as unpacker:
+        try:
+            with tarfile.open(fileobj=unpacker.stdout, mode="r|") as archive:
+                yield archive
+        except tarfile.TarError as error:
+            raise BackupError(f"{file} can't be unpacked: {error}") from error
+
+
+def _is_below(name: str, places: Sequence[str]) -> bool:
+    return any(name == place or name.startswith(f"{place}/") for place in places)
 
 
 def _pack(root: Path, output: int) -> None:

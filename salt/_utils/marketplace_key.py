@@ -20,8 +20,16 @@ def show(paths: Paths, terminal: str = "/dev/tty") -> None:
             f"{key}\n\nKeep this away from the droplet, for example in a password manager: without it nobody can read "
             "the copies of the backups, whoever has them.\n"
         )
-    make_directory(paths.state)
-    write_atomic(paths.state / "backup_key.shown", _digest(key))
+    _remember(paths, key)
+
+
+def was_kept(paths: Paths) -> None:
+    """Remember that somebody has the key: they have just given it.
+
+    Raises:
+        UnknownSecret: there is no key yet.
+    """
+    _remember(paths, Store(paths.secrets).read("backup_key"))
 
 
 def is_kept(paths: Paths) -> bool:
@@ -32,6 +40,11 @@ def is_kept(paths: Paths) -> bool:
         )
     except (FileNotFoundError, UnknownSecret):
         return False
+
+
+def _remember(paths: Paths, key: str) -> None:
+    make_directory(paths.state)
+    write_atomic(paths.state / "backup_key.shown", _digest(key))
 
 
 def _digest(key: str) -> str:

@@ -56,6 +56,14 @@ class Receiver:
         behind = None if found["behind"] is None else max(0, found["behind"])
         return Reception(bool(found["active"]), behind, found["status"] not in _KEPT)
 
+    def is_replaced(self) -> bool:
+        """Whether the server knows nothing of a receiver that has received: it was restored, and is another now.
+
+        Raises:
+            DatabaseError: PostgreSQL is not there to be asked.
+        """
+        return any((self.barman.directory / "streaming").glob("0*")) and not self._has_slot()
+
     def finish_segment(self) -> None:
         """Have the server finish its segment, and the receiver let go of it.
 
@@ -70,12 +78,15 @@ class Receiver:
         What it had received stays, as far as it goes.
         """
         self._systemctl("stop")
-        slots = f"SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{SLOT}'"  # noqa: S608
-        if self.database.ask("postgres", slots) != "0":
+        if self._has_slot():
             self.barman.run("receive-wal", "--drop-slot", self.barman.server)
         self.barman.run("receive-wal", "--create-slot", self.barman.server)
         self.barman.run("receive-wal", "--reset", self.barman.server)
         self._systemctl("start")
+
+    def _has_slot(self) -> bool:
+        slots = f"SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{SLOT}'"  # noqa: S608
+        return self.database.ask("postgres", slots) != "0"
 
     def _systemctl(self, verb: str) -> None:
         subprocess.run(["systemctl", verb, self.unit], capture_output=True, timeout=60, check=True)

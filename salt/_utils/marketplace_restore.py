@@ -21,6 +21,7 @@ from marketplace_durable import exchange, fsync_directory, to_json
 from marketplace_lock import LockHeld
 from marketplace_progress import Progress
 from marketplace_recovery import Recovery, Target, choose
+from marketplace_restore_cache import kept_caches
 from marketplace_units import amount
 
 SCRATCH, LIVE = "postgres-scratch", "postgres-restore"
@@ -78,8 +79,56 @@ def restore_live(
         return run.answer(begun) | {"aside": str(run.aside) if run.aside.exists() else None}
 
 
+class FirstRestore:
+    """The database of a backup where no server has been yet: a rebuilt droplet's.
+
+    Args:
+        world: what backups touch.
+        settings: the effective settings.
+        target: where replaying ends.
+        progress: told meanwhile.
+    """
+
+    def __init__(
+        self, world: BackupWorld, settings: dict[str, Any], target: Target, progress: Progress
+    ) -> None:
+        self._restore = _LiveRestore(world, settings, target, progress, "rebuild")
+
+    @property
+    def is_needless(self) -> bool:
+        """Whether there are data already: the volume outlived its droplet."""
+        return (self._restore.live / "PG_VERSION").exists()
+
+    def perform(self) -> str:
+        """All of it; in words, how it went.
+
+        Raises:
+            One of ``marketplace_backup_steps.FAILURES``; nothing is left of it then.
+        """
+        restore = self._restore
+        try:
+            said = [restore.unpack(), restore.replay(), restore.count()]
+            restore.seal()
+            restore.place()
+        except BaseException:
+            restore.recovery.discard()
+            raise
+        return "; ".join(said)
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """``rows`` by table, ``schema``, ``base``, ``until`` and ``notes``, as far as they are known."""
+        restore = self._restore
+        return {
+            "base": restore.base.id if restore.base else None,
+            "until": restore.target.words,
+            "notes": restore.recovery.notes,
+            **restore.found,
+        }
+
+
 def confirm(world: BackupWorld, by: str) -> list[str]:
-    """Delete the data directories that restores have put aside; their paths.
+    """Delete what restores have put aside, the database's data and the cache's; the paths.
 
     Raises:
         LockHeld: somebody is at the backups already.
@@ -91,7 +140,10 @@ def confirm(world: BackupWorld, by: str) -> list[str]:
         found = aside(world)
         for directory in found:
             shutil.rmtree(directory)
-        return [str(directory) for directory in found]
+        caches = kept_caches(world)
+        for file in caches:
+            file.unlink()
+        return [str(path) for path in (*found, *caches)]
 
 
 def tidy(world: BackupWorld, settings: dict[str, Any]) -> None:
@@ -268,6 +320,13 @@ class _LiveRestore(_Restore):
             self.recovery.directory.rename(self.aside)
             fsync_directory(self.live.parent)
         return f"the old data are in {self.aside}" if self.aside.exists() else "there were no old data"
+
+    def place(self) -> None:
+        """Give the restored data their name, where there were none."""
+        shutil.rmtree(self.recovery.configuration, ignore_errors=True)
+        (self.recovery.directory / MARK).unlink()
+        self.recovery.directory.rename(self.live)
+        fsync_directory(self.live.parent)
 
     def start(self) -> str:
         """The live server, on the restored data."""

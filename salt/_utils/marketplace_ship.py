@@ -13,6 +13,7 @@ from typing import Any
 
 from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Backup, log_files
+from marketplace_claim import claim, new_identity, seize
 from marketplace_durable import to_json
 from marketplace_house import fingerprint, take_house
 from marketplace_vault import Vault, VaultError
@@ -38,16 +39,17 @@ def ship(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
         now = world.clock.now()
         try:
             _take_house(world)
-            first, behind = _files(world)
-            stats = _stats(world, [*first, *behind])
-            sent = 0
-            for group in (first, behind):
-                new = [name for name in group if memory.files.get(name) != stats.get(name) and name in stats]
-                vault.put(world.paths.backups, new)
-                memory.files |= {name: stats[name] for name in new}
-                sent += len(new)
-                memory.write(world)
+            groups = _files(world)
+            stats = _stats(world, [name for group in groups for name in group])
+            waiting = {name for name, facts in stats.items() if memory.files.get(name) != facts}
+            new = [[name for name in group if name in waiting] for group in groups]
             dropped = obsolete(memory.files, set(stats), world.catalogue.all())
+            if dropped or any(new):
+                claim(vault, world.paths.backups, memory.identity, known=bool(memory.files))
+            for names in new:
+                vault.put(world.paths.backups, names)
+                memory.files |= {name: stats[name] for name in names}
+                memory.write(world)
             vault.drop(dropped)
             for name in dropped:
                 del memory.files[name]
@@ -55,7 +57,24 @@ def ship(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
             memory.failed(world, str(error), now)
             return {"outcome": "failed", "reason": str(error), "files": 0, "dropped": 0}
         memory.shipped(world, now)
+        sent = sum(len(names) for names in new)
         return {"outcome": "shipped", "reason": "", "files": sent, "dropped": len(dropped)}
+
+
+def take_over(world: BackupWorld, vault: Vault, by: str) -> None:
+    """Make the copy this droplet's, whoever wrote to it: that one is kept from it from now on.
+
+    What is there and here alike was not shipped by this droplet, and need not be.
+
+    Raises:
+        LockHeld: a round is at it.
+        VaultError: the copy can't be read, or written to.
+    """
+    with world.ship_lock.held(by, "taking the copy over"):
+        memory = Memory.read(world)
+        memory.files |= _stats(world, vault.names())
+        seize(vault, world.paths.backups, memory.identity)
+        memory.shipped(world, world.clock.now())
 
 
 class Memory:
@@ -65,18 +84,32 @@ class Memory:
         files: by name, size and time of change as they were when it was sent.
         last: when a round last went well.
         failing: ``since`` and ``error``, while rounds fail.
+        identity: whom the copy knows this droplet as.
     """
 
-    def __init__(self, files: dict[str, str], last: str, failing: dict[str, str] | None) -> None:
+    def __init__(
+        self, files: dict[str, str], last: str, failing: dict[str, str] | None, identity: str = ""
+    ) -> None:
         self.files, self.last, self.failing = files, last, failing
+        self.identity = identity or new_identity()
 
     @classmethod
     def read(cls, world: BackupWorld) -> "Memory":
         found: Any = world.catalogue.disk.read_json(_file(world)) or {}
-        return cls(dict(found.get("files", {})), str(found.get("last", "")), found.get("failing"))
+        return cls(
+            dict(found.get("files", {})),
+            str(found.get("last", "")),
+            found.get("failing"),
+            str(found.get("identity", "")),
+        )
 
     def write(self, world: BackupWorld) -> None:
-        document = {"files": self.files, "last": self.last, "failing": self.failing}
+        document = {
+            "files": self.files,
+            "last": self.last,
+            "failing": self.failing,
+            "identity": self.identity,
+        }
         world.catalogue.disk.write(_file(world), to_json(document), mode=0o600)
 
     def shipped(self, world: BackupWorld, now: datetime) -> None:

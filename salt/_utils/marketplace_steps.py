@@ -31,7 +31,16 @@ from marketplace_steps_colour import (
 )
 from marketplace_steps_house import after, before, has_after, has_before, prune
 from marketplace_steps_image import forget_image, preflight, pull
-from marketplace_steps_schema import downgrade, examine, make_point, migrate, unmigrate, use_point
+from marketplace_steps_schema import (
+    downgrade,
+    dump,
+    examine,
+    is_lossy,
+    make_point,
+    migrate,
+    unmigrate,
+    use_point,
+)
 
 
 def in_maintenance(run: Run) -> bool:
@@ -47,6 +56,7 @@ STEPS: tuple[Step, ...] = (
     Step("preflight", preflight, refuses=True),
     Step("pull", pull, forget_image, refuses=True),
     Step("schema", examine, refuses=True),
+    Step("dump", dump, when=is_lossy, refuses=True),
     Step("before", before, when=has_before, refuses=True),
     Step("maintenance", close_edge, reopen_edge, when=in_maintenance),
     Step("restore-point", make_point, use_point, when=in_maintenance),

@@ -2,6 +2,7 @@
 
 import contextlib
 
+from marketplace_backup_world import BackupError
 from marketplace_colour import is_ready, keep_up, readiness
 from marketplace_contract import Contract
 from marketplace_database import point_of
@@ -92,6 +93,21 @@ def _tool(world: World, current: list[str]) -> Tool | None:
                 world.docker.pull(record.image)
             return Tool(record.image, contract)
     return None
+
+
+def is_lossy(run: Run) -> bool:
+    """Whether something that is there goes for good: by a migration that can't be taken back, or by taking one back."""
+    if not run.schema["before"]:
+        return False
+    return any(item.loses if run.backwards else not item.reversible for item in run.pending)
+
+
+def dump(world: World, run: Run) -> str:
+    """Keep what is about to go in a dump: the log would bring back all of the database, and only for some days."""
+    try:
+        return world.dumps.take(run.settings, run.release)
+    except BackupError as error:
+        raise StepFailed(f"no dump could be taken before what nothing brings back: {error}") from error
 
 
 def make_point(world: World, run: Run) -> str:

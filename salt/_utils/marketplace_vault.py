@@ -8,12 +8,12 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from marketplace_secrets import Store
+from typing import Any, Protocol
 
 # One that takes longer is slow enough to be told of; what was copied by then need not be copied again.
 LONGEST_SECONDS = 900.0
+# https://rclone.org/docs/#list-of-exit-codes
+_DIRECTORY_NOT_FOUND = 3
 _OPTIONS = (
     "--config=/notfound", "--retries=1", "--low-level-retries=2", "--contimeout=10s", "--timeout=60s",
     "--transfers=4", "--checkers=4", "--stats=0", "--log-level=ERROR", "--use-server-modtime",
@@ -27,15 +27,26 @@ class VaultError(Exception):
     """The copy elsewhere can't be reached, read or written; the message says what and where."""
 
 
+class _Missing(VaultError):
+    """There is no such place."""
+
+
+class Secrets(Protocol):
+    """Where the key and the storage's credentials come from: the secret store, or what somebody has given."""
+
+    def read(self, name: str) -> str:
+        """The value of a secret."""
+
+
 class Vault:
     """Files elsewhere, by their path relative to the backups' directory.
 
     Args:
         storage: the settings ``backup.storage``.
-        store: the secret store.
+        store: has ``backup_key`` and, for an object storage, ``backup_storage_secret``.
     """
 
-    def __init__(self, storage: Mapping[str, Any], store: Store) -> None:
+    def __init__(self, storage: Mapping[str, Any], store: Secrets) -> None:
         self.storage = storage
         self.store = store
 
@@ -71,13 +82,26 @@ class Vault:
         """Every file that is there."""
         return self._run("lsf", "--recursive", "--files-only", "VAULT:").splitlines()
 
-    def get(self, directory: Path, timeout: float = 4 * 3600.0) -> None:
+    def top(self) -> list[str]:
+        """What is there at the top: files, and directories with a slash behind; nothing where there is no place."""
+        try:
+            return self._run("lsf", "VAULT:").splitlines()
+        except _Missing:
+            return []
+
+    def get(self, directory: Path, *only: str, timeout: float = 4 * 3600.0) -> None:
         """Copy every file that ``directory`` does not have into it.
+
+        Args:
+            directory: where to.
+            only: patterns of names (``house/**``); without any, everything.
+            timeout: seconds.
 
         Raises:
             VaultError: not all of them are there now, or one is not what was put there.
         """
-        self._run("copy", "VAULT:", str(directory), "--ignore-existing", timeout=timeout)
+        patterns = [f"--include=/{pattern}" for pattern in only]
+        self._run("copy", "VAULT:", str(directory), "--ignore-existing", *patterns, timeout=timeout)
 
     def _run(
         self, *arguments: str, names: Sequence[str] | None = None, timeout: float = LONGEST_SECONDS
@@ -118,7 +142,8 @@ def _rclone(
     except subprocess.TimeoutExpired as error:
         raise VaultError(f"{target} is too slow: not done within {timeout:.0f} s") from error
     if done.returncode != 0:
-        raise VaultError(f"{target}: {_reason(done.stderr)}")
+        kind = _Missing if done.returncode == _DIRECTORY_NOT_FOUND else VaultError
+        raise kind(f"{target}: {_reason(done.stderr)}")
     return done.stdout
 
 

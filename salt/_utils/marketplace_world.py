@@ -1,12 +1,11 @@
 """The engine's effects in one place: what a release touches, so that it can be given another world in tests."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from marketplace_clock import Clock
 from marketplace_database import Database
 from marketplace_docker import Docker
+from marketplace_dump import Dumps
 from marketplace_durable import DISK, Disk
 from marketplace_edge import Edge
 from marketplace_host import Host
@@ -19,25 +18,6 @@ from marketplace_spool import Spool
 from marketplace_telegram import Telegram
 
 
-class Clock:
-    """Time, and waiting for a condition."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def wait_until(self, condition: Callable[[], bool], timeout: float, interval: float = 0.2) -> bool:
-        """Ask ``condition`` every ``interval`` seconds, ``timeout`` seconds long; whether it came true."""
-        deadline = self.monotonic() + timeout
-        while not condition():
-            if self.monotonic() >= deadline:
-                return False
-            time.sleep(interval)
-        return True
-
-
 @dataclass(frozen=True)
 class World:
     """Everything outside the engine's own logic."""
@@ -48,6 +28,7 @@ class World:
     docker: Docker
     edge: Edge
     database: Database
+    dumps: Dumps
     telegram: Telegram
     host: Host
     ledger: Ledger
@@ -74,6 +55,7 @@ class World:
             docker=docker,
             edge=Edge(paths.live_map, paths.maintenance_map, paths.admin_socket),
             database=Database(docker),
+            dumps=Dumps(paths),
             telegram=Telegram(paths.secrets / "telegram_token"),
             host=Host(paths.run / "pause"),
             ledger=Ledger(paths.ledger),

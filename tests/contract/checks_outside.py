@@ -96,3 +96,8 @@ def check_clock_waits_for_what_comes_true_and_no_longer(effects: Effects) -> Non
     assert not clock.wait_until(lambda: False, timeout=0.5, interval=0.1)
     assert 0.5 <= clock.monotonic() - begun < 10
     assert clock.now().tzinfo is not None
+
+
+def check_dump_is_taken_and_said(effects: Effects) -> None:
+    for _ in range(2):
+        assert effects.world.dumps.take(dict(effects.settings), "contract")

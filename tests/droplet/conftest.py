@@ -17,13 +17,16 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
+from tests.support import backups
 from tests.support.botapi.client import BotApi
 from tests.support.droplet import host as engine
 from tests.support.droplet import pillar, snapshot
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
 from tests.support.droplet.progress import Progress
+from tests.support.droplet.salt import call
 from tests.support.droplet.site import Images, Site, names
+from tests.support.droplet.storage import Storage
 from tests.support.load import running
 from tests.support.load.running import Load
 
@@ -152,6 +155,26 @@ def load(droplet: Droplet, neighbour: Machine) -> Iterator[Callable[..., Load]]:
             return stack.enter_context(running.users(neighbour, droplet, clients, rate))
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def storage(site: Site) -> Storage:
+    """An object storage, with a bucket for the copy of the backups."""
+    made = site.storage()
+    made.bucket(backups.BUCKET)
+    return made
+
+
+@pytest.fixture(scope="module")
+def copied(droplet: Droplet, site: Site, images: Images, storage: Storage) -> Iterator[Droplet]:
+    """The droplet, whose backups are shipped there."""
+    local = pillar.local(site, images)
+    pillar.write(droplet, backups.copied_to(storage, local))
+    assert call(droplet, "state.apply").failed == {}
+    assert call(droplet, "state.apply").changed == {}
+    yield droplet
+    pillar.write(droplet, local)
+    assert call(droplet, "state.apply").failed == {}
 
 
 @pytest.fixture(scope="session")

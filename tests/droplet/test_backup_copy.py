@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
+from collections.abc import Callable
 
 from tests.support import backups, shipping
-from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.machine import Machine
 from tests.support.droplet.progress import Progress
 from tests.support.droplet.salt import call
-from tests.support.droplet.site import Images, Site
+from tests.support.droplet.site import Site
 from tests.support.droplet.storage import Storage
+from tests.support.load import running
 from tests.support.numbered import Numbered
 from tests.support.waiting import seconds_until
 
-BUCKET = "backups"
 RPO_SECONDS = 60
-
-
-@pytest.fixture(scope="module")
-def storage(site: Site) -> Storage:
-    """An object storage, with a bucket."""
-    made = site.storage()
-    made.bucket(BUCKET)
-    return made
-
-
-@pytest.fixture(scope="module")
-def copied(droplet: Droplet, site: Site, images: Images, storage: Storage) -> Iterator[Droplet]:
-    """The droplet, whose backups are shipped there."""
-    local = pillar.local(site, images)
-    place = {"target": f"s3:{BUCKET}/droplet", "endpoint": Storage.ENDPOINT, "access_key": Storage.ACCESS_KEY}
-    given = local | {
-        "backup": local["backup"] | {"storage": place},
-        "secrets": local["secrets"] | {"backup_storage_secret": {"value": storage.secret}},
-    }
-    pillar.write(droplet, given)
-    assert call(droplet, "state.apply").failed == {}
-    assert call(droplet, "state.apply").changed == {}
-    yield droplet
-    pillar.write(droplet, local)
-    assert call(droplet, "state.apply").failed == {}
 
 
 def ship(droplet: Droplet) -> None:
@@ -59,36 +32,26 @@ def test_every_backup_is_there_and_nothing_of_it_in_clear(copied: Droplet, stora
     ship(copied)
     for kind in ("postgres", "redis", "house"):
         assert backups.listed(copied, kind)[0]["where"] == "droplet, copy", kind
-    names = storage.objects(BUCKET, "droplet/")
+    names = storage.objects(backups.BUCKET, "droplet/")
     identity = backups.listed(copied, "postgres")[0]["id"]
     assert any(f"base/{identity}/data/base.tar.zst" in name for name in names)
     local = copied.run(["find", f"{backups.PLACE}/barman/postgres/base", "-name", "base.tar.zst"]).stdout
     size = int(copied.run(["stat", "-c", "%s", local.split()[0]]).stdout)
     assert any(each > size * 0.9 for each in names.values())
     for name in names:
-        assert storage.content(BUCKET, name).startswith(b"RCLONE\x00\x00"), name
+        assert storage.content(backups.BUCKET, name).startswith(b"RCLONE\x00\x00"), name
 
 
-def test_cron_ships_what_is_written_within_the_minute(copied: Droplet, progress: Progress) -> None:
+def test_a_storage_that_is_away_holds_up_nobody(copied: Droplet, storage: Storage) -> None:
+    holds_up_nobody(copied, storage, storage.stop, storage.start)
+
+
+def holds_up_nobody(
+    copied: Droplet, storage: Storage, trouble: Callable[[], None], well: Callable[[], object]
+) -> None:
+    """While the storage is in trouble, rows are written and backups taken; afterwards both are there."""
     with Numbered(copied) as rows:
-        rows.write(1)
-
-        def shipped() -> bool:
-            last = call(copied, "backup.check").value["copy"]["last"]
-            return bool(last) and last > before
-
-        before = call(copied, "backup.check").value["copy"]["last"]
-        taken = seconds_until(shipped, RPO_SECONDS)
-        progress.note(f"shipped {taken:.0f} s after it was written")
-
-
-@pytest.mark.parametrize("how", ["refuse", "full", "stopped"])
-def test_a_storage_in_trouble_holds_up_nobody(copied: Droplet, storage: Storage, how: str) -> None:
-    with Numbered(copied) as rows:
-        if how == "stopped":
-            storage.stop()
-        else:
-            storage.mode(how)
+        trouble()
         try:
             rows.write(20)
             backups.taken(copied)
@@ -101,10 +64,7 @@ def test_a_storage_in_trouble_holds_up_nobody(copied: Droplet, storage: Storage,
             assert rows.there() == set(range(1, 21))
             assert backups.listed(copied, "postgres")[0]["where"] == "droplet"
         finally:
-            if how == "stopped":
-                storage.start()
-            else:
-                storage.mode("ok")
+            well()
         ship(copied)
         assert backups.listed(copied, "postgres")[0]["where"] == "droplet, copy"
 
@@ -150,3 +110,57 @@ def test_data_and_backups_that_are_both_gone_come_back(copied: Droplet, progress
     finally:
         call(copied, "deploy.maintenance", "off")
     assert call(copied, "health.check").value["status"] == "healthy"
+
+
+def test_a_lost_droplet_comes_back_by_one_command(
+    copied: Droplet, site: Site, storage: Storage, neighbour: Machine, progress: Progress
+) -> None:
+    with running.users(neighbour, copied, 10, 2.0) as users:
+        users.pause_until(100)
+        users.stop()
+    backups.taken(copied)
+    with running.users(neighbour, copied, 10, 2.0) as later:
+        later.pause_until(50)
+        later.stop()
+    ship(copied)
+    version = shipping.status(copied)["live"]["version"]
+    key = copied.get("/etc/marketplace/secrets/backup_key")
+    history, kept = shipping.history(copied), house(copied)
+    copied.container.pause()
+    found = site.droplet("found")
+    try:
+        found.put_tree()
+        done = backups.rebuild(found, storage, key)
+        assert done.ok, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        progress.note(f"rebuilt in {done.seconds:.0f} s, from a bare host on")
+        shipping.assert_sound(found, version)
+        assert shipping.history(found) == history
+        assert house(found) == kept
+        users.assert_lossless(found)
+        # The cache is as of its last snapshot.
+        later.assert_lossless(found, dialogues=False)
+        assert call(found, "state.apply").changed == {}
+        assert call(found, "health.check").value["status"] == "healthy"
+        with running.users(neighbour, found, 10, 2.0) as users:
+            users.pause_until(50)
+            users.assert_lossless(found)
+        ship(found)
+        # The lost one comes back, and knows nothing of it.
+        copied.container.unpause()
+        refused = call(copied, "backup.ship")
+        assert (refused.returncode, refused.value["outcome"]) == (1, "failed")
+        assert "is the copy of another droplet (found-" in refused.value["reason"]
+    finally:
+        copied.container.reload()
+        if copied.container.status == "paused":
+            copied.container.unpause()
+        found.destroy()
+        taken_over = call(copied, "backup.ship", "takeover=True").value
+    assert taken_over["outcome"] == "shipped", taken_over
+
+
+def house(droplet: Droplet) -> dict[str, str]:
+    """Digests, by file, of what a rebuilt droplet has to have again: secrets, and the services' own authority."""
+    places = ("/etc/marketplace/secrets", "/etc/marketplace/tls/services")
+    found = droplet.run(["find", *places, "-type", "f", "-exec", "sha256sum", "{}", "+"]).stdout
+    return {line.split()[1]: line.split()[0] for line in found.splitlines()}

@@ -96,6 +96,9 @@ def test_a_time_between_two_rows_gives_exactly_the_first(droplet: Droplet) -> No
         (("to=moon",), "expected scratch or live"),
         (("target=live",), "target"),
         (("to=live",), "deploy.maintenance on"),
+        (("what=cache", "to=live"), "deploy.maintenance on"),
+        (("what=cache",), "to=live"),
+        (("what=soup",), "expected database or cache"),
     ],
 )
 def test_what_can_not_be_restored_is_refused_in_words(
@@ -149,3 +152,26 @@ def test_a_restore_that_is_killed_is_taken_up_again(closed: Droplet, progress: P
     call(closed, "backup.confirm")
     assert backups.taken(closed)
     assert call(closed, "backup.check").value["trouble"] == []
+
+
+def test_the_cache_comes_back_as_its_snapshot_had_it(closed: Droplet) -> None:
+    redis(closed, "SET kept yes")
+    backups.taken(closed)
+    redis(closed, "SET kept no", "SET new yes")
+    answer = call(closed, "backup.restore", "what=cache", "to=live")
+    assert answer.returncode == 0, f"{answer.value}\n{answer.stderr}"
+    assert redis(closed, "GET kept", "EXISTS new") == ["yes", "0"]
+    assert any(answer.value["aside"] in words for words in shipping.status(closed)["backups"]["pending"])
+    assert call(closed, "backup.confirm").value["deleted"] == [answer.value["aside"]]
+    assert call(closed, "state.apply").changed == {}
+    redis(closed, "DEL kept")
+
+
+def redis(droplet: Droplet, *commands: str) -> list[str]:
+    """What Redis answers to each command, given by the operator."""
+    password = droplet.get("/etc/marketplace/secrets/redis_operator_password").decode().strip()
+    answer = droplet.run(
+        ["docker", "exec", "-i", "redis", "redis-cli", "--tls", "--insecure", "-p", "6380"],
+        stdin="\n".join([f"AUTH operator {password}", *commands, ""]),
+    )
+    return answer.stdout.split()[1:]

@@ -41,7 +41,7 @@ def shipping_of(version: str) -> Callable[[Droplet], Answer]:
     return lambda droplet: shipping.release(droplet, version, "soak=2")
 
 
-@pytest.mark.parametrize("place", ["migrate:start", "switch:end", "drain:start"])
+@pytest.mark.parametrize("place", ["switch:end", "drain:start"])
 def test_killed_release_is_settled_by_itself(droplet: Droplet, users: Load, place: str) -> None:
     before = shipping.status(droplet)["live"]["version"]
     version = another(before)

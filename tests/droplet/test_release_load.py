@@ -1,4 +1,4 @@
-"""Two releases and a rollback while a hundred users write: nothing fails, nothing is lost, doubled or forgotten."""
+"""A release and a rollback while a hundred users write: nothing fails, nothing is lost, doubled or forgotten."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.support.droplet.site import Site
 from tests.support.load.running import Load
 
 
-def test_two_releases_and_a_rollback_under_load(
+def test_a_release_and_a_rollback_under_load(
     droplet: Droplet, site: Site, load: Callable[..., Load], progress: Progress
 ) -> None:
     rounds.build(site)
     users = load(100, 0.5)
-    records = rounds.play(droplet, users, releases=2, rollbacks=1)
-    assert [record["kind"] for record in records] == ["release", "release", "rollback"]
+    records = rounds.play(droplet, users, releases=1, rollbacks=1)
+    assert [record["kind"] for record in records] == ["release", "rollback"]
     for record in records:
         # By the edge's own log, beside the load's.
         assert record["cutover"]["failed"] == 0, record

@@ -19,6 +19,8 @@ from tests.support.load.state import SECRETS, sql
 from tests.support.worker import WORKER
 
 FIRST = "1.1.1"
+SCHEMA = ["0002"]
+"""What it brings."""
 WITH_WORKER = ("1.2.0", "1.2.1")
 IRREVERSIBLE = "1.3.0"
 
@@ -43,7 +45,10 @@ def step(record: dict[str, Any], name: str) -> dict[str, Any] | None:
 def begin(droplet: Droplet, site: Site) -> dict[str, Any]:
     """A release of 1.1, with the schema that it brings; its record's id and the like."""
     site.backend(FIRST)
-    shipping.ensure_schema(droplet, ["0002"])
+    # A droplet that only has its first release has not come as far as that.
+    if all(record["schema"]["after"] != SCHEMA for record in shipping.history(droplet)):
+        shipping.ensure_live(droplet, FIRST)
+    shipping.ensure_schema(droplet, SCHEMA)
     shipping.ensure_live(droplet, FIRST)
     live: dict[str, Any] = shipping.assert_sound(droplet, FIRST)["live"]
     return live

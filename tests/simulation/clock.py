@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from marketplace_world import Clock
+from marketplace_clock import Clock
 
 from tests.simulation.stage import Stage
 

@@ -23,7 +23,7 @@ from tests.simulation.edge import SimEdge
 from tests.simulation.gate import Fault, Gate
 from tests.simulation.images import Image
 from tests.simulation.lock import SimLock
-from tests.simulation.outside import SimHost, SimProbe, SimTelegram
+from tests.simulation.outside import SimDumps, SimHost, SimProbe, SimTelegram
 from tests.simulation.settings import settings
 from tests.simulation.stage import Stage
 from tests.simulation.users import Users
@@ -50,6 +50,7 @@ class Droplet:
         self.disk.place(paths.live_map, "live none\n")
         self.disk.place(paths.maintenance_map, "operator off\nrelease off\n")
         self.database = SimDatabase(self.gate, self.clock, self.settings["postgres"]["database"])
+        self.dumps = SimDumps(self.gate, self.database)
         self.docker = SimDocker(self.gate, self.clock, self.disk, self.database)
         self.app = Application(self.clock, self.database)
         self.edge = SimEdge(paths, self.gate, self.clock, self.disk, self.docker, self.app)
@@ -81,6 +82,7 @@ class Droplet:
             docker=self.docker,
             edge=self.edge,
             database=self.database,
+            dumps=self.dumps,
             telegram=self.telegram,
             host=self.host,
             ledger=Ledger(paths.ledger, self.disk),

@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from marketplace_backup_world import BackupError
 from marketplace_contract import READY_PATH, VERSION_PATH
+from marketplace_dump import Dumps
 from marketplace_host import Host, HostError
 from marketplace_probe import VERIFY_PORT, NoAnswer, Probe
 from marketplace_telegram import Telegram
 
 from tests.simulation.application import Application
+from tests.simulation.database import SimDatabase
 from tests.simulation.docker import SimDocker
 from tests.simulation.edge import SimEdge
 from tests.simulation.gate import Gate
@@ -36,6 +39,20 @@ class SimTelegram(Telegram):
         if url != self.url:
             return None
         return self.said.pop(0) if len(self.said) > 1 else self.said[0]
+
+
+class SimDumps(Dumps):
+    """``taken``: the schema's heads in each, by the release that asked for it."""
+
+    def __init__(self, gate: Gate, database: SimDatabase) -> None:
+        self.gate = gate
+        self.database = database
+        self.taken: list[tuple[str, list[str]]] = []
+
+    def take(self, settings: dict[str, Any], by: str) -> str:
+        with self.gate.act("dump", BackupError, 600):
+            self.taken.append((by, list(self.database.content.heads)))
+        return "a dump"
 
 
 class SimHost(Host):

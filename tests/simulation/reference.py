@@ -3,7 +3,7 @@
 import copy
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.simulation.containers import Container
 from tests.simulation.droplet import Droplet, simulated
@@ -84,6 +84,7 @@ class Reference:
 
 
 BREAKING = Change("0003", breaks=True, breaking=True, transactional=False)
+FOR_GOOD = replace(BREAKING, reversible=False)
 THREE = chain("0001", "0002", BREAKING)
 
 REFERENCES = (
@@ -94,7 +95,7 @@ REFERENCES = (
         "release in maintenance",
         ("1.0.0", "1.1.0"),
         lambda d: shipping(d, "2.0.0", maintenance=True),
-        Image(DIGEST_3, THREE, FULL),
+        Image(DIGEST_3, chain("0001", "0002", FOR_GOOD), FULL),
     ),
     Reference(
         "release that goes back",

@@ -16,6 +16,7 @@ import pytest
 from tests.droplet.conftest import (  # noqa: F401 - fixtures
     botapi,
     converged,
+    copied,
     docker_client,
     droplet,
     images,
@@ -23,6 +24,7 @@ from tests.droplet.conftest import (  # noqa: F401 - fixtures
     neighbour,
     progress,
     site,
+    storage,
     undone,
 )
 from tests.droplet.conftest import pytest_addoption as add_option

@@ -10,17 +10,22 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.droplet.conftest import prepared
+from tests.droplet.test_backup_copy import holds_up_nobody
 from tests.support import backups, shipping
 from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.salt import call
 from tests.support.droplet.site import Images, Site
+from tests.support.droplet.storage import Storage
+from tests.support.load.running import Load
 from tests.support.load.state import sql
 from tests.support.numbered import Numbered
 from tests.support.waiting import seconds_until
 
 KILLS = 20
 GIB = 1 << 30
+ROUNDS = 5
+MINUTES = 5
 
 
 @pytest.fixture
@@ -107,15 +112,99 @@ def test_restores_that_are_killed_are_taken_up_again(
     note(f"backup.restore to=live killed {KILLS} times: taken up again each time, every row there")
 
 
-def test_gigabytes_take_their_time_in_proportion(
-    site: Site, images: Images, note: Callable[[str], None]
+@pytest.mark.parametrize(
+    ("mode", "options"), [("refuse", {}), ("full", {"status": 507}), ("full", {"status": 503})]
+)
+def test_a_storage_in_trouble_holds_up_nobody(
+    copied: Droplet,
+    storage: Storage,
+    mode: str,
+    options: dict[str, int],
 ) -> None:
-    large = prepared(site, images, "large")
+    holds_up_nobody(copied, storage, lambda: storage.mode(mode, **options), lambda: storage.mode("ok"))
+
+
+def test_a_slow_storage_is_waited_for_by_the_copy_alone(
+    copied: Droplet,
+    storage: Storage,
+    note: Callable[[str], None],
+) -> None:
+    storage.mode("slow", seconds=5)
+    try:
+        with Numbered(copied) as rows:
+            begun = time.monotonic()
+            rows.write(200)
+            written = time.monotonic() - begun
+            taken = backups.taken(copied)["seconds"]
+            shipped = call(copied, "backup.ship")
+        assert shipped.value["outcome"] in ("shipped", "refused"), shipped.value
+        note(
+            f"every request to the storage takes 5 s: 200 rows written in {written:.1f} s, backed up in {taken} s"
+        )
+        assert written < 5
+    finally:
+        storage.mode("ok")
+
+
+def test_a_backup_costs_users_little(
+    droplet: Droplet, load: Callable[..., Load], note: Callable[[str], None]
+) -> None:
+    fill(droplet, GIB // 4)
+    try:
+        users = load(50, 1.0)
+        for _ in range(ROUNDS):
+            users.pause_until(1500)
+            with users.window():
+                backups.taken(droplet)
+        rest, during = users.at_rest().p95_ms or 0.0, users.in_windows().p95_ms or 0.0
+        users.assert_lossless(droplet)
+        note(
+            f"p95 of answers while a backup is taken {during:.0f} ms, else {rest:.0f} ms ({ROUNDS} backups of 0.25 GB)"
+        )
+        assert during <= 1.2 * rest
+    finally:
+        sql(droplet, "DROP TABLE filler")
+
+
+def test_what_a_day_of_log_takes(
+    droplet: Droplet, load: Callable[..., Load], note: Callable[[str], None]
+) -> None:
+    backups.taken(droplet)
+    idle = log_bytes_over(droplet, MINUTES)
+    users = load(50, 1.0)
+    busy = log_bytes_over(droplet, MINUTES)
+    users.assert_lossless(droplet)
+    day = 24 * 60 / MINUTES
+    note(
+        f"log kept in {MINUTES} minutes: {idle / 1e6:.1f} MB idle, {busy / 1e6:.1f} MB at 50 updates a second; "
+        f"in a day {idle * day / 1e6:.0f} MB and {busy * day / 1e6:.0f} MB"
+    )
+    assert idle * day < GIB
+
+
+def log_bytes_over(droplet: Droplet, minutes: int) -> int:
+    """By how much the log that is kept grows."""
+
+    def kept() -> int:
+        # The segment that is just being received is finished, so that all that was written counts.
+        sql(droplet, "SELECT pg_switch_wal(), pg_create_restore_point('measured')")
+        droplet.run(["runuser", "-u", "backup", "--", "barman", "archive-wal", "postgres"])
+        return int(droplet.run(["du", "--summarize", "--bytes", f"{backups.BARMAN}/wals"]).stdout.split()[0])
+
+    before = kept()
+    time.sleep(60 * minutes)
+    return kept() - before
+
+
+def test_gigabytes_take_their_time_in_proportion(
+    site: Site, images: Images, storage: Storage, note: Callable[[str], None]
+) -> None:
+    large, rebuilt = prepared(site, images, "large"), None
     try:
         local = pillar.local(site, images)
         local["postgres"] |= {"disk": "14G"}
         local["backup"] |= {"disk": "16G"}
-        pillar.write(large, local)
+        pillar.write(large, backups.copied_to(storage, local, "large"))
         large.run(["/srv/deploy/bootstrap.sh", "development"])
         took: dict[int, tuple[float, float, float]] = {}
         for size in (1, 5):
@@ -139,8 +228,22 @@ def test_gigabytes_take_their_time_in_proportion(
             assert big <= 600
             # Five times as much, and what is the same for both.
             assert big <= 7 * small + 10, took
+        backups.taken(large)
+        assert seconds_until(lambda: call(large, "backup.ship").returncode == 0, 600) < 600
+        rows = sql(large, "SELECT count(*) FROM filler")
+        key = large.get("/etc/marketplace/secrets/backup_key")
+        large.destroy()
+        rebuilt = site.droplet("rebuilt")
+        rebuilt.put_tree()
+        done = backups.rebuild(rebuilt, storage, key, "large")
+        assert done.ok, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        assert sql(rebuilt, "SELECT count(*) FROM filler") == rows
+        note(f"5 GB on a bare host, from the copy, its convergence included: {done.seconds:.0f} s")
+        assert done.seconds <= 600
     finally:
         large.destroy()
+        if rebuilt:
+            rebuilt.destroy()
 
 
 def fill(droplet: Droplet, size: int) -> None:

@@ -7,10 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.machine import Result
 from tests.support.droplet.salt import call
+from tests.support.droplet.storage import Storage
 
 PLACE = "/var/backups/marketplace/data"
 BARMAN = f"{PLACE}/barman/postgres"
+BUCKET = "backups"
+"""In the object storage."""
 UNIT = "barman-receive-wal@postgres.service"
 
 _FLIP = """import sys
@@ -64,3 +68,25 @@ def kill(droplet: Droplet, function: str, seconds: float, *arguments: str) -> No
     """Begin ``function``, and kill it with SIGKILL after so long; it may have been over by then."""
     script = 'after=$1; shift; salt-call --local "$@" >/dev/null 2>&1 & sleep "$after"; kill -9 $!; wait'
     droplet.run(["bash", "-c", script, "bash", f"{seconds:.2f}", function, *arguments], check=False)
+
+
+def rebuild(bare: Droplet, storage: Storage, key: bytes, prefix: str = "droplet") -> Result:
+    """Have a bare droplet become the one whose backups are in the storage; it has the tree and no pillar of its own."""
+    bare.put("/root/key", key, 0o600)
+    bare.put("/root/secret", storage.secret, 0o600)
+    place = ["--restore-from", f"s3:{BUCKET}/{prefix}", "--endpoint", Storage.ENDPOINT]
+    access = ["--access-key", Storage.ACCESS_KEY, "--secret-file", "/root/secret", "--key-file", "/root/key"]
+    return bare.run(["/srv/deploy/bootstrap.sh", "development", *place, *access], check=False)
+
+
+def copied_to(storage: Storage, local: dict[str, Any], prefix: str = "droplet") -> dict[str, Any]:
+    """A pillar that has the backups shipped there."""
+    place = {
+        "target": f"s3:{BUCKET}/{prefix}",
+        "endpoint": Storage.ENDPOINT,
+        "access_key": Storage.ACCESS_KEY,
+    }
+    return local | {
+        "backup": local["backup"] | {"storage": place},
+        "secrets": local["secrets"] | {"backup_storage_secret": {"value": storage.secret}},
+    }

@@ -20,6 +20,8 @@ VERSIONS = ("1.2.3", "1.2.4")
 BEFORE_WORKER = "1.1.1"
 IN_MAINTENANCE = ("maintenance", "restore-point", "open")
 """Steps of a release in maintenance alone."""
+LOSSY = ("dump",)
+"""Steps before what nothing brings back: the simulation kills there."""
 GOING_BACK = ("downgrade",)
 """Steps of a rollback across a migration alone."""
 
@@ -35,7 +37,8 @@ class Way:
 
 def places(kind: str) -> list[str]:
     """Start and end of each step that a ``release`` or ``rollback`` can have."""
-    steps = [name for name in STEP_NAMES if kind == "rollback" or name not in GOING_BACK]
+    left_out = LOSSY if kind == "rollback" else (*LOSSY, *GOING_BACK)
+    steps = [name for name in STEP_NAMES if name not in left_out]
     return [f"{step}:{when}" for step in steps for when in ("start", "end")]
 
 

@@ -1,12 +1,15 @@
 """The archive of everything that is in no database: what is in it, and when it is another."""
 
 import subprocess
+import tarfile
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from marketplace_backup_world import BackupError
 from marketplace_backups import Catalogue
-from marketplace_house import fingerprint, take_house
+from marketplace_house import fingerprint, open_house, read_house, take_house
 from marketplace_paths import Paths
 
 from tests.support.droplet.host import ensure_tools
@@ -65,3 +68,59 @@ def test_it_is_another_as_soon_as_any_of_it_changes(root):
     assert fingerprint(root) == before
     (root / "var/lib/marketplace/ledger/20261125T081500Z.json").write_text("{}")
     assert fingerprint(root) != before
+
+
+@pytest.fixture
+def archive(root):
+    (name,) = take_house(world(root)).files
+    return Paths(root).backups / name
+
+
+def test_it_is_unpacked_as_it_was(archive, root, tmp_path_factory):
+    there = tmp_path_factory.mktemp("there")
+    (root / "etc/marketplace/secrets/backup_key").chmod(0o600)
+    names = open_house(take_again(root), there)
+    assert "var/lib/marketplace/ledger/20261124T081500Z.json" in names
+    key = there / "etc/marketplace/secrets/backup_key"
+    assert (key.read_text(), key.stat().st_mode & 0o777) == ("key", 0o600)
+    assert (there / "etc/letsencrypt/live/cert.pem").readlink() == Path("../archive/cert1.pem")
+    assert read_house(archive, "etc/marketplace/settings.json") == "{}"
+    assert read_house(archive, "etc/marketplace/environment") == ""
+    # Again over what is there, as after an interruption.
+    assert open_house(archive, there) == names
+
+
+def take_again(root):
+    for file in (Paths(root).backups / "house").iterdir():
+        file.unlink()
+    (name,) = take_house(world(root)).files
+    return Paths(root).backups / name
+
+
+def test_what_somebody_has_put_there_already_stays(archive, tmp_path):
+    mine = tmp_path / "srv/deploy/pillar/local/init.sls"
+    mine.write_text("mine")
+    (tmp_path / "etc/marketplace/settings.json").write_text("changed")
+    open_house(archive, tmp_path, ("srv/deploy/pillar/local",))
+    assert mine.read_text() == "mine"
+    assert (tmp_path / "etc/marketplace/settings.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    "name", ["etc/passwd", "etc/marketplace/../passwd", "etc/marketplace/secretsquirrel"]
+)
+def test_an_archive_that_reaches_further_is_refused(tmp_path, name):
+    file = tmp_path / "bad.tar"
+    with tarfile.open(file, "w") as made:
+        made.addfile(tarfile.TarInfo(name))
+    subprocess.run(["zstd", "--quiet", str(file)], check=True)
+    with pytest.raises(BackupError, match="no part of such an archive"):
+        open_house(file.with_suffix(".tar.zst"), tmp_path / "root")
+    assert not (tmp_path / "root").exists()
+
+
+def test_an_archive_that_is_cut_off_is_said(archive, tmp_path_factory):
+    with archive.open("r+b") as stream:
+        stream.truncate(archive.stat().st_size // 2)
+    with pytest.raises(BackupError, match="can't be unpacked"):
+        open_house(archive, tmp_path_factory.mktemp("there"))

@@ -8,6 +8,7 @@ from marketplace_backups import Backup
 from marketplace_census import Census
 from marketplace_drills import KEPT, Drills, first_release, overdue
 from marketplace_recovery import Target, choose, recovery_settings, without_recovery
+from marketplace_restore_cache import choose_snapshot
 from marketplace_wal import Segment
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -127,3 +128,33 @@ def test_a_droplet_is_as_old_as_its_first_release():
         2026, 11, 24, 8, 15, tzinfo=UTC
     )
     assert first_release([]) is None
+
+
+def snapshot(hours, **changes):
+    at = (NOW - timedelta(hours=hours)).isoformat()
+    return Backup("redis", f"{hours}h", at, at, 1, {}, **changes)
+
+
+SNAPSHOTS = [snapshot(2), snapshot(26), snapshot(1, problems=("broken",))]
+
+
+@pytest.mark.parametrize(("time", "chosen"), [(None, "2h"), (NOW - timedelta(hours=3), "26h")])
+def test_the_newest_good_snapshot_that_is_not_younger_is_chosen(time, chosen):
+    assert choose_snapshot(SNAPSHOTS, time).id == chosen
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "time", "says"),
+    [
+        ([], None, "no good snapshot"),
+        (SNAPSHOTS[2:], None, "no good snapshot"),
+        (
+            SNAPSHOTS,
+            NOW - timedelta(hours=30),
+            "the oldest good snapshot of the cache is of 2026-11-24T10:00:00",
+        ),
+    ],
+)
+def test_where_there_is_no_snapshot_it_says_so(snapshots, time, says):
+    with pytest.raises(BackupError, match=says):
+        choose_snapshot(snapshots, time)

@@ -216,6 +216,24 @@ def test_migration_that_breaks_live_and_cannot_be_undone_is_said(droplet: Drople
     assert "these migrations cannot be taken back" in record.reason
 
 
+def test_what_nothing_brings_back_is_kept_in_a_dump_first(droplet: Droplet) -> None:
+    ship(droplet, "1.0.0")
+    droplet.push("2.0.0", Image(DIGEST_3, chain("0001", Change("0003", reversible=False))))
+    droplet.push("3.0.0", Image(DIGEST_2, chain("0001", Change("0003", reversible=False), Change("0004"))))
+    record = ship(droplet, "2.0.0")
+    assert (record.outcome, droplet.dumps.taken) == ("live", [(record.release, ["0001"])])
+    assert ship(droplet, "3.0.0").outcome == "live"
+    assert len(droplet.dumps.taken) == 1
+
+
+def test_without_a_dump_nothing_is_done_that_nothing_brings_back(droplet: Droplet) -> None:
+    ship(droplet, "1.0.0")
+    droplet.push("2.0.0", Image(DIGEST_3, chain("0001", Change("0003", reversible=False))))
+    result = run(droplet, shipping(droplet, "2.0.0"), Plan(by_name={"dump": Fault("fail")}))
+    assert (result.record.outcome, droplet.database.content.heads) == ("refused", ["0001"])
+    assert "dump: no dump could be taken before what nothing brings back" in result.record.reason
+
+
 DECLARED = Change("0003", breaks=True, breaking=True, transactional=False)
 
 

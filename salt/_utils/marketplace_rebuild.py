@@ -1,0 +1,362 @@
+"""A lost droplet, from the copy of its backups: what state.apply does not make by itself comes back before it does.
+
+Each step can be done again, and those that are done are written down: a rebuild that was killed is taken up again by
+the same command. Nothing serves before the last one: the edge stays closed, and updates wait at Telegram.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from marketplace_arguments import Unusable
+from marketplace_backup_snapshot import place_snapshot
+from marketplace_backup_steps import Steps
+from marketplace_backup_world import BackupError, BackupWorld
+from marketplace_backups import Catalogue
+from marketplace_docker import DockerError
+from marketplace_durable import read_json, to_json
+from marketplace_edge import Edge, EdgeError, maintenance_lines
+from marketplace_fetch import fetch
+from marketplace_formula_inputs import formula_inputs
+from marketplace_house import open_house, read_house
+from marketplace_key import was_kept
+from marketplace_ledger import LedgerError
+from marketplace_lock import Lock, LockHeld
+from marketplace_progress import Progress
+from marketplace_recovery import Target
+from marketplace_restore import FirstRestore
+from marketplace_retention import keep_name, pinned
+from marketplace_salt import SaltCallError, apply, function
+from marketplace_settings_fields import Problem, read_section
+from marketplace_settings_model_backup import BackupStorage
+from marketplace_ship import take_over
+from marketplace_vault import Vault
+from marketplace_volume import Marks
+from marketplace_world import World
+
+# The host, and what a restore needs of the rest: Docker and its login, Barman, the file systems.
+GROUND = ("role.base", "marketplace.secrets", "barman")
+# The operator's own files of today are not replaced by those of yesterday.
+KEPT = ("srv/deploy/pillar/local",)
+
+
+@dataclass(frozen=True)
+class Given:
+    """The secrets that somebody has given; the droplet's own are in the archive that they open."""
+
+    values: Mapping[str, str] = field(repr=False)
+
+    def read(self, name: str) -> str:
+        """The value of a secret."""
+        return self.values[name]
+
+
+def storage(target: str, endpoint: str, region: str, access_key: str) -> dict[str, Any]:
+    """Where the copy is, as the settings ``backup:storage`` would have it.
+
+    Raises:
+        Unusable: something is missing, or none of such a thing; all of it is named.
+    """
+    problems: list[Problem] = []
+    named = {"target": target, "endpoint": endpoint, "region": region, "access_key": access_key}
+    found = read_section(BackupStorage, named, "", problems)
+    if not target:
+        problems.append(Problem("target", "is not given", "s3:your-bucket/production"))
+    elif target.startswith("s3:"):
+        lacking = [name for name in ("endpoint", "access_key") if not named[name]]
+        problems += [
+            Problem(name, f"is not given, but target is {target}", "as in pillar") for name in lacking
+        ]
+    if problems:
+        raise Unusable("; ".join(str(problem) for problem in problems))
+    return found
+
+
+def given(key_file: str, secret_file: str) -> Given:
+    """The key of the copy, and the object storage's secret where there is one, from their files.
+
+    Raises:
+        Unusable: a file is not there, or holds no secret.
+    """
+    found = {"backup_key": _line("key_file", key_file)}
+    if secret_file:
+        found["backup_storage_secret"] = _line("secret_file", secret_file)
+    return Given(found)
+
+
+def _line(name: str, file: str) -> str:
+    try:
+        lines = Path(file).read_text(encoding="utf-8").split()
+    except (OSError, ValueError) as error:
+        raise Unusable(f"{name} is {file!r}, which can't be read: {error}") from None
+    if len(lines) != 1:
+        raise Unusable(
+            f"{name} is {file!r}, which holds {len(lines)} words; expected the secret and nothing else"
+        )
+    return lines[0]
+
+
+class Rebuild:
+    """One rebuild of this droplet.
+
+    Args:
+        world: what backups touch.
+        vault: the copy.
+        environment: what this droplet is to be.
+        target: how far the database's log is replayed.
+        progress: told meanwhile.
+        by: who asks.
+    """
+
+    def __init__(
+        self, world: BackupWorld, vault: Vault, environment: str, target: Target, progress: Progress, by: str
+    ) -> None:
+        self.world, self.vault, self.environment, self.target = world, vault, environment, target
+        self.progress, self.by = progress, by
+        self.steps = Steps(progress)
+        self.notes: list[str] = []
+        self.found: dict[str, Any] = {}
+
+    def perform(self) -> dict[str, Any]:
+        """All of it, or what is left of it.
+
+        Returns:
+            ``outcome`` (``rebuilt`` or ``failed``), ``reason``, ``version`` and ``release`` that are live, ``rows`` by
+            table, ``schema``, ``base``, ``until``, ``notes``, ``steps``, ``seconds`` and what to do ``next``.
+
+        Raises:
+            BackupError: this droplet is no fresh one.
+            LockHeld: it is being rebuilt already.
+        """
+        with Lock(self.world.paths.state / "rebuild.lock", "rebuild", "wait for it").held(self.by, "rebuild"):
+            begun = self.world.clock.monotonic()
+            done = self._begin()
+            went_well = all(name in done or self._do(name, action, done) for name, action in self._actions())
+            if went_well:
+                self._end()
+            answer = self._answer(went_well)
+            return answer | {"seconds": round(self.world.clock.monotonic() - begun, 1)}
+
+    def _actions(self) -> tuple[tuple[str, Callable[[], str]], ...]:
+        return (
+            ("archive", self.archive),
+            ("ground", self.ground),
+            ("fetch", self.fetch),
+            ("database", self.database),
+            ("cache", self.cache),
+            ("images", self.images),
+            ("converge", apply),
+            ("backup", self.backup),
+            ("open", self.open),
+        )
+
+    def archive(self) -> str:
+        """Settings, secrets, certificates and ledger, from the newest archive that is whole."""
+        place = self.world.paths.state / "rebuild"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(mode=0o700)
+        try:
+            self.vault.get(place, "house/**", "records/house-*")
+            catalogue = Catalogue(place)
+            whole = [backup for backup in catalogue.of("house") if not catalogue.changed(backup)]
+            if not whole:
+                raise BackupError(
+                    f"there is no whole archive of settings, secrets and ledger in {self.vault.target}: is that the "
+                    "right place? (s3:BUCKET/PREFIX, as backup:storage:target had it)"
+                )
+            newest = whole[0]
+            self._check_environment(place / next(iter(newest.files)))
+            names = open_house(place / next(iter(newest.files)), self.world.paths.root, KEPT)
+        finally:
+            shutil.rmtree(place)
+        self._close()
+        was_kept(self.world.paths)
+        return f"{len(names)} files of {newest.taken.isoformat(timespec='seconds')}"
+
+    def ground(self) -> str:
+        """The host itself, with empty file systems: that they are empty is meant."""
+        for volume in formula_inputs(self._settings())["volumes"]["mounts"].values():
+            marks = Marks.beside(volume["image"])
+            if not Path(volume["image"]).exists() and not marks.made.exists():
+                marks.start_empty.parent.mkdir(parents=True, exist_ok=True)
+                marks.start_empty.touch()
+        return apply(*GROUND)
+
+    def fetch(self) -> str:
+        """Every backup."""
+        found = fetch(self.world, self.vault, self.by)
+        ours = self._settings()["backup"]["storage"]["target"]
+        if ours == self.vault.target:
+            take_over(self.world, self.vault, self.by)
+        else:
+            self.notes.append(
+                f"backups are shipped to {ours or 'nowhere'} from now on, not to {self.vault.target}"
+            )
+        return f"{found['backups']} backups, {found['size']} in {found['seconds']} s"
+
+    def database(self) -> str:
+        """The database, before its server starts for the first time."""
+        settings = self._settings()
+        restore = FirstRestore(self.world, settings, self.target, self.progress)
+        if restore.is_needless:
+            self.notes.append(
+                "the database's volume still had its data: they were kept, and nothing was restored"
+            )
+            return self.notes[-1]
+        self.world.docker.pull(settings["postgres"]["reference"])
+        with self.world.lock.held(self.by, "rebuild"):
+            said = restore.perform()
+        self.found = restore.found
+        return said
+
+    def cache(self) -> str:
+        """The cache, likewise."""
+        directory = self.world.paths.root / "srv/data/redis/data"
+        file = directory / "dump.rdb"
+        newest = self.world.catalogue.newest("redis")
+        if file.exists() or newest is None:
+            why = "its volume still had its data" if newest else "there is no backup of it: it begins empty"
+            self.notes.append(f"cache: {why}")
+            return why
+        place_snapshot(self.world, newest, file, self._settings()["redis"]["user"])
+        return f"as of {newest.taken.isoformat(timespec='seconds')}"
+
+    def images(self) -> str:
+        """The images of the live release and of those that a rollback may go back to."""
+        ledger = World.of(self.world.paths).ledger
+        live = ledger.live()
+        if live is None:
+            return "nothing was ever released"
+        kept = pinned(ledger.newest_first(), self._settings()["backend"]["keep_releases"])
+        here = 0
+        for record in kept:
+            try:
+                self.world.docker.pull(record.image)
+            except DockerError as error:
+                if record.release == live.release:
+                    raise
+                self.notes.append(f"the image of version {record.version} could not be pulled: {error}")
+                continue
+            self.world.docker.tag(record.image, keep_name(record.origin))
+            here += 1
+        return f"{here} images, version {live.version} is live"
+
+    def backup(self) -> str:
+        """The log goes on from here, which wants a new base backup."""
+        answer = function("backup.create", timeout=3600)
+        if answer["outcome"] != "good":
+            raise BackupError(f"backup.create: {answer['reason']}")
+        return f"in {answer['seconds']} s"
+
+    def open(self) -> str:
+        """The edge, where all behind it is well."""
+        found = function("health.check")
+        # Closed as it is, it can be no better than that.
+        wrong = {
+            name: service["detail"]
+            for name, service in found["services"].items()
+            if service["status"] == "unhealthy" and name != "edge"
+        }
+        if wrong:
+            raise BackupError("; ".join(f"{name}: {detail}" for name, detail in wrong.items()))
+        self._edge().maintain("operator", False)
+        return "updates are taken"
+
+    def _do(self, name: str, action: Callable[[], str], done: list[str]) -> bool:
+        def attempted() -> str:
+            try:
+                return action()
+            except (EdgeError, LedgerError, LockHeld, SaltCallError) as error:
+                raise BackupError(str(error)) from error
+
+        if not self.steps.attempt(name, attempted):
+            return False
+        done.append(name)
+        self._write(done)
+        return True
+
+    def _begin(self) -> list[str]:
+        """The steps that are done already."""
+        paths = self.world.paths
+        journal = read_json(self._journal)
+        if journal is not None:
+            self.progress.say(f"taking up the rebuild that {journal['by']} began at {journal['started']}")
+            self.found, self.notes = journal["found"], journal["notes"]
+            return list(journal["done"])
+        converged = [str(path) for path in (paths.settings, paths.live_map) if path.exists()]
+        if converged:
+            raise BackupError(
+                f"this droplet is no fresh one ({', '.join(converged)}): a rebuild would mix two. Use a new droplet. "
+                "The database alone: backup.fetch, then backup.restore to=live"
+            )
+        self._write([])
+        return []
+
+    def _write(self, done: list[str]) -> None:
+        disk, journal = self.world.catalogue.disk, read_json(self._journal) or {}
+        now = self.world.clock.now().isoformat(timespec="seconds")
+        disk.make_directory(self._journal.parent)
+        entry = {
+            "by": journal.get("by", self.by),
+            "started": journal.get("started", now),
+            "done": done,
+            "found": self.found,
+            "notes": self.notes,
+        }
+        disk.write(self._journal, to_json(entry), mode=0o600)
+
+    def _end(self) -> None:
+        live = World.of(self.world.paths).ledger.live()
+        version = live.version if live else "nothing"
+        self.world.spool.emit(
+            "droplet.rebuilt", "warning", f"rebuilt from {self.vault.target}: version {version} is live"
+        )
+        self.world.catalogue.disk.remove(self._journal)
+
+    def _answer(self, went_well: bool) -> dict[str, Any]:
+        live = World.of(self.world.paths).ledger.live() if went_well else None
+        return {
+            "outcome": "rebuilt" if went_well else "failed",
+            "reason": self.steps.reason,
+            "version": live.version if live else None,
+            "release": live.release if live else None,
+            **self.found,
+            "notes": [*self.notes, *self.found.get("notes", [])],
+            "steps": self.steps.done,
+            "next": [
+                "point the name (or the reserved IP) at this droplet",
+                "make sure that the lost droplet stays off; its backups are refused at the copy from now on",
+            ]
+            if went_well
+            else ["mend what is in the way, then the same command: it goes on where it stopped"],
+        }
+
+    def _check_environment(self, archive: Path) -> None:
+        """Another environment's secrets and data on this droplet would be a disaster."""
+        stamp = read_house(archive, "etc/marketplace/environment").strip()
+        if stamp != self.environment:
+            raise BackupError(
+                f"{self.vault.target} holds the backups of {stamp or 'an unknown environment'}, and this droplet is "
+                f"to be {self.environment}: use another target, or bootstrap it as {stamp}"
+            )
+
+    def _close(self) -> None:
+        """Before HAProxy is there to be told: it reads the file when it starts."""
+        self.world.catalogue.disk.write(
+            self.world.paths.maintenance_map, maintenance_lines({"operator": True})
+        )
+
+    def _edge(self) -> Edge:
+        return World.of(self.world.paths).edge
+
+    def _settings(self) -> dict[str, Any]:
+        settings = read_json(self.world.paths.settings)
+        if settings is None:
+            raise BackupError(f"there is no {self.world.paths.settings}: the step before has not gone well")
+        return dict(settings)
+
+    @property
+    def _journal(self) -> Path:
+        return self.world.paths.state / "rebuild.json"

@@ -1,0 +1,162 @@
+"""What a rebuild is given, what it refuses, and how it is taken up again."""
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import marketplace_salt
+import pytest
+from marketplace_arguments import Unusable
+from marketplace_backup_world import BackupError
+from marketplace_backups import Catalogue
+from marketplace_paths import Paths
+from marketplace_progress import Progress
+from marketplace_rebuild import Rebuild, given, storage
+from marketplace_recovery import Target
+from marketplace_salt import SaltCallError, apply
+from marketplace_spool import Spool
+
+S3 = {"target": "s3:bucket/x", "endpoint": "https://s3.test", "region": "", "access_key": "AKIAX"}
+
+
+def test_a_place_is_read_as_pillar_would_be():
+    assert storage(**S3) == S3
+    assert storage("/mnt/copies", "", "", "")["target"] == "/mnt/copies"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"target": ""}, "target is not given"),
+        ({"target": "ftp://x"}, "target"),
+        ({"endpoint": ""}, "endpoint is not given, but target is s3:bucket/x"),
+        ({"access_key": ""}, "access_key is not given"),
+        ({"endpoint": "nonsense"}, "endpoint"),
+        ({"target": "ftp://x", "access_key": "a b"}, "access_key"),
+    ],
+)
+def test_a_place_that_is_none_is_refused_by_name(change, says):
+    with pytest.raises(Unusable, match=says):
+        storage(**(S3 | change))
+
+
+def test_secrets_come_from_files_and_are_in_no_repr(tmp_path):
+    (tmp_path / "key").write_text("the-key\n")
+    (tmp_path / "secret").write_text("the-secret")
+    found = given(str(tmp_path / "key"), str(tmp_path / "secret"))
+    assert (found.read("backup_key"), found.read("backup_storage_secret")) == ("the-key", "the-secret")
+    assert "the-" not in repr(found)
+    assert "backup_storage_secret" not in given(str(tmp_path / "key"), "").values
+
+
+@pytest.mark.parametrize("text", ["", "two words", "\n"])
+def test_a_file_without_one_secret_is_refused(tmp_path, text):
+    (tmp_path / "key").write_text(text)
+    with pytest.raises(Unusable, match=r"key_file is .*expected the secret and nothing else"):
+        given(str(tmp_path / "key"), "")
+    with pytest.raises(Unusable, match="can't be read"):
+        given(str(tmp_path / "nowhere"), "")
+
+
+class Fake(Rebuild):
+    """A rebuild whose steps only say that they were done; ``broken`` names one that fails."""
+
+    broken = ""
+
+    def _actions(self):
+        def action(name):
+            def do():
+                if name == self.broken:
+                    raise SaltCallError("it is broken")
+                self.log.append(name)
+                return ""
+
+            return do
+
+        return tuple((name, action(name)) for name in ("archive", "ground", "open"))
+
+
+def rebuild(root, log, broken=""):
+    paths = Paths(root)
+    paths.state.mkdir(parents=True, exist_ok=True)
+    world = SimpleNamespace(
+        paths=paths,
+        catalogue=Catalogue(paths.backups),
+        spool=Spool(paths.spool),
+        clock=SimpleNamespace(now=lambda: datetime(2026, 11, 25, 12, tzinfo=UTC), monotonic=lambda: 0.0),
+    )
+    made = Fake(world, SimpleNamespace(target="s3:bucket/x"), "production", Target(), Progress(), "root")
+    made.log, made.broken = log, broken
+    return made
+
+
+def test_what_was_done_is_not_done_again(tmp_path):
+    log = []
+    failed = rebuild(tmp_path, log, "ground").perform()
+    assert (failed["outcome"], failed["reason"], log) == ("failed", "ground: it is broken", ["archive"])
+    # As the archive has brought them: a droplet that was begun on is no converged one.
+    Paths(tmp_path).etc.mkdir(parents=True)
+    Paths(tmp_path).settings.write_text("{}")
+    done = rebuild(tmp_path, log).perform()
+    assert (done["outcome"], log) == ("rebuilt", ["archive", "ground", "open"])
+    assert [event.kind for event in Spool(Paths(tmp_path).spool).pending()] == ["droplet.rebuilt"]
+    with pytest.raises(BackupError, match="no fresh one"):
+        rebuild(tmp_path, log).perform()
+
+
+@pytest.mark.parametrize("there", ["etc/marketplace/settings.json", "var/lib/marketplace/live.map"])
+def test_a_droplet_that_was_in_use_is_refused(tmp_path, there):
+    (tmp_path / there).parent.mkdir(parents=True)
+    (tmp_path / there).write_text("{}")
+    log = []
+    with pytest.raises(BackupError, match=there):
+        rebuild(tmp_path, log).perform()
+    assert log == []
+
+
+def answer(monkeypatch, document, returncode=0):
+    said = document if isinstance(document, str) else json.dumps({"local": document})
+    seen = []
+
+    def run(argv, **_):
+        seen.append(argv)
+        return subprocess.CompletedProcess(argv, returncode, said, "a warning\n")
+
+    monkeypatch.setattr(marketplace_salt.subprocess, "run", run)
+    return seen
+
+
+def test_states_are_counted(monkeypatch):
+    states = {
+        "a": {"__id__": "Ensure a", "result": True, "changes": {"x": 1}, "comment": ""},
+        "b": {"__id__": "Ensure b", "result": True, "changes": {}, "comment": ""},
+    }
+    seen = answer(monkeypatch, states)
+    assert apply("role.base", "barman") == "2 states, 1 changed"
+    assert seen[0][-2:] == ["state.apply", "role.base,barman"]
+    apply()
+    assert seen[1][-1] == "state.apply"
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        (
+            {
+                "a": {"__id__": "Ensure a", "result": False, "changes": {}, "comment": "no disk"},
+                "b": {"__id__": "Ensure b", "result": False, "changes": {}, "comment": "requisite"},
+            },
+            r"Ensure a: no disk \(and 1 more\)",
+        ),
+        (
+            ["Pillar failed to render", "the pillar has 1 problem"],
+            "refused: Pillar failed to render / the pillar",
+        ),
+        ("Traceback", r"no answer \(exit code 1\); it said: a warning"),
+    ],
+)
+def test_states_that_fail_are_said(monkeypatch, document, says):
+    answer(monkeypatch, document, 1)
+    with pytest.raises(SaltCallError, match=says):
+        apply()
