@@ -108,6 +108,8 @@ class History:
         """Take in a look."""
         self.restarts.note(seen)
         self.shares.note(seen)
+        if seen.at_backups:  # Which is planned, and takes what it is given.
+            self.cpu = Counters()
         self.cpu.add(seen.at, {name: group.cpu for name, group in seen.groups.items()})
         if seen.statistics is not None:
             self.answers.add(seen.at, _answers(seen))

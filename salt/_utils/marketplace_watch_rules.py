@@ -15,8 +15,8 @@ from marketplace_watch_seen import MACHINE, Seen
 
 # How long something must last to be told, and be gone to be over. What is not named here is told at once.
 TIMING = {
-    # HAProxy has needed two failures in a row to say so.
-    "service.down": Timing(5, 10),
+    # HAProxy has needed two failures in a row to say so. One that comes and goes is one thing.
+    "service.down": Timing(5, 30),
     "service.silent": Timing(10, 10),
     "resource.memory": Timing(120, 60),
     "resource.disk": Timing(10, 10),

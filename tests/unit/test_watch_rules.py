@@ -153,6 +153,12 @@ def test_processors(service):
     assert found(*burning(0.74, service), active={key}) == {}
 
 
+def test_a_backup_may_take_what_it_is_given():
+    seen, remembered = burning(0.99, "postgres")
+    remembered.note(replace(seen, at=seen.at + 10, at_backups="backup.create"))
+    assert found(seen, remembered) == {}
+
+
 def test_the_largest_consumers_are_named():
     seen, remembered = burning(0.9, "droplet")
     assert found(seen, remembered)["resource.cpu/droplet"].cause == (
