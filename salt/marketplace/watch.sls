@@ -1,3 +1,4 @@
+# Behind the backend, but also where that could not be released: then there is the more to tell.
 include:
   - marketplace.gate
   - marketplace.secrets
@@ -26,4 +27,3 @@ Ensure the droplet is watched:
     - require:
       - systemd_unit: Ensure the watchdog is current
       - service: Ensure Alertmanager is running
-      - release: Ensure the backend is released
