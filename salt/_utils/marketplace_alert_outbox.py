@@ -54,7 +54,7 @@ class Deliveries:
     def __init__(self) -> None:
         self._seen: dict[str, Attempts] = {}
         self.sent: dict[str, float] = {}
-        self.failed: dict[str, float] = {}
+        self._failing: dict[str, float] = {}
 
     def note(self, attempts: Mapping[str, Attempts], now: float) -> None:
         """Take in what Alertmanager counts. Counts that fell are those of one that was just started."""
@@ -64,17 +64,18 @@ class Deliveries:
                 before = Attempts(0, 0) if self._seen else count
             if count.well > before.well:
                 self.sent[way] = now
-            if count.failed > before.failed:
-                self.failed[way] = now
+                self._failing.pop(way, None)
+            elif count.failed > before.failed:
+                self._failing.setdefault(way, now)
         self._seen = dict(attempts)
 
     def works(self, way: str) -> bool:
         """Whether the last that was tried by a way arrived."""
-        return self.sent.get(way, 0.0) >= self.failed.get(way, 0.0)
+        return way not in self._failing
 
     def failing_for(self, ways: Iterable[str], now: float) -> float:
         """For how many seconds nothing has got out, by the way that is worst off; 0 where all is well."""
-        return max((now - self.sent.get(way, now) for way in ways if not self.works(way)), default=0.0)
+        return max((now - self._failing.get(way, now) for way in ways), default=0.0)
 
 
 class Outbox:
@@ -97,7 +98,8 @@ class Outbox:
             if before is None or (before.ends is not None and before.told):
                 self.letters[key] = letter
             elif before.labels != letter.labels:  # Another severity is another alert: that one is over.
-                self.letters[f"{key} {before.starts:.0f}"] = replace(before, ends=before.ends or now)
+                past = f"{key} {before.starts:.0f}"
+                self.letters[past] = replace(before, key=past, ends=before.ends or now, posted=None)
                 self.letters[key] = letter
             else:
                 posted = before.posted if before.ends is None else None

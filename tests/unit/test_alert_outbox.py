@@ -67,7 +67,7 @@ def test_a_way_that_fails_holds_it():
     mail.at(100, DISK)
     mail.at(112, DISK, fails=["telegram"])
     assert mail.at(400, DISK, fails=["telegram"]) == []
-    assert mail.deliveries.failing_for(["telegram"], 400) == 0  # nobody knows since when
+    assert mail.deliveries.failing_for(["telegram"], 400) == 288
     assert mail.at(700, DISK, sends=["telegram"]) == [DISK.key]
 
 
@@ -145,6 +145,8 @@ def test_another_severity_ends_the_one_before():
         ("", 160),
         ("critical", 160 + HOLDS),
     ]
+    # The one before is done with, and the other lasts.
+    assert [(letter.key, letter.labels) for letter in mail.box.letters.values()] == [(DISK.key, worse.labels)]
 
 
 def test_nobody_waits_for_old_news():
@@ -169,7 +171,7 @@ def test_how_long_nothing_got_out():
     mail = Mail()
     mail.at(100, DISK, sends=["telegram"])
     mail.at(200, DISK, fails=["telegram"])
-    assert mail.deliveries.failing_for(["telegram"], 1100) == 1000
+    assert mail.deliveries.failing_for(["telegram"], 1100) == 900
     mail.at(1200, DISK, sends=["telegram"])
     assert mail.deliveries.failing_for(["telegram"], 1300) == 0
 

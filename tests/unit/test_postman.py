@@ -171,9 +171,13 @@ def test_the_switch_goes_off_when_nothing_gets_out(postman, fake, switch):
     postman.ping(SETTINGS, NOW + 40)
     assert len(switch) == 1
     fake.failed = 2
-    postman.turn([condition()], SETTINGS, NOW + 10 + MUTE)
-    postman.ping(SETTINGS, NOW + 10 + MUTE)
+    postman.turn([condition()], SETTINGS, NOW + 40 + MUTE)
+    postman.ping(SETTINGS, NOW + 40 + MUTE)
     assert len(switch) == 1
+    fake.sent = 3
+    postman.turn([condition()], SETTINGS, NOW + 50 + MUTE)
+    postman.ping(SETTINGS, NOW + 50 + MUTE)
+    assert len(switch) == 2
 
 
 def test_no_switch_no_call(postman, switch):
