@@ -15,8 +15,6 @@ _COUNTER = re.compile(
     r'alertmanager_notification_requests(_failed)?_total\{[^}]*integration="([^"]+)"[^}]*\} ([0-9.e+]+)'
 )
 
-_STARTED = re.compile(r"^process_start_time_seconds ([0-9.e+]+)$", re.MULTILINE)
-
 
 class AlertmanagerError(Exception):
     """Alertmanager does not answer, or does not take what it was given."""
@@ -79,13 +77,18 @@ class Alertmanager:
         Raises:
             AlertmanagerError: it does not answer.
         """
-        return self.look()[1]
+        return counted(self._ask("GET", "/metrics"))
 
-    def look(self) -> tuple[float, dict[str, Attempts]]:
-        """When it was started (seconds since 1970), and its :meth:`attempts` since then."""
-        metrics = self._ask("GET", "/metrics")
-        began = _STARTED.search(metrics)
-        return float(began[1]) if began else 0.0, counted(metrics)
+    def began(self) -> str:
+        """When it was started, as it says that: another one whenever it has forgotten what it was given.
+
+        Raises:
+            AlertmanagerError: it does not answer.
+        """
+        try:
+            return str(json.loads(self._ask("GET", "/api/v2/status"))["uptime"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise AlertmanagerError(f"Alertmanager's status is not understood: {error}") from error
 
     def _ask(self, method: str, path: str, body: str | None = None) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout)

@@ -37,7 +37,7 @@ class Postman:
         self._alertmanager = alertmanager or Alertmanager()
         self._outbox = Outbox((), letters)
         self._deliveries = Deliveries()
-        self._counted, self._began = 0.0, 0.0
+        self._counted, self._began = 0.0, ""
         self._pinged = 0.0
         self.trouble = ""
 
@@ -75,8 +75,8 @@ class Postman:
     def _count(self, now: float) -> None:
         waiting = any(not letter.told for letter in self.letters)
         if waiting or now - self._counted >= _COUNT_EVERY:
-            began, attempts = self._alertmanager.look()
-            self._deliveries.note(attempts, now)
+            self._deliveries.note(self._alertmanager.attempts(), now)
+            began = self._alertmanager.began()
             if began != self._began:
                 # It knows nothing of what its predecessor was given.
                 self._outbox.again()
