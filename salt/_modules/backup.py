@@ -23,6 +23,7 @@ from marketplace_drill import drill as run_drill
 from marketplace_durable import read_json
 from marketplace_edge import EdgeError
 from marketplace_fetch import fetch as bring
+from marketplace_jobs import stop_jobs
 from marketplace_key import show
 from marketplace_lock import LockHeld
 from marketplace_paths import Paths
@@ -192,6 +193,7 @@ def _live(settings, target, progress, by):
             "reason": "the edge is open, and what users write meanwhile would be lost: deploy.maintenance on",
         }
     with releases.lock.held(by, "backup.restore to=live"):
+        stop_jobs(releases, "the database is being restored")
         answer = restore_live(_world(), settings, target, progress, by)
     if answer["outcome"] == "restored":
         answer["next"] = [
