@@ -180,6 +180,21 @@ def foreign(client: docker.DockerClient, tag: str) -> str:
     return made
 
 
+def relabelled(client: docker.DockerClient, tag: str, word: str) -> str:
+    """The tag of an image that is image ``tag`` but for one label: another digest, as a minor version has.
+
+    Args:
+        client: host engine.
+        tag: of an image here.
+        word: what the label says, and the new tag ends with.
+    """
+    made = f"{tag}-{word}"
+    with tempfile.TemporaryDirectory() as context:
+        (Path(context) / "Dockerfile").write_text(f"FROM {tag}\nLABEL {LABEL}.variant={word}\n")
+        build_directory(client, Path(context), made, {})
+    return made
+
+
 def _archive(files: dict[str, bytes]) -> bytes:
     """A tar archive of executable files, the same bytes for the same files."""
     buffer = io.BytesIO()
