@@ -360,6 +360,8 @@ def job(name=None, **unknown):
     try:
         nothing_else(unknown, ("name",))
         wanted = text("name", name, "expire-listings")
+        if not wanted:
+            raise Unusable("which job shall run? deploy.status lists them under jobs")
     except Unusable as error:
         return _refused(str(error))
     settings, why = _settings_for_change()

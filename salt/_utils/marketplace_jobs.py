@@ -32,6 +32,7 @@ OUTPUT_LINES = 15
 LOCK_SECONDS = 120.0
 # How long a job may take to stop: it may always be killed, so not long.
 STOP_SECONDS = 10
+DATA_SERVICES = ("postgres", "redis")
 # Words of Docker for a container that is over, or that never began.
 _OVER = ("created", "exited", "dead")
 
@@ -78,7 +79,9 @@ def in_the_way(world: World) -> str | None:
         return f"the edge is closed for maintenance by {' and '.join(closed)}"
     if world.disk.read_json(world.paths.restore) is not None:
         return "the database is being restored"
-    return None
+    states = world.docker.containers(*DATA_SERVICES)
+    away = [name for name in DATA_SERVICES if name not in states or states[name].health != "healthy"]
+    return f"{' and '.join(away)} {'is' if len(away) == 1 else 'are'} not up" if away else None
 
 
 @contextlib.contextmanager
@@ -109,7 +112,7 @@ def tick(world: World, settings: Mapping[str, Any], progress: Progress) -> bool:
         now = world.clock.now()
         looked, waiting = _looked(world, now)
         pending = due(found.jobs.values(), ZoneInfo(settings["droplet"]["timezone"]), looked, now, waiting)
-        why = in_the_way(world)
+        why = in_the_way(world) if pending else None
         left = {}
         for name, at in pending.items():
             if now - at > LATEST_START:

@@ -206,6 +206,19 @@ def test_none_starts_while_the_edge_is_closed_and_what_was_due_comes_afterwards(
     assert jobs(droplet) == {"job-often"}
 
 
+def test_none_starts_before_the_data_services_are_up(droplet: Droplet) -> None:
+    droplet.docker.crash("redis")
+    droplet.docker.there["redis"].next_at = float("inf")
+    wait(droplet, "00:05")
+    look(droplet)
+    assert jobs(droplet) == set()
+    with pytest.raises(JobError, match="redis is not up"):
+        run_now(droplet.world, "often", "alice", Progress())
+    droplet.docker.start("redis")
+    look(droplet)
+    assert jobs(droplet) == {"job-often"}
+
+
 def test_none_starts_while_the_database_is_restored_and_too_late_is_not_at_all(droplet: Droplet) -> None:
     droplet.disk.place(droplet.paths.restore, "{}")
     wait(droplet, "00:31")
