@@ -156,6 +156,15 @@ def containers(world: World) -> dict[str, ContainerState]:
     return {state.labels[JOB_LABEL]: state for state in states if JOB_LABEL in state.labels}
 
 
+def running_of(world: World, chosen: Callable[[str], bool]) -> dict[str, ContainerState]:
+    """The jobs that run and are of releases which are ``chosen``."""
+    return {
+        name: state
+        for name, state in containers(world).items()
+        if state.status not in _OVER and chosen(state.labels.get("marketplace.release", ""))
+    }
+
+
 def start(world: World, found: Schedule, job: Job, by: str, progress: Progress) -> JobRun:
     """Start a job of which none runs; nobody waits for its end. One that can't be started has failed."""
     records = JobRecords(world.paths.jobs, world.disk)
@@ -224,9 +233,7 @@ def stop_jobs(world: World, why: str, chosen: Callable[[str], bool] = lambda rel
     stopped = []
     with alone(world, why):
         records = JobRecords(world.paths.jobs, world.disk)
-        for name, state in containers(world).items():
-            if not chosen(state.labels.get("marketplace.release", "")) or state.status in _OVER:
-                continue
+        for name, state in running_of(world, chosen).items():
             world.docker.stop(state.name, grace=STOP_SECONDS)
             stopped.append(name)
             state = world.docker.containers(state.name).get(state.name, state)

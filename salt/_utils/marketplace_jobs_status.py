@@ -8,7 +8,7 @@ from marketplace_cron import Cron
 from marketplace_docker import DockerError
 from marketplace_edge import EdgeError
 from marketplace_job_records import JobRecords, JobRun
-from marketplace_jobs import containers, in_the_way, schedule
+from marketplace_jobs import Schedule, in_the_way, running_of, schedule
 from marketplace_release_compose import job_container
 from marketplace_schedule import Job
 from marketplace_world import World
@@ -30,21 +30,23 @@ def jobs_status(world: World, settings: Mapping[str, Any] | None) -> dict[str, A
         found = schedule(world) if settings is not None else None
         if settings is None or found is None:
             return {"scheduled": [], "pending": [], "trouble": []}
-        running = containers(world)
+        return _told(world, found, ZoneInfo(settings["droplet"]["timezone"]))
     except (DockerError, EdgeError, OSError, ValueError) as error:
         return {"scheduled": [], "pending": [], "trouble": [f"the jobs cannot be told: {error}"]}
+
+
+def _told(world: World, found: Schedule, zone: ZoneInfo) -> dict[str, Any]:
+    running = running_of(world, lambda release: True)
     records = JobRecords(world.paths.jobs, world.disk)
-    zone = ZoneInfo(settings["droplet"]["timezone"])
     rows, trouble = [], []
     for job in found.jobs.values():
         last = records.last(job.name)
-        runs = job.name in running and running[job.name].running
         rows.append(
             {
                 "name": job.name,
                 "time": job.time,
                 "timeout": job.timeout,
-                "running": runs,
+                "running": job.name in running,
                 "last": last.to_dict() if last else None,
                 "succeeded": records.succeeded(job.name),
                 "next": Cron.parse(job.time).next(world.clock.now(), zone).isoformat(timespec="minutes"),

@@ -8,7 +8,7 @@ from marketplace_contract import VERSION_PATH
 from marketplace_docker import ContainerState, DockerError
 from marketplace_edge import EdgeError
 from marketplace_flight import Run
-from marketplace_jobs import stop_jobs
+from marketplace_jobs import running_of, stop_jobs
 from marketplace_log_lines import readable
 from marketplace_probe import VERIFY_PORT, NoAnswer
 from marketplace_release_compose import project, render, worker
@@ -289,7 +289,8 @@ def is_drained(world: World, run: Run) -> bool:
     states: dict[str, ContainerState] = world.docker.containers(
         project(run.live_colour), worker(run.live_colour)
     )
-    return all(state.status == "exited" for state in states.values())
+    still = running_of(world, lambda release: release != run.release)
+    return not still and all(state.status == "exited" for state in states.values())
 
 
 def _has_answered(world: World, colour: str, seconds: float) -> bool:

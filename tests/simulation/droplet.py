@@ -207,7 +207,7 @@ class Droplet:
         backends = {name for name in self.docker.running if name.startswith("backend-")}
         if place == "preflight:start":
             self._warm = set()
-        elif place in ("restore-point:start", "downgrade:start") and JOB in self.docker.running:
+        elif place in ("restore-point:start", "downgrade:end") and JOB in self.docker.running:
             job, live = self.docker.there[JOB], self.docker.there.get(f"backend-{self.live}")
             if self.edge.closed or live is None or job.release != live.release:
                 self.saw(f"a job of release {job.release} runs at {place}")

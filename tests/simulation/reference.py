@@ -121,12 +121,6 @@ REFERENCES = (
         Image(DIGEST_3, THREE, FULL),
     ),
     Reference(
-        "release over a job",
-        ("1.0.0", "1.1.0"),
-        lambda d: shipping(d, "2.0.0"),
-        happens=(("reached pull:start", "job"),),
-    ),
-    Reference(
         "release that goes back with its job",
         ("1.0.0", "1.1.0"),
         lambda d: shipping(d, "2.0.0"),
