@@ -12,7 +12,7 @@ from tests.support.droplet.salt import call
 from tests.support.droplet.site import Site
 from tests.support.waiting import seconds_until
 
-VERSION = "1.1.9"
+VERSION = "1.0.9"
 PYTHON = ["python3", "-c"]
 SAYS = (
     "import json, os; print(json.dumps({'level': 'error', 'message': 'no ' + os.environ['RELEASE']}));"
