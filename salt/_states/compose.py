@@ -28,6 +28,9 @@ from salt.utils.path import which
 
 _SECONDS = 300
 _PULL_SECONDS = 900
+# In a session of its own, with nothing to say to a pipe: whoever hangs up, types Ctrl-C or is killed half way leaves no
+# service without its container.
+_COMPOSE = ("setsid", "--wait", "docker", "compose", "--progress", "quiet")
 # A container that has ended so often since it was started will not come up.
 _RESTARTS = 5
 
@@ -222,7 +225,7 @@ def _bring_up(
     allow_restart: bool,
     prepare: dict[str, list[str]],
 ) -> None:
-    compose = ("docker", "compose", "-p", name, "-f", file)
+    compose = (*_COMPOSE, "-p", name, "-f", file)
     remaking = sorted(todo.outdated) if allow_restart else []
     # Nobody is left half way: every container may take the whole of its grace to stop.
     patience = _SECONDS + sum(service.stop_grace for service in wanted)
@@ -268,7 +271,7 @@ def _wait_or_return(
         if todo is None or not todo.before:
             raise
         images = {"services": {service: {"image": image} for service, image in todo.before.items()}}
-        again = ("docker", "compose", "-p", name, "-f", file, "-f", "-", "up", "--detach", "--pull", "never")
+        again = (*_COMPOSE, "-p", name, "-f", file, "-f", "-", "up", "--detach", "--pull", "never")
         back = ", ".join(short(image) for image in todo.before.values())
         try:
             _run(*again, *todo.before, stdin=yaml.safe_dump(images))

@@ -3,78 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
-import yaml
 
-from tests.support import shipping
-from tests.support.droplet import pillar
+from tests.support import shipping, upgrades
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.progress import Progress
 from tests.support.droplet.salt import call
 from tests.support.droplet.site import Images, Site
 from tests.support.load.running import Load
+from tests.support.upgrades import ALLOW, NAMES, RUNNING
 from tests.support.waiting import seconds_until
 
-ALLOW = 'pillar={"allow_restart": true}'
-RUNNING = "Ensure the data services are running"
 # Of users: from the last answer before a restart to the first behind it.
 GAP_SECONDS = 20
 
 
-@pytest.fixture
-def told(droplet: Droplet) -> Iterator[dict[str, Any]]:
-    """The droplet's own pillar, to change; whatever happens, the end has it in force again."""
-    before = droplet.get(pillar.FILE)
-    yield yaml.safe_load(before)
-    droplet.put(pillar.FILE, before, mode=0o600)
-    assert call(droplet, "state.apply", "marketplace.data", ALLOW).failed == {}
-
-
-def running(droplet: Droplet) -> list[str]:
-    """The images of the data services, as their containers were made of them."""
-    return droplet.run(
-        ["docker", "inspect", "--format", "{{.Config.Image}}", "postgres", "redis"]
-    ).stdout.split()
+@pytest.fixture(autouse=True)
+def _put_back(droplet: Droplet) -> Iterator[None]:
+    with upgrades.put_back(droplet):
+        yield
 
 
 def test_minor_upgrades_under_load_there_and_back(
-    droplet: Droplet,
-    site: Site,
-    images: Images,
-    told: dict[str, Any],
-    load: Callable[..., Load],
-    progress: Progress,
+    droplet: Droplet, site: Site, images: Images, load: Callable[..., Load], progress: Progress
 ) -> None:
-    before = running(droplet)
-    original = droplet.get(pillar.FILE)
-    newer = {name: site.minor(name, getattr(images, name)) for name in ("postgres", "redis")}
-    for name, image in newer.items():
-        told[name] |= {"tag": image.tag, "digest": image.digest}
-    pillar.write(droplet, told)
+    older = {name: getattr(images, name) for name in NAMES}
+    newer = {name: site.minor(name, older[name]) for name in NAMES}
+    upgrades.want(droplet, newer)
 
-    waits = call(droplet, "state.apply", "marketplace.data")
-    assert (waits.failed, running(droplet)) == ({}, before)
+    waits = upgrades.apply(droplet)
+    assert (waits.failed, upgrades.images(droplet)) == ({}, [older[name].reference for name in NAMES])
     pending = [line for line in shipping.status(droplet)["pending"] if "pending restart in data" in line]
     assert len(pending) == 2
     assert all("-next@sha256:" in line and "state.apply pillar=" in line for line in pending), pending
-    plan = call(droplet, "state.apply", "marketplace.data", "test=True", ALLOW)
-    assert set(plan.changed[RUNNING]) == {"postgres", "redis"}
+    plan = upgrades.apply(droplet, "test=True", ALLOW)
+    assert set(plan.changed[RUNNING]) == set(NAMES)
 
     users = load(20, 1.0)
     with users.window():
-        there = call(droplet, "state.apply", "marketplace.data", ALLOW)
+        there = upgrades.apply(droplet, ALLOW)
     assert (there.failed, set(there.changed)) == ({}, {RUNNING})
-    assert running(droplet) == [newer["postgres"].reference, newer["redis"].reference]
-    assert call(droplet, "state.apply", "marketplace.data", ALLOW).changed == {}
+    assert upgrades.images(droplet) == [newer[name].reference for name in NAMES]
+    assert upgrades.apply(droplet, ALLOW).changed == {}
     users.pause_until(60)
 
-    droplet.put(pillar.FILE, original, mode=0o600)
+    upgrades.want(droplet, older)
     with users.window():
-        back = call(droplet, "state.apply", "marketplace.data", ALLOW)
+        back = upgrades.apply(droplet, ALLOW)
     assert back.failed == {}
-    assert running(droplet) == before
+    assert upgrades.images(droplet) == [older[name].reference for name in NAMES]
     users.pause_until(60)
 
     found = users.assert_lossless(droplet, failed=None)
@@ -88,17 +66,14 @@ def test_minor_upgrades_under_load_there_and_back(
     seconds_until(lambda: call(droplet, "health.check", "brief=True").returncode == 0, 60)
 
 
-def test_a_release_on_its_way_is_not_disturbed(
-    droplet: Droplet, site: Site, images: Images, told: dict[str, Any]
-) -> None:
-    before = running(droplet)
-    newer = site.minor("redis", images.redis)
-    told["redis"] |= {"tag": newer.tag, "digest": newer.digest}
-    pillar.write(droplet, told)
+def test_a_release_on_its_way_is_not_disturbed(droplet: Droplet, site: Site, images: Images) -> None:
+    before = upgrades.images(droplet)
+    newer = {"redis": site.minor("redis", images.redis)}
     live = shipping.status(droplet)["live"]["version"]
     with shipping.stopped_at(droplet, "preflight:start", lambda beside: shipping.release(beside, live)):
-        refused = call(droplet, "state.apply", "marketplace.data", ALLOW)
-        plan = call(droplet, "state.apply", "marketplace.data", "test=True", ALLOW)
+        upgrades.want(droplet, newer)
+        refused = upgrades.apply(droplet, ALLOW)
+        plan = upgrades.apply(droplet, "test=True", ALLOW)
     assert f"release of {live} by" in refused.failed[RUNNING]
     assert plan.failed.keys() == {RUNNING}
-    assert running(droplet) == before
+    assert upgrades.images(droplet) == before

@@ -152,10 +152,11 @@ class Site:
             backend=self.backend("1.0.0"),
         )
 
-    def minor(self, name: str, of: Pushed) -> Pushed:
-        """A minor version of ``postgres`` or ``redis`` behind ``of``: it works alike, and has another digest."""
-        tag = image.relabelled(self.client, image.build(self.client, name, self.say), "next")
-        return self.registry().push(tag, name, f"{of.tag}-next")
+    def minor(self, name: str, of: Pushed, works: bool = True) -> Pushed:
+        """A minor version of ``postgres`` or ``redis``: another digest than ``of``. Without ``works`` it never starts."""
+        word, lines = ("next", []) if works else ("broken", ['ENTRYPOINT ["false"]'])
+        tag = image.variant(self.client, image.build(self.client, name, self.say), word, *lines)
+        return self.registry().push(tag, name, f"{of.tag}-{word}")
 
     def backend(self, version: str, foreign: bool = False, **arguments: str) -> Pushed:
         """Build a version of the example backend and push it to the site's registry.
