@@ -153,7 +153,7 @@ class Site:
         )
 
     def minor(self, name: str, of: Pushed, works: bool = True) -> Pushed:
-        """A minor version of ``postgres`` or ``redis``: another digest than ``of``. Without ``works`` it never starts."""
+        """Another digest of ``postgres`` or ``redis``, as a minor version has. Without ``works`` it never starts."""
         word, lines = ("next", []) if works else ("broken", ['ENTRYPOINT ["false"]'])
         tag = image.variant(self.client, image.build(self.client, name, self.say), word, *lines)
         return self.registry().push(tag, name, f"{of.tag}-{word}")
