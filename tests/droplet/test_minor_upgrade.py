@@ -75,5 +75,5 @@ def test_a_release_on_its_way_is_not_disturbed(droplet: Droplet, site: Site, ima
         refused = upgrades.apply(droplet, ALLOW)
         plan = upgrades.apply(droplet, "test=True", ALLOW)
     assert f"release of {live} by" in refused.failed[RUNNING]
-    assert plan.failed.keys() == {RUNNING}
+    assert RUNNING in plan.failed
     assert upgrades.images(droplet) == before
