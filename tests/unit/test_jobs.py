@@ -1,10 +1,14 @@
 """Scheduled jobs of what is live: started, looked after, stopped, and told of. In memory."""
 
 import json
+import random
+import re
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from marketplace_job_records import JobRecords, JobRun
 from marketplace_jobs import JobError, run_now, schedule, stop_jobs, tick
 from marketplace_jobs_status import jobs_status
@@ -14,6 +18,7 @@ from tests.simulation.droplet import Droplet
 from tests.simulation.images import DIGEST_1, DIGEST_2, LABELS, Image, chain
 from tests.simulation.operations import going_back, run, shipping
 
+TREE = Path(__file__).parents[2]
 OFTEN = {"name": "often", "command": ["tidy", "$HOME"], "time": "*/5 * * * *", "timeout": 60}
 HOURLY = {"name": "hourly", "command": ["count"], "time": "30 * * * *"}
 
@@ -98,7 +103,7 @@ def test_a_job_is_started_when_it_is_due_and_recorded_when_it_has_ended(droplet:
 def test_it_is_confined_as_the_backend_is_and_gives_way(droplet: Droplet) -> None:
     found = schedule(droplet.world)
     assert found is not None
-    services = json.loads(json.dumps(_yaml(droplet, found.file)))["services"]
+    services = yaml.safe_load(droplet.disk.read_text(found.file))["services"]
     job, backend = services["job-often"], services["backend"]
     own = {"container_name", "command", "mem_limit", "memswap_limit", "cpu_shares", "networks", "logging"}
     own |= {"profiles", "restart", "healthcheck", "labels"}
@@ -110,12 +115,6 @@ def test_it_is_confined_as_the_backend_is_and_gives_way(droplet: Droplet) -> Non
     assert job["cpu_shares"] < 1024
     assert job["command"] == ["tidy", "$$HOME"]
     assert job["networks"].keys() == {"app", "data"}
-
-
-def _yaml(droplet: Droplet, file: Any) -> Any:
-    import yaml
-
-    return yaml.safe_load(droplet.disk.read_text(file))
 
 
 def test_a_run_that_goes_on_when_the_next_is_due_is_not_doubled(droplet: Droplet) -> None:
@@ -302,8 +301,6 @@ def test_status_says_what_comes_next(droplet: Droplet) -> None:
 
 
 def test_a_power_loss_ends_a_run_and_forgets_nothing(droplet: Droplet) -> None:
-    import random
-
     wait(droplet, "00:05")
     look(droplet)
     droplet.power_fails(random.Random(1))  # noqa: S311
@@ -311,3 +308,12 @@ def test_a_power_loss_ends_a_run_and_forgets_nothing(droplet: Droplet) -> None:
     look(droplet)
     assert last(droplet, "often").outcome == "failed"
     assert len(events(droplet)) == 1
+
+
+def test_what_cron_and_the_backends_unit_call_is_there() -> None:
+    files = TREE / "salt/marketplace/files"
+    cron, unit = (files / name for name in ("jobs.cron", "marketplace-backend.service.jinja"))
+    for text, words in ((cron.read_text(), "nice /opt/salt/bin/python"), (unit.read_text(), "ExecStop=-")):
+        (called,) = re.findall(r"/srv/deploy/(salt/_utils/\w+\.py)( --stop)?$", text, re.MULTILINE)
+        assert words in text
+        assert '"--stop"' in (TREE / called[0]).read_text()
