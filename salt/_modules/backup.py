@@ -23,7 +23,7 @@ from marketplace_drill import drill as run_drill
 from marketplace_durable import read_json
 from marketplace_edge import EdgeError
 from marketplace_fetch import fetch as bring
-from marketplace_jobs import stop_jobs
+from marketplace_job_runs import stop_jobs
 from marketplace_key import show
 from marketplace_lock import LockHeld
 from marketplace_paths import Paths

@@ -95,16 +95,17 @@ def running(
         todo = plan(wanted, _containers(name), _times(read_at_start or {}))
         changes = _changes(todo, allow_restart) | _unmarked(kept)
         waiting = {} if allow_restart else todo.pending
+        # What is down already serves nobody that could be disturbed.
+        disturbs = allow_restart and bool(todo.pending.keys() - set(todo.stopped))
         if __opts__["test"]:
             verdict = {"result": None, "comment": f"Project {name} would be brought up"} if changes else {}
-            why = busy(Paths()) if allow_restart and todo.pending else None
+            why = busy(Paths()) if disturbs else None
             if why:
                 verdict = {"result": False, "comment": f"Now it would be refused: {why}"}
             return _with_pending(ret | verdict | {"changes": changes}, waiting)
         remaking = sorted(todo.outdated) if allow_restart else []
         _fetch([one for one in wanted if one.name in {*todo.missing, *remaking}], versions or {})
-        guard = undisturbed(Paths(), "state.apply") if allow_restart and todo.pending else nullcontext()
-        with guard:
+        with undisturbed(Paths(), "state.apply") if disturbs else nullcontext():
             if changes.keys() - _unmarked(kept).keys():
                 _bring_up(name, file, wanted, todo, allow_restart, prepare or {})
             found = _wait_or_return(name, file, wanted, todo if allow_restart else None, timeout)

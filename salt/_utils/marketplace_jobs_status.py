@@ -8,7 +8,8 @@ from marketplace_cron import Cron
 from marketplace_docker import DockerError
 from marketplace_edge import EdgeError
 from marketplace_job_records import JobRecords, JobRun
-from marketplace_jobs import Schedule, in_the_way, running_of, schedule
+from marketplace_job_runs import running_of
+from marketplace_jobs import Schedule, in_the_way, schedule
 from marketplace_release_compose import job_container
 from marketplace_schedule import Job
 from marketplace_world import World

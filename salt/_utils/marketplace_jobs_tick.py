@@ -7,7 +7,8 @@ import sys
 import time
 
 from marketplace_durable import read_json
-from marketplace_jobs import stop_jobs, tick
+from marketplace_job_runs import stop_jobs
+from marketplace_jobs import tick
 from marketplace_paths import Paths
 from marketplace_release import TROUBLE
 from marketplace_terminal import Plain

@@ -7,7 +7,7 @@ from marketplace_colour import is_ready, keep_up, remove_strays, stop
 from marketplace_docker import DockerError
 from marketplace_edge import EdgeError
 from marketplace_flight import Flight
-from marketplace_jobs import stop_jobs
+from marketplace_job_runs import stop_jobs
 from marketplace_ledger import LedgerError
 from marketplace_progress import Progress
 from marketplace_records import COLOURS, ReleaseRecord, other_colour

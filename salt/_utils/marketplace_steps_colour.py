@@ -8,7 +8,7 @@ from marketplace_contract import VERSION_PATH
 from marketplace_docker import ContainerState, DockerError
 from marketplace_edge import EdgeError
 from marketplace_flight import Run
-from marketplace_jobs import running_of, stop_jobs
+from marketplace_job_runs import running_of, stop_jobs
 from marketplace_log_lines import readable
 from marketplace_probe import VERIFY_PORT, NoAnswer
 from marketplace_release_compose import project, render, worker

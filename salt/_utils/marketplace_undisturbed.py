@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from marketplace_docker import DockerError
-from marketplace_jobs import containers
+from marketplace_job_runs import containers
 from marketplace_journal import Journal
 from marketplace_lock import Lock, LockHeld
 from marketplace_paths import Paths

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from marketplace_job_records import JobRecords, JobRun
-from marketplace_jobs import JobError, run_now, schedule, stop_jobs, tick
+from marketplace_job_runs import stop_jobs
+from marketplace_jobs import JobError, run_now, schedule, tick
 from marketplace_jobs_status import jobs_status
 from marketplace_progress import Progress
 
