@@ -12,6 +12,7 @@ ssh where that is known (``alice@203.0.113.5``).
 
 import os
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from marketplace_edge import EdgeError
 from marketplace_effective import release_digest
 from marketplace_engine import run
 from marketplace_flight import Request
+from marketplace_jobs import JobError, run_now
+from marketplace_jobs_status import jobs_status
 from marketplace_launch import LaunchError, follow, launch, patience
 from marketplace_ledger import LedgerError
 from marketplace_lock import LockHeld
@@ -46,6 +49,8 @@ __func_alias__ = {"exec_": "exec"}
 TREE = Path("/srv/deploy")
 # What no release outlives, and so nobody can want to wait longer for.
 LONGEST_SOAK, LONGEST_WAIT = 3600, 86400
+# How often a job that somebody waits for is looked at.
+JOB_LOOK_SECONDS = 0.5
 
 
 def __virtual__():
@@ -199,6 +204,8 @@ def resume():
 def status():
     """The live release, its health, who holds the release lock, what is in flight, and what waits to be done.
 
+    Of the backups and of the live release's scheduled jobs it says how they went last, and what is wrong.
+
     CLI Example:
 
     .. code-block:: bash
@@ -207,10 +214,12 @@ def status():
     """
     try:
         settings = read_json(_paths().settings)
-        found = droplet_status(
-            World.of(_paths()), settings, release_digest(settings, _paths()) if settings else None
-        )
-        return found | {"backups": backup_status(BackupWorld.of(_paths()), settings)}
+        world = World.of(_paths())
+        found = droplet_status(world, settings, release_digest(settings, _paths()) if settings else None)
+        return found | {
+            "jobs": jobs_status(world, settings),
+            "backups": backup_status(BackupWorld.of(_paths()), settings),
+        }
     except TROUBLE as error:
         return _refused(str(error))
 
@@ -329,6 +338,51 @@ def exec_(*words, timeout=300, **unknown):
         "retcode": done.returncode,
         "container": project(live),
     }
+
+
+def job(name=None, **unknown):
+    """Run a scheduled job of the live release at once, in a container of its own, and wait for its end.
+
+    name
+        As the image's label ``marketplace.schedule`` has it; ``deploy.status`` lists them under ``jobs``.
+
+    One job runs at a time, and none while the edge is closed or the database is being restored. Returns the run:
+    ``outcome`` (``succeeded``, ``failed``, ``timed_out``, ``stopped`` where a release was in its way, ``refused`` where
+    it was not started, or ``running`` where only the view ended), ``reason``, ``exit_code``, ``seconds``, and
+    ``output``, the end of what it wrote. Exit code 1 unless it succeeded.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call deploy.job expire-listings
+    """
+    try:
+        nothing_else(unknown, ("name",))
+        wanted = text("name", name, "expire-listings")
+        if not wanted:
+            raise Unusable("which job shall run? deploy.status lists them under jobs")
+    except Unusable as error:
+        return _refused(str(error))
+    settings, why = _settings_for_change()
+    if settings is None:
+        return _refused(why)
+    try:
+        with view(sys.stderr, f"Job {wanted}") as progress, interruptible():
+            run = run_now(
+                World.of(_paths()),
+                wanted,
+                caller(os.environ),
+                progress,
+                lambda run: time.sleep(JOB_LOOK_SECONDS),
+            ).to_dict()
+    except KeyboardInterrupt as signal:
+        run = {"outcome": "running", "reason": f"only the view ended ({signal}); see deploy.status"}
+    except (JobError, *TROUBLE) as error:
+        return _refused(str(error))
+    if run["outcome"] != "succeeded":
+        __context__["retcode"] = 1
+    return run
 
 
 def _timing(maintenance, soak, wait):

@@ -20,7 +20,8 @@ class DockerError(Exception):
 class ContainerState:
     """What matters of a container's state; ``status`` is docker's (running, exited, restarting, ...).
 
-    ``exit_code`` is that of its last end; Docker forgets it as soon as the container runs again (see ``last_exit``).
+    ``finished`` is when it last ended, ``exit_code`` how; Docker forgets that as soon as the container runs again (see
+    ``last_exit``).
     """
 
     name: str
@@ -33,6 +34,7 @@ class ContainerState:
     image: str
     labels: Mapping[str, str]
     pid: int = 0
+    finished: str = ""
 
     @property
     def running(self) -> bool:
@@ -258,4 +260,5 @@ def _container_state(document: Mapping[str, Any]) -> ContainerState:
         image=config["Image"],
         labels=config.get("Labels") or {},
         pid=state.get("Pid", 0),
+        finished=state.get("FinishedAt", ""),
     )

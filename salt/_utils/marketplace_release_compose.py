@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from marketplace_contract import Contract
+from marketplace_schedule import Job
 
 SECRETS = "/run/secrets"
 # By whom PostgreSQL and Redis are known.
@@ -13,6 +14,13 @@ _TMP = "/tmp:size=64m,mode=1777,noexec,nosuid,nodev"  # noqa: S108 - inside the 
 _OPEN_FILES = 16384
 # Container name of an image's one-off commands, of which only one may run.
 MIGRATION = "migration"
+# What a container of a scheduled job says of it.
+JOB_LABEL, TIME_LABEL, TIMEOUT_LABEL = "marketplace.job", "marketplace.job.time", "marketplace.job.timeout"
+_JOB = "job-"
+# What runs beside the bot gives way to it: a container's usual share of a busy processor is 1024.
+_JOB_SHARES = 128
+# Where settings of an older tree say nothing of jobs: the setting's default.
+_JOB_MEMORY = 128 << 20
 
 
 def project(colour: str) -> str:
@@ -23,6 +31,16 @@ def project(colour: str) -> str:
 def worker(colour: str) -> str:
     """Container name of a colour's singleton worker."""
     return f"worker-{colour}"
+
+
+def job_container(name: str) -> str:
+    """Container name of a scheduled job, whichever the colour: it never runs twice at once."""
+    return f"{_JOB}{name}"
+
+
+def is_job(container: str) -> bool:
+    """Whether a container's name is that of a scheduled job."""
+    return container.startswith(_JOB)
 
 
 def stop_seconds(settings: Mapping[str, Any]) -> int:
@@ -147,12 +165,34 @@ def render(
             # The image's own check asks an HTTP server, which a worker is not.
             "healthcheck": {"disable": True},
         }
+    memory = limits.get("job_memory", _JOB_MEMORY)
+    services |= {job_container(job.name): _job(job, common, memory) for job in contract.schedule}
     return {
         "name": project(colour),
         "services": services,
         "networks": {
             name: {"external": True, "name": settings["network"][name]["name"]} for name in ("app", "data")
         },
+    }
+
+
+def _job(job: Job, common: Mapping[str, Any], memory: int) -> dict[str, Any]:
+    """A scheduled job's service: started by the engine alone, once for each run."""
+    name = job_container(job.name)
+    marks = {JOB_LABEL: job.name, TIME_LABEL: job.time, TIMEOUT_LABEL: str(job.timeout)}
+    return {
+        **common,
+        "container_name": name,
+        "command": [_literal(word) for word in job.command],
+        "mem_limit": memory,
+        "memswap_limit": memory,
+        "cpu_shares": _JOB_SHARES,
+        "networks": {"app": {}, "data": {}},
+        "logging": {"driver": "journald", "options": {"tag": name}},
+        "profiles": ["job"],
+        "restart": "no",
+        "healthcheck": {"disable": True},
+        "labels": common["labels"] | marks,
     }
 
 

@@ -82,9 +82,11 @@ def _sum(view: View, what: str, parts: tuple[tuple[str, int], ...]) -> Iterator[
 
 
 def _memory(view: View) -> Iterator[Problem]:
-    # Two colours run during a release. A migration runs in the second one's place, so it isn't counted.
+    # Two colours run during a release. A migration runs in the second one's place, so it isn't counted. A job and a
+    # drill may come in the middle of that.
     services = (("backend.limits.memory", 2), ("postgres.limits.memory", 1), ("redis.limits.memory", 1))
-    return _sum(view, "memory", (*services, ("backup.limits.memory", 1), ("droplet.reserve.memory", 1)))
+    others = ("backend.limits.job_memory", "backup.limits.memory", "droplet.reserve.memory")
+    return _sum(view, "memory", (*services, *((path, 1) for path in others)))
 
 
 def _disk(view: View) -> Iterator[Problem]:

@@ -110,6 +110,9 @@ class Registry:
 @dataclass(frozen=True, kw_only=True)
 class BackendLimits:
     memory: int = setting(size("512M", 64 * MIB), "memory of one colour; two run during a release", "512M")
+    job_memory: int = setting(
+        size("128M", 32 * MIB), "memory of a scheduled job; they run one after the other", "128M"
+    )
     cpus: float = setting(Number("0.75", "number", 0.05, 256), "CPUs of one colour", 0.75)
     pids: int = setting(Integer("256", "whole number", 16, 32768), "processes and threads of one colour", 256)
 

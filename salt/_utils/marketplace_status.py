@@ -5,6 +5,7 @@ from typing import Any
 from marketplace_durable import read_json
 from marketplace_flight import Flight
 from marketplace_health import report
+from marketplace_pending import ALLOW
 from marketplace_world import World
 
 
@@ -36,7 +37,8 @@ def status(world: World, settings: dict[str, Any] | None, settings_digest: str |
             f"to stay with {live.version}, set backend:version to it"
         )
     restarts = read_json(world.paths.pending) or []
-    pending.extend(str(item) for item in restarts)
+    waits = ((str(item), str(item).startswith("pending restart")) for item in restarts)
+    pending.extend(f"{item}: {ALLOW}" if restart else item for item, restart in waits)
     broken = world.ledger.broken()
     return {
         "live": live

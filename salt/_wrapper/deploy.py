@@ -113,3 +113,15 @@ def exec_(*words, **options):
         with contextlib.suppress(ValueError):
             words = (shlex.split(words[0]),)
     return __salt__["droplet.call"]("deploy.exec", *words, **options)
+
+
+def job(name=None, **options):
+    """Run a scheduled job of the live release at once, and wait for its end.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production deploy.job expire-listings
+    """
+    return __salt__["droplet.call"]("deploy.job", name=name, **options)

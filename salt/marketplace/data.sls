@@ -112,6 +112,12 @@ Ensure the data services are running:
           directory: /srv/data/postgres/data
           file: 17/PG_VERSION
           mark: /var/lib/marketplace/volumes/postgres.initialised
+    - images: {postgres: "{{ settings.postgres.reference }}", redis: "{{ settings.redis.reference }}"}
+    - versions:
+        postgres: {command: [postgres, --version], file: /srv/data/postgres/data/17/PG_VERSION}
+    # What it writes at its end it has written before: it is away for a moment less.
+    - prepare:
+        postgres: [psql, -qX, -U, postgres, -c, CHECKPOINT]
     - allow_restart: {{ pillar.get("allow_restart", False) }}
     - require:
       - sls: marketplace.secrets

@@ -122,6 +122,26 @@ REFERENCES = (
         Image(DIGEST_3, THREE, FULL),
     ),
     Reference(
+        "release that goes back with its job",
+        ("1.0.0", "1.1.0"),
+        lambda d: shipping(d, "2.0.0"),
+        Image(DIGEST_3, chain("0001", "0002", "0003"), FULL, behaviour="errors"),
+        happens=(("reached verify:start", "job"),),
+    ),
+    Reference(
+        "release in maintenance over a job",
+        ("1.0.0", "1.1.0"),
+        lambda d: shipping(d, "2.0.0", maintenance=True),
+        Image(DIGEST_3, THREE, FULL),
+        happens=(("reached schema:start", "job"),),
+    ),
+    Reference(
+        "rollback over a job",
+        ("1.0.0", "1.1.0"),
+        going_back,
+        happens=(("reached pull:start", "job"),),
+    ),
+    Reference(
         "release behind a killed compose",
         ("1.0.0", "1.1.0"),
         lambda d: shipping(d, "2.0.0"),

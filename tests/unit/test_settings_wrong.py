@@ -256,7 +256,7 @@ def test_nonsense_anywhere_is_a_problem_and_never_a_crash(path, value):
         "backup.storage.region",
         "backup.storage.access_key",
     )
-    large = value == 10**30 and path.split(".")[-1] in ("memory", "disk", "swap")
+    large = value == 10**30 and path.split(".")[-1] in ("memory", "job_memory", "disk", "swap")
     if not (accepted or large):
         assert any(problem.path == path for problem in problems)
 
