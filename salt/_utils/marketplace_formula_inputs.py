@@ -8,6 +8,7 @@ compose project all follow it.
 import ipaddress
 from typing import Any
 
+from marketplace_log_places import SHARES, journal, socket
 from marketplace_paths import Paths
 
 BACKUPS = "/var/backups/marketplace"
@@ -59,6 +60,13 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
                 data["bridge"]: {"subnet": data["subnet"], "egress": False},
             },
         },
+        "logs": {
+            "journal": journal(settings["logs"]["size"], settings["logs"]["keep_days"], None),
+            "namespaces": {
+                name: journal(settings["logs"]["size"], settings["logs"]["keep_days"], name)
+                for name in SHARES
+            },
+        },
         "updates": {
             "reboot": settings["updates"]["reboot"],
             "reboot_time": settings["updates"]["reboot_time"],
@@ -94,6 +102,7 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
             "renew": "/usr/local/bin/salt-call --local --retcode-passthrough certificate.renew",
         },
         "haproxy": {
+            "log_socket": socket("edge"),
             "config": "salt://marketplace/files/haproxy.cfg.jinja",
             "files": [
                 "/etc/haproxy/secrets/webhook_paths",

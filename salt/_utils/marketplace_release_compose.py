@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from marketplace_contract import Contract
+from marketplace_log_places import docker_arguments, docker_logging
 
 SECRETS = "/run/secrets"
 # By whom PostgreSQL and Redis are known.
@@ -132,7 +133,7 @@ def render(
         | {
             "container_name": project(colour),
             "networks": {name: {"ipv4_address": addresses[name]} for name in ("app", "data")},
-            "logging": {"driver": "journald", "options": {"tag": project(colour)}},
+            "logging": docker_logging("backend", f"{project(colour)}/{release}"),
         }
     }
     if contract.worker:
@@ -140,7 +141,7 @@ def render(
             "container_name": worker(colour),
             "command": [_literal(word) for word in contract.worker],
             "networks": {"app": {}, "data": {}},
-            "logging": {"driver": "journald", "options": {"tag": worker(colour)}},
+            "logging": docker_logging("worker", f"{worker(colour)}/{release}"),
             # A singleton is started by the engine alone: not by `compose up`, and not by Docker after a power loss.
             "profiles": ["worker"],
             "restart": "on-failure",
@@ -206,8 +207,7 @@ def one_off(
         f"--label=marketplace.release={release}",
         "--pull=never",
         "--no-healthcheck",
-        "--log-driver=journald",
-        f"--log-opt=tag={MIGRATION}",
+        *docker_arguments("backend", f"{MIGRATION}/{release}"),
         *(f"--env={key}={value}" for key, value in sorted(variables.items())),
         f"--entrypoint={entrypoint}",
         image,
