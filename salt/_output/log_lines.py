@@ -1,7 +1,14 @@
 """Shows the rows of ``deploy.logs`` as lines. Anything else, such as a refusal, is shown as Salt shows all things."""
 
+import sys
+from pathlib import Path
+
 import salt.output
-from marketplace_log_format import lines
+
+# Salt shows modules and states the way to _utils, but not outputters.
+sys.path.append(str(Path(__file__).parents[1] / "_utils"))
+
+from marketplace_log_format import lines  # noqa: E402
 
 __virtualname__ = "log_lines"
 

@@ -3,9 +3,14 @@
 import contextlib
 import os
 import socket
+import sys
+from pathlib import Path
 
-from marketplace_arguments import caller
-from marketplace_run_record import record
+# Salt shows modules and states the way to _utils, but not returners.
+sys.path.append(str(Path(__file__).parents[1] / "_utils"))
+
+from marketplace_arguments import caller  # noqa: E402
+from marketplace_run_record import record  # noqa: E402
 
 __virtualname__ = "marketplace"
 

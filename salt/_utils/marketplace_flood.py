@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from marketplace_host import Host
+from marketplace_log_places import DROPPED
 
-# The journal's own word for lines that it has dropped (systemd's sd-messages.h, SD_MESSAGE_JOURNAL_DROPPED).
-DROPPED = "a596d6fe7bfa4994828e72309e95d61e"
 MINUTES = 5
 _SECONDS = 10.0
 

@@ -13,6 +13,8 @@ HOST_SHARE = 100 - sum(SHARES.values())
 # Of a journal's size, one file: so much goes at a time when the size is reached.
 FILES = 16
 KEEP_FREE = 2 << 30
+# The journal's own word for lines that it has dropped (systemd's sd-messages.h, SD_MESSAGE_JOURNAL_DROPPED).
+DROPPED = "a596d6fe7bfa4994828e72309e95d61e"
 DIRECTORY = "var/log/journal"
 
 
@@ -62,16 +64,18 @@ def docker_arguments(name: str, tag: str) -> list[str]:
 
 def service_of(record: Mapping[str, Any]) -> str:
     """Whose a record of any journal is: a service, ``deploy``, ``backup``, ``salt``, or ``system`` for all else."""
+    unit, identifier = str(record.get("_SYSTEMD_UNIT", "")), str(record.get("SYSLOG_IDENTIFIER", ""))
     if record.get("_NAMESPACE") in SHARES:
-        return str(record["_NAMESPACE"])
+        # What journald says of itself matters only where it drops what others say.
+        own = identifier == "systemd-journald" and record.get("MESSAGE_ID") != DROPPED
+        return "system" if own else str(record["_NAMESPACE"])
     container = record.get("CONTAINER_NAME")
     if container:  # One that an older tree has started: its lines are in the host's journal.
         kind = str(container).rsplit("-", 1)[0]
         return kind if kind in SHARES else {"migration": "backend"}.get(kind, "system")
-    unit, identifier = str(record.get("_SYSTEMD_UNIT", "")), record.get("SYSLOG_IDENTIFIER")
     if identifier == "salt":
         return "salt"
-    if identifier == "marketplace-backup" or unit.startswith("barman-"):
+    if identifier in ("marketplace-backup", "barman") or unit.startswith("barman-"):
         return "backup"
     if unit.startswith("marketplace-"):
         return "deploy"

@@ -5,7 +5,7 @@ import json
 import pytest
 from marketplace_log_entries import entry_of
 from marketplace_log_format import lines
-from marketplace_log_places import service_of
+from marketplace_log_places import DROPPED, service_of
 from marketplace_log_traces import PIECE_BYTES, together
 
 RELEASE = "20261124T081500Z"
@@ -30,6 +30,9 @@ def plain(*messages, **more):
         ({"CONTAINER_NAME": "migration"}, "backend"),
         ({"CONTAINER_NAME": "redis"}, "redis"),
         ({"CONTAINER_NAME": "somebody-else"}, "system"),
+        ({"_NAMESPACE": "redis", "SYSLOG_IDENTIFIER": "systemd-journald", "MESSAGE_ID": DROPPED}, "redis"),
+        ({"_NAMESPACE": "redis", "SYSLOG_IDENTIFIER": "systemd-journald", "MESSAGE_ID": "other"}, "system"),
+        ({"SYSLOG_IDENTIFIER": "barman", "_SYSTEMD_UNIT": "cron.service"}, "backup"),
         ({"SYSLOG_IDENTIFIER": "salt"}, "salt"),
         ({"SYSLOG_IDENTIFIER": "marketplace-backup", "_SYSTEMD_UNIT": "cron.service"}, "backup"),
         ({"_SYSTEMD_UNIT": "barman-receive-wal@postgres.service"}, "backup"),
