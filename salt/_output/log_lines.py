@@ -8,7 +8,7 @@ import salt.output
 # Salt shows modules and states the way to _utils, but not outputters.
 sys.path.append(str(Path(__file__).parents[1] / "_utils"))
 
-from marketplace_log_format import lines  # noqa: E402
+from marketplace_log_format import lines
 
 __virtualname__ = "log_lines"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 # Salt shows modules and states the way to _utils, but not returners.
 sys.path.append(str(Path(__file__).parents[1] / "_utils"))
 
-from marketplace_arguments import caller  # noqa: E402
-from marketplace_run_record import record  # noqa: E402
+from marketplace_arguments import caller
+from marketplace_run_record import record
 
 __virtualname__ = "marketplace"
 

@@ -16,8 +16,9 @@ from marketplace_log_traces import TOGETHER_SECONDS, together
 from marketplace_world import World
 
 _FIELDS = (
-    "MESSAGE,MESSAGE_ID,PRIORITY,CONTAINER_NAME,CONTAINER_PARTIAL_MESSAGE,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,_NAMESPACE"
-)
+    "MESSAGE", "MESSAGE_ID", "PRIORITY", "CONTAINER_NAME", "CONTAINER_PARTIAL_MESSAGE", "SYSLOG_IDENTIFIER",
+    "_SYSTEMD_UNIT", "_NAMESPACE",
+)  # fmt: skip
 # journalctl's own word for "nothing found".
 _NOTHING = 1
 
@@ -91,7 +92,14 @@ def _around(query: Query) -> Query | None:
 
 
 def _read(arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
-    argv = ["journalctl", "--output=json", f"--output-fields={_FIELDS}", "--all", "--quiet", "--no-pager"]
+    argv = [
+        "journalctl",
+        "--output=json",
+        f"--output-fields={','.join(_FIELDS)}",
+        "--all",
+        "--quiet",
+        "--no-pager",
+    ]
     said = ""
     try:
         process = subprocess.Popen(
