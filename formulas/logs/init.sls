@@ -34,6 +34,15 @@ Ensure the journals of namespaces take messages from boot on:
     - context:
         namespaces: {{ logs.namespaces | list | json }}
 
+# Else they would stop before their writers at a shutdown, and nobody's last words were kept.
+Ensure the journals of namespaces outlive who writes to them:
+  file.managed:
+    - name: /etc/systemd/system/systemd-journald@.service.d/order.conf
+    - makedirs: True
+    - contents:
+      - "[Unit]"
+      - "Before={{ logs.writers | join(' ') }}"
+
 Ensure systemd knows the journals of namespaces:
   systemd_unit.current:
     - name: sockets.target
@@ -63,4 +72,5 @@ Ensure the journal of {{ name }} uses its configuration:
     - files: [/etc/systemd/journald@{{ name }}.conf]
     - watch:
       - file: Ensure the journal of {{ name }} is kept
+      - file: Ensure the journals of namespaces outlive who writes to them
 {% endfor %}

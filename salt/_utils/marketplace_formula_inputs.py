@@ -63,6 +63,7 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
             },
         },
         "logs": {
+            "writers": ["docker.service", "haproxy.service"],
             "journal": journal(settings["logs"]["size"], settings["logs"]["keep_days"], None),
             "namespaces": {
                 name: journal(settings["logs"]["size"], settings["logs"]["keep_days"], name)

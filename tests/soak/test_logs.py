@@ -1,4 +1,4 @@
-"""Every container floods the journals for minutes, and reboots in between: within the size, and to nobody else's loss."""
+"""Every container floods the journals for minutes: nobody else loses a line. Nor does a reboot cost one."""
 
 from __future__ import annotations
 
