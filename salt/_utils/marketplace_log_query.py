@@ -68,7 +68,7 @@ def query(options: Mapping[str, Any], now: float) -> Query:
     """
     nothing_else({name: value for name, value in options.items() if name not in OPTIONS}, OPTIONS)
     release = text("release", options.get("release"), "20261124T081500Z (see deploy.history)")
-    update_id = _number("update_id", options.get("update_id"), 10**15, "update_id=847120934")
+    update_id = _number("update_id", options.get("update_id"), 10**18, "update_id=847120934")
     since, until = (_instant(name, options.get(name), now) for name in ("since", "until"))
     if since is None and update_id is None:
         since = _begun(release) if release else (now if until is None else until) - SPAN

@@ -8,4 +8,4 @@ Ensure somebody looks whether logs reach back far enough:
     - contents:
       - "# Written by state.apply. What it says: salt-call deploy.logs service=salt level=error"
       - MAILTO=""
-      - "23 * * * * root nice /usr/local/bin/salt-call --local --retcode-passthrough --out=quiet health.logs"
+      - "23 * * * * root nice /usr/local/bin/salt-call --local --retcode-passthrough health.logs"

@@ -42,7 +42,9 @@ def test_health_names_every_service(droplet: Droplet) -> None:
     }
     checked = call(droplet, "health.check", "brief=True")
     assert checked.returncode == 0
-    assert checked.value["services"] == dict.fromkeys(("backend", "edge", "postgres", "redis"), "healthy")
+    assert checked.value["services"] == dict.fromkeys(
+        ("backend", "edge", "logs", "postgres", "redis"), "healthy"
+    )
 
 
 @pytest.mark.parametrize("service", ["redis", "postgres"])
