@@ -30,6 +30,9 @@ from marketplace_jobs_status import jobs_status
 from marketplace_launch import LaunchError, follow, launch, patience
 from marketplace_ledger import LedgerError
 from marketplace_lock import LockHeld
+from marketplace_log_query import SPAN
+from marketplace_log_query import query as log_query
+from marketplace_logs import LogsError, begun, search
 from marketplace_operate import plan as look_ahead
 from marketplace_operate import resume as settle
 from marketplace_paths import Paths
@@ -45,6 +48,7 @@ from marketplace_world import World
 
 __virtualname__ = "deploy"
 __func_alias__ = {"exec_": "exec"}
+__outputter__ = {"logs": "log_lines"}
 
 TREE = Path("/srv/deploy")
 # What no release outlives, and so nobody can want to wait longer for.
@@ -338,6 +342,54 @@ def exec_(*words, timeout=300, **unknown):
         "retcode": done.returncode,
         "container": project(live),
     }
+
+
+def logs(**options):
+    """What was logged, oldest first: containers, edge, releases, backups and Salt's runs in one row.
+
+    service
+        Whose: ``backend``, ``worker``, ``postgres``, ``redis``, ``edge``, ``deploy`` (releases, and what runs at boot),
+        ``backup``, ``salt``, ``system`` (all else on the host); several with commas. Default: all but ``system``.
+    since, until
+        How long ago (``15m``, ``2h``, ``3d``), or a point in time. Default: the last 15 minutes; with ``update_id``
+        everything that is kept, with ``release`` since that began.
+    level
+        The least that counts: ``debug``, ``info``, ``warning``, ``error`` or ``critical``.
+    release
+        A release's id: what its containers said, and what the edge passed to them.
+    update_id
+        Telegram's number of an update: what edge and application said of it.
+    lines
+        How many of the last are shown (default 100; 0 for all).
+
+    A stack trace is whole, with the line it belongs to. Returns rows with ``time`` (UTC), ``service``, ``source``,
+    ``level``, ``message``, and where they are known ``release``, ``update_id``, ``trace`` and ``fields``. Exit code 1
+    where an option cannot be meant or the journal cannot be read.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call deploy.logs
+        salt-call deploy.logs service=backend,worker level=error since=1d
+        salt-call deploy.logs update_id=847120934
+        salt-call deploy.logs release=20261124T081500Z lines=0 --out=json
+    """
+    try:
+        asked = log_query(options, time.time())
+        found, count = search(asked, begun(World.of(_paths())))
+    except (Unusable, LogsError, *TROUBLE) as error:
+        return _refused(str(error))
+    if not found:
+        within = (
+            f" in the last {SPAN // 60} minutes; since=1d looks further back"
+            if "since" not in options
+            else ""
+        )
+        print(f"nothing found{within if asked.since is not None else ''}", file=sys.stderr)
+    elif count > len(found):
+        print(f"the last {len(found)} of {count} lines; lines=0 shows all", file=sys.stderr)
+    return [entry.row() for entry in found]
 
 
 def job(name=None, **unknown):

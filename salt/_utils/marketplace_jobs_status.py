@@ -10,7 +10,6 @@ from marketplace_edge import EdgeError
 from marketplace_job_records import JobRecords, JobRun
 from marketplace_job_runs import running_of
 from marketplace_jobs import Schedule, in_the_way, schedule
-from marketplace_release_compose import job_container
 from marketplace_schedule import Job
 from marketplace_world import World
 
@@ -67,7 +66,7 @@ def _trouble(job: Job, last: JobRun | None, skipped: str | None) -> list[str]:
     if last is not None and last.outcome not in _GOOD:
         said.append(
             f"job {job.name} {last.outcome.replace('_', ' ')} at {last.ended} ({last.reason}); "
-            f"deploy.job {job.name} runs it again, journalctl CONTAINER_NAME={job_container(job.name)} has all it said"
+            f"deploy.job {job.name} runs it again, deploy.logs service=backend since=1d has what it said"
         )
     if skipped:
         said.append(f"job {job.name} was {skipped}")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from marketplace_contract import Contract
+from marketplace_log_places import docker_arguments, docker_logging
 from marketplace_schedule import Job
 
 SECRETS = "/run/secrets"
@@ -150,7 +151,7 @@ def render(
         | {
             "container_name": project(colour),
             "networks": {name: {"ipv4_address": addresses[name]} for name in ("app", "data")},
-            "logging": {"driver": "journald", "options": {"tag": project(colour)}},
+            "logging": docker_logging("backend", f"{project(colour)}/{release}"),
         }
     }
     if contract.worker:
@@ -158,7 +159,7 @@ def render(
             "container_name": worker(colour),
             "command": [_literal(word) for word in contract.worker],
             "networks": {"app": {}, "data": {}},
-            "logging": {"driver": "journald", "options": {"tag": worker(colour)}},
+            "logging": docker_logging("worker", f"{worker(colour)}/{release}"),
             # A singleton is started by the engine alone: not by `compose up`, and not by Docker after a power loss.
             "profiles": ["worker"],
             "restart": "on-failure",
@@ -188,7 +189,7 @@ def _job(job: Job, common: Mapping[str, Any], memory: int) -> dict[str, Any]:
         "memswap_limit": memory,
         "cpu_shares": _JOB_SHARES,
         "networks": {"app": {}, "data": {}},
-        "logging": {"driver": "journald", "options": {"tag": name}},
+        "logging": docker_logging("backend", f"{name}/{common['labels']['marketplace.release']}"),
         "profiles": ["job"],
         "restart": "no",
         "healthcheck": {"disable": True},
@@ -246,8 +247,7 @@ def one_off(
         f"--label=marketplace.release={release}",
         "--pull=never",
         "--no-healthcheck",
-        "--log-driver=journald",
-        f"--log-opt=tag={MIGRATION}",
+        *docker_arguments("backend", f"{MIGRATION}/{release}"),
         *(f"--env={key}={value}" for key, value in sorted(variables.items())),
         f"--entrypoint={entrypoint}",
         image,

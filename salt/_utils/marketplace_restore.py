@@ -334,7 +334,7 @@ class _LiveRestore(_Restore):
 
         if not self.world.clock.wait_until(healthy, timeout=START_SECONDS, interval=0.5):
             raise BackupError(
-                "PostgreSQL does not come up on the restored data; see: journalctl CONTAINER_NAME=postgres"
+                "PostgreSQL does not come up on the restored data; see: deploy.logs service=postgres"
             )
         name = self.settings["postgres"]["database"]
         found = census(self.world.database, name)

@@ -97,7 +97,7 @@ def _disk(view: View) -> Iterator[Problem]:
 def _on_own_disk(view: View) -> tuple[str, ...]:
     """What is promised of the droplet's own disk; what is on a block volume takes nothing of it."""
     services = (name for name in ("postgres", "redis", "backup") if not view(f"{name}.device"))
-    return (*(f"{name}.disk" for name in services), "droplet.swap")
+    return (*(f"{name}.disk" for name in services), "droplet.swap", "logs.size")
 
 
 def _disk_reserve(view: View) -> Iterator[Problem]:

@@ -22,7 +22,7 @@ from marketplace_settings_kinds_net import RegistryServer, Repository, Subnet
 from marketplace_settings_model_backup import Backup
 from marketplace_settings_model_data import Postgres, Redis
 from marketplace_settings_model_edge import Edge, Telegram
-from marketplace_settings_model_host import Firewall, Updates
+from marketplace_settings_model_host import Firewall, Logs, Updates
 from marketplace_settings_vocabulary import CONTRACT_VARIABLES
 from marketplace_units import MIB
 
@@ -212,6 +212,7 @@ class Settings:
     telegram: Telegram = section(Telegram, "the Bot API")
     firewall: Firewall = section(Firewall, "who may come in")
     updates: Updates = section(Updates, "security updates of the system")
+    logs: Logs = section(Logs, "how long and how much is kept of what is logged")
     schema: int = derived("version of this layout")
     environment: str = derived("the minion id up to its first dash")
     secrets: dict[str, str] = derived("where each secret comes from: given or generated; never a value")

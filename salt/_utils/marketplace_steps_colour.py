@@ -113,7 +113,7 @@ def wait(world: World, run: Run) -> str:
         raise StepFailed(f"{name}: {why}.{last_words(world, name)}")
     if not _seen_by_edge(world, run.colour):
         raise StepFailed(
-            f"{name} is ready, but the edge's check of it does not pass; see: journalctl -u haproxy"
+            f"{name} is ready, but the edge's check of it does not pass; see: deploy.logs service=edge"
         )
     return f"{name} is ready"
 

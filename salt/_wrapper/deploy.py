@@ -8,6 +8,7 @@ import shlex
 
 __virtualname__ = "deploy"
 __func_alias__ = {"exec_": "exec"}
+__outputter__ = {"logs": "log_lines"}
 
 
 def __virtual__():
@@ -97,6 +98,19 @@ def maintenance(state=None, **options):
         salt-ssh production deploy.maintenance on
     """
     return __salt__["droplet.call"]("deploy.maintenance", state=state, **options)
+
+
+def logs(**options):
+    """What was logged, by service, time, level, release and update.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production deploy.logs service=backend level=error since=1d
+        salt-ssh production deploy.logs update_id=847120934
+    """
+    return __salt__["droplet.call"]("deploy.logs", **options)
 
 
 def exec_(*words, **options):

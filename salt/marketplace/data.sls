@@ -61,7 +61,9 @@ Ensure the data services are described:
             read_only: true
             cap_drop: [ALL]
             security_opt: ["no-new-privileges:true"]
-            logging: &logging {driver: journald, options: {tag: "{% raw %}{{.Name}}{% endraw %}"}}
+            logging:
+              driver: syslog
+              options: {syslog-address: "unixgram:///run/systemd/journal.postgres/dev-log", tag: postgres, cache-max-size: 2m, cache-max-file: "2"}
           redis:
             image: {{ settings.redis.reference }}
             container_name: redis
@@ -97,7 +99,9 @@ Ensure the data services are described:
             read_only: true
             cap_drop: [ALL]
             security_opt: ["no-new-privileges:true"]
-            logging: *logging
+            logging:
+              driver: syslog
+              options: {syslog-address: "unixgram:///run/systemd/journal.redis/dev-log", tag: redis, cache-max-size: 2m, cache-max-file: "2"}
         networks:
           data: {external: true}
 

@@ -44,8 +44,8 @@ def test_jobs_follow_the_release(droplet: Droplet, site: Site) -> None:
     assert failed.returncode == 1
     assert (failed.value["outcome"], failed.value["exit_code"]) == ("failed", 3), failed.value
     assert f"no {record['release']}" in failed.value["output"]
-    log = ["journalctl", "--output=cat", "--no-pager", "CONTAINER_NAME=job-fails"]
-    assert f"no {record['release']}" in droplet.run(log).stdout
+    said = call(droplet, "deploy.logs", "service=backend", "lines=0").value
+    assert f"no {record['release']}" in [row["message"] for row in said if row["source"] == "job-fails"]
     assert any("job fails failed at" in line for line in jobs(droplet)["trouble"])
     kept = droplet.run(["sh", "-c", "cat /var/lib/marketplace/spool/*job.failed.json"]).stdout
     assert '"kind": "job.failed"' in kept
