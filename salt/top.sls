@@ -8,6 +8,7 @@ base:
     - role.backup
     - role.edge
     - role.backend
+    - role.monitoring
 {%- else %}
     - marketplace.gate
 {%- endif %}

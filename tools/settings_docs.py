@@ -69,7 +69,7 @@ def tables() -> str:
     for name, secret in CATALOGUE.items():
         origin = "generated on the droplet, unless given"
         if secret.given:
-            origin = "given" if name != "registry_password" else "given, where `registry.username` is set"
+            origin = f"given, where `{secret.needs}` is set" if secret.needs else "given"
         lines.append(f"| `{name}` | {_cell(secret.doc)} | {origin} | {_cell(secret.rule)} |")
     return "\n".join(lines)
 

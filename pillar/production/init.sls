@@ -17,3 +17,8 @@ edge:
   certificate: letsencrypt
   # Told of certificates that are about to end; optional.
   # email: ops@example.com
+
+# Who is told when something is wrong; the bot's token belongs in pillar/local (docs/monitoring.md).
+# alerts:
+#   telegram:
+#     chat: "-1001234567890"

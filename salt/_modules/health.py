@@ -6,6 +6,7 @@ from marketplace_durable import read_json
 from marketplace_health import report
 from marketplace_log_reach import look, tell
 from marketplace_paths import Paths
+from marketplace_watched import watched
 from marketplace_world import World
 
 __virtualname__ = "health"
@@ -20,6 +21,9 @@ def check(brief=False):
 
     brief
         Only the overall status and each service's.
+
+    ``alerts`` is what people are told of (the same as arrives on the phone), the most severe first; ``watch`` says
+    whether the watchdog watches.
 
     ``healthy``: all well. ``degraded``: updates are accepted, something is impaired. ``unhealthy``: updates are not
     accepted; exit code 1.
@@ -39,7 +43,8 @@ def check(brief=False):
             "status": found["status"],
             "services": {name: service["status"] for name, service in found["services"].items()},
         }
-    return found
+    told = watched(_paths().watched)
+    return found | {"alerts": told.pop("alerts"), "watch": told}
 
 
 def logs():

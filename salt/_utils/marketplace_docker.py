@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ class ContainerState:
 
     ``finished`` is when it last ended, ``exit_code`` how; Docker forgets that as soon as the container runs again (see
     ``last_exit``).
+    ``ailing``: its own health check failed the last time; ``health`` says so only after some more times.
     """
 
     name: str
@@ -35,10 +37,16 @@ class ContainerState:
     labels: Mapping[str, str]
     pid: int = 0
     finished: str = ""
+    ailing: bool = False
 
     @property
     def running(self) -> bool:
         return self.status == "running"
+
+    @property
+    def begun(self) -> datetime:
+        """When it was started last. Docker writes nanoseconds, which no ISO reader takes."""
+        return datetime.fromisoformat(self.started.split(".")[0].rstrip("Z") + "+00:00")
 
     @property
     def killed(self) -> bool:
@@ -176,7 +184,7 @@ class Docker:
             documents = json.loads(result.stdout or "[]")
         except ValueError as error:
             raise DockerError(f"docker container inspect gave no JSON: {result.stdout[:200]}") from error
-        states = [_container_state(document) for document in documents]
+        states = [container_state(document) for document in documents]
         return {state.name: state for state in states}
 
     def start_project(self, file: Path, service: str, timeout: float = 120) -> None:
@@ -247,8 +255,10 @@ class Docker:
         return self.run("run", *arguments, timeout=timeout, check=False)
 
 
-def _container_state(document: Mapping[str, Any]) -> ContainerState:
+def container_state(document: Mapping[str, Any]) -> ContainerState:
+    """The state in what Docker's inspection says of a container."""
     state, config = document["State"], document["Config"]
+    checks = (state.get("Health") or {}).get("Log") or []
     return ContainerState(
         name=document["Name"].lstrip("/"),
         status=state["Status"],
@@ -261,4 +271,5 @@ def _container_state(document: Mapping[str, Any]) -> ContainerState:
         labels=config.get("Labels") or {},
         pid=state.get("Pid", 0),
         finished=state.get("FinishedAt", ""),
+        ailing=bool(checks) and checks[-1]["ExitCode"] != 0,
     )

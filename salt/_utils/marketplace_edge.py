@@ -63,13 +63,22 @@ class Edge:
         live_map: the file that decides who is live.
         maintenance_map: the file that says who keeps the edge closed.
         admin_socket: HAProxy's socket, level admin.
+        patience: seconds that it may take to answer there.
     """
 
-    def __init__(self, live_map: Path, maintenance_map: Path, admin_socket: Path, disk: Disk = DISK) -> None:
+    def __init__(
+        self,
+        live_map: Path,
+        maintenance_map: Path,
+        admin_socket: Path,
+        disk: Disk = DISK,
+        patience: float = 5,
+    ) -> None:
         self.live_map = live_map
         self.maintenance_map = maintenance_map
         self.admin_socket = admin_socket
         self.disk = disk
+        self.patience = patience
 
     def live(self) -> str | None:
         """The live colour by the file; None while there is no file or nothing was ever live.
@@ -202,7 +211,7 @@ class Edge:
         """
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(5)
+                connection.settimeout(self.patience)
                 connection.connect(str(self.admin_socket))
                 connection.sendall(command.encode() + b"\n")
                 return b"".join(iter(lambda: connection.recv(65536), b"")).decode()

@@ -8,6 +8,7 @@ compose project all follow it.
 import ipaddress
 from typing import Any
 
+from marketplace_alert_routes import configuration, credentials
 from marketplace_log_places import SHARES, journal, socket
 from marketplace_paths import Paths
 
@@ -103,6 +104,11 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
             "address": "127.0.0.1",
             "port": 8888,
             "renew": "/usr/local/bin/salt-call --local --retcode-passthrough certificate.renew",
+        },
+        "alertmanager": {
+            "config": configuration(settings, "/etc/prometheus/alertmanager_templates/*.tmpl"),
+            "credentials": {name: str(Paths().secrets / name) for name in credentials(settings)},
+            "memory": settings["monitoring"]["limits"]["memory"],
         },
         "haproxy": {
             "log_socket": socket("edge"),

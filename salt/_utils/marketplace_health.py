@@ -7,7 +7,6 @@ accepted.
 import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
 from marketplace_docker import ContainerState, DockerError
@@ -211,7 +210,7 @@ def _judged(
     facts = {
         "container": state.status,
         "restarts": state.restarts,
-        "started": _instant(state.started),
+        "started": state.begun.isoformat(timespec="seconds"),
         "image": state.image,
         **{
             key: state.labels[f"marketplace.{key}"]
@@ -239,9 +238,3 @@ def _judged(
     if statistics is None:
         return ServiceHealth("degraded", f"{name} runs; the edge, which checks it, is silent", since, facts)
     return ServiceHealth("healthy", f"{name} answers", since, facts)
-
-
-def _instant(started: str) -> str:
-    """Docker writes nanoseconds, which no ISO reader takes."""
-    head = started.split(".")[0].rstrip("Z")
-    return datetime.fromisoformat(head + "+00:00").isoformat(timespec="seconds")

@@ -148,6 +148,26 @@ class Paths:
         return self.etc / "tls"
 
     @property
+    def watch(self) -> Path:
+        """What the watchdog knows: what is wrong, since when, and who was told of it."""
+        return self.state / "watch.json"
+
+    @property
+    def watched(self) -> Path:
+        """What the watchdog saw last, for health.check; gone after a reboot."""
+        return self.run / "watch.json"
+
+    @property
+    def file_systems(self) -> dict[str, Path]:
+        """Where the file systems are that may run full, by whose they are."""
+        data = {service: self.root / "srv/data" / service for service in ("postgres", "redis")}
+        return {"droplet": self.root, **data, "backups": self.root / "var/backups/marketplace"}
+
+    @property
+    def docker_socket(self) -> Path:
+        return self.root / "run/docker.sock"
+
+    @property
     def run(self) -> Path:
         """What may be gone after a reboot: tickets of the releases that somebody asked for."""
         return self.root / "run/marketplace"

@@ -54,6 +54,7 @@ def check(values: dict[str, Any], environment: str) -> Iterator[Problem]:
         _api,
         _root,
         _storage,
+        _email,
     ):
         yield from rule(view)
     if environment != "development":
@@ -85,8 +86,13 @@ def _memory(view: View) -> Iterator[Problem]:
     # Two colours run during a release. A migration runs in the second one's place, so it isn't counted. A job and a
     # drill may come in the middle of that.
     services = (("backend.limits.memory", 2), ("postgres.limits.memory", 1), ("redis.limits.memory", 1))
-    others = ("backend.limits.job_memory", "backup.limits.memory", "droplet.reserve.memory")
-    return _sum(view, "memory", (*services, *((path, 1) for path in others)))
+    others = (
+        ("backend.limits.job_memory", 1),
+        ("backup.limits.memory", 1),
+        ("monitoring.limits.memory", 2),
+        ("droplet.reserve.memory", 1),
+    )
+    return _sum(view, "memory", (*services, *others))
 
 
 def _disk(view: View) -> Iterator[Problem]:
@@ -236,6 +242,24 @@ def _storage(view: View) -> Iterator[Problem]:
         yield Problem(
             "backup.storage.target", f"is {target}, where the backups themselves are", "a mount of its own"
         )
+
+
+def _email(view: View) -> Iterator[Problem]:
+    """Mails need somebody to be from, and somebody who takes them."""
+    found = view.sound(*(f"alerts.email.{name}" for name in ("to", "sender", "server", "username")))
+    if found is None:
+        return
+    to, sender, server, username = found
+    if to:
+        for name, value, example in (
+            ("sender", sender, "alerts@your-company.com"),
+            ("server", server, "smtp.your-company.com:587"),
+        ):
+            if not value:
+                yield Problem(f"alerts.email.{name}", "is missing, but alerts.email.to is set", example)
+    elif sender or server or username:
+        name = "sender" if sender else "server" if server else "username"
+        yield Problem(f"alerts.email.{name}", "is set, but alerts.email.to is not", "ops@your-company.com")
 
 
 def _placeholders(view: View) -> Iterator[Problem]:

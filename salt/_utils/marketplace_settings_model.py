@@ -23,6 +23,7 @@ from marketplace_settings_model_backup import Backup
 from marketplace_settings_model_data import Postgres, Redis
 from marketplace_settings_model_edge import Edge, Telegram
 from marketplace_settings_model_host import Firewall, Logs, Updates
+from marketplace_settings_model_watch import Alerts, Monitoring
 from marketplace_settings_vocabulary import CONTRACT_VARIABLES
 from marketplace_units import MIB
 
@@ -31,7 +32,7 @@ _TAG_TEXT = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 
 @dataclass(frozen=True, kw_only=True)
 class Reserve:
-    memory: int = setting(size("512M", 0), "memory kept for the host itself", "512M")
+    memory: int = setting(size("384M", 0), "memory kept for the host itself", "384M")
     disk: int = setting(size("10G", 0), "disk kept for the system and images", "10G")
 
 
@@ -213,6 +214,8 @@ class Settings:
     firewall: Firewall = section(Firewall, "who may come in")
     updates: Updates = section(Updates, "security updates of the system")
     logs: Logs = section(Logs, "how long and how much is kept of what is logged")
+    monitoring: Monitoring = section(Monitoring, "what is watched, and from where on it is too much")
+    alerts: Alerts = section(Alerts, "who is told")
     schema: int = derived("version of this layout")
     environment: str = derived("the minion id up to its first dash")
     secrets: dict[str, str] = derived("where each secret comes from: given or generated; never a value")

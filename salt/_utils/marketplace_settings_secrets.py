@@ -60,6 +60,38 @@ CATALOGUE: dict[str, Secret] = {
         "backup.storage.access_key",
         "backup: {storage: {target: s3:your-bucket, access_key: ..., endpoint: ...}}",
     ),
+    "alerts_telegram_token": Secret(
+        "the token of the bot that tells alerts.telegram.chat",
+        True,
+        r"[0-9]+:[A-Za-z0-9_-]{30,}",
+        "digits, a colon, 30 or more characters",
+        "alerts.telegram.chat",
+        'alerts: {telegram: {chat: "-1001234567890"}}',
+    ),
+    "alerts_email_password": Secret(
+        "password of alerts.email.username",
+        True,
+        r"[!-~]{1,4096}",
+        "one line of printable characters without spaces",
+        "alerts.email.username",
+        "alerts: {email: {username: alerts, ...}}",
+    ),
+    "alerts_webhook_url": Secret(
+        "where alerts are posted",
+        True,
+        r"https?://[!-~]{1,2000}",
+        "an http or https URL",
+        "alerts.webhook",
+        "alerts: {webhook: true}",
+    ),
+    "alerts_dead_man_url": Secret(
+        "what is called while watching works",
+        True,
+        r"https?://[!-~]{1,2000}",
+        "an http or https URL",
+        "alerts.dead_man",
+        "alerts: {dead_man: true}",
+    ),
     "backup_key": Secret(
         "encrypts the copies of the backups; without it they can't be read", False, *_PASSWORD
     ),

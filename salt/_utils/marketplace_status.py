@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from marketplace_alert_routes import NOBODY_TOLD, ways
 from marketplace_durable import read_json
 from marketplace_flight import Flight
 from marketplace_health import report
@@ -36,6 +37,8 @@ def status(world: World, settings: dict[str, Any] | None, settings_digest: str |
             f"pillar drives releases and says {settings['backend']['version']}: the next state.apply ships it; "
             f"to stay with {live.version}, set backend:version to it"
         )
+    if settings is not None and not ways(settings):
+        pending.append(NOBODY_TOLD)
     restarts = read_json(world.paths.pending) or []
     waits = ((str(item), str(item).startswith("pending restart")) for item in restarts)
     pending.extend(f"{item}: {ALLOW}" if restart else item for item, restart in waits)

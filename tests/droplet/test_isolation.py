@@ -29,7 +29,7 @@ def targets(droplet: Droplet) -> dict[str, str]:
     }
     # The host's own services, by each of its addresses.
     for address in (f"{APP}.1", f"{DATA}.1", "10.213.0.1", droplet.address()):
-        found |= {f"{address}:{port}": "the host" for port in (22, 80, 443, 8443, 8405)}
+        found |= {f"{address}:{port}": "the host" for port in (22, 80, 443, 8443, 8405, 9093)}
     return found
 
 

@@ -29,6 +29,8 @@ def test_packages(host: Host, name: str) -> None:
         "haproxy",
         "marketplace-data",
         "marketplace-backend",
+        "marketplace-watch",
+        "prometheus-alertmanager",
         "volumes-allocate.timer",
     ],
 )

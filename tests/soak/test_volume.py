@@ -36,6 +36,7 @@ def test_a_volume_grows_and_never_shrinks(undone: Droplet) -> None:
     else:
         assert "Permission denied" in call(undone, "state.apply", "volumes").failed[volume]
         # Services with a mount namespace of their own keep the mount where nothing is propagated to them.
+        undone.run(["systemctl", "stop", "marketplace-watch", "prometheus-alertmanager"])
         undone.run(["systemctl", "stop", "chrony", "systemd-logind"])
         undone.run(
             [

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support import shipping
+from tests.support.alerts import Chat
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.site import Site
 from tests.support.load.running import Load
@@ -103,6 +104,7 @@ def ship(droplet: Droplet, site: Site, users: Load, live: dict[str, Any], bad: B
     version = bad.version(before[0])
     if bad.name != "missing":
         site.backend(version, foreign=bad.name == "foreign", **bad.build)
+    chat = Chat.from_now(site.alerts())
     answer = shipping.release(droplet, version, *bad.arguments)
     assert answer.returncode == 1, answer.value
     assert answer.value["outcome"] == bad.outcome, answer.value
@@ -111,8 +113,7 @@ def ship(droplet: Droplet, site: Site, users: Load, live: dict[str, Any], bad: B
     assert after["live"] == live
     assert schema(droplet) == before
     assert bad.fails or users.figures().failed == failed, users.figures()
-    events = droplet.run(["ls", "/var/lib/marketplace/spool"]).stdout
-    assert f"release.{bad.outcome}" in events
+    chat.arrives(f"release of {version}: {bad.outcome}", 30)
 
 
 @contextlib.contextmanager

@@ -92,6 +92,12 @@ WRONG = [
     ("backup.storage.target", "s3:bucket", "backup.storage.endpoint", "is not set"),
     ("backup.storage.target", "s3:bucket", "backup.storage.access_key", "is not set"),
     ("backup.storage.endpoint", "https://a.test", "backup.storage.endpoint", "target is not set"),
+    ("alerts.email.to", "ops@team.dev", "alerts.email.sender", "is missing"),
+    ("alerts.email.to", "ops@team.dev", "alerts.email.server", "is missing"),
+    ("alerts.email.server", "smtp.team.dev:587", "alerts.email.server", "alerts.email.to is not"),
+    ("alerts.telegram.chat", "-100123", "secrets.alerts_telegram_token", "is missing"),
+    ("alerts.dead_man", True, "secrets.alerts_dead_man_url", "is missing"),
+    ("monitoring.limits.memory", "96M", "droplet.memory", "monitoring.limits.memory"),
     ("backup.storage.target", "/var/backups/marketplace/x", "backup.storage.target", "themselves"),
     (
         "secrets.backup_storage_secret",
@@ -255,6 +261,11 @@ def test_nonsense_anywhere_is_a_problem_and_never_a_crash(path, value):
         "backup.storage.endpoint",
         "backup.storage.region",
         "backup.storage.access_key",
+        "alerts.telegram.chat",
+        "alerts.email.to",
+        "alerts.email.sender",
+        "alerts.email.server",
+        "alerts.email.username",
     )
     large = value == 10**30 and path.split(".")[-1] in (
         "memory",

@@ -10,6 +10,8 @@ from .machine import Machine
 from .site import BOTAPI_PORT, Images, Site
 
 FILE = "/srv/deploy/pillar/local/init.sls"
+OPERATORS = "-100900"
+"""The chat in which alerts arrive."""
 
 
 def local(site: Site, images: Images) -> dict[str, Any]:
@@ -39,7 +41,11 @@ def local(site: Site, images: Images) -> dict[str, Any]:
         "logs": {"size": "512M"},
         "droplet": {"swap": 0},
         "telegram": {"api_url": f"http://botapi.test:{BOTAPI_PORT}", "networks": [site.subnets[0]]},
-        "secrets": {"telegram_token": {"value": site.token}},
+        "alerts": {"telegram": {"chat": OPERATORS}},
+        "secrets": {
+            "telegram_token": {"value": site.token},
+            "alerts_telegram_token": {"value": site.alerts_token},
+        },
     }
 
 

@@ -184,6 +184,19 @@ class Site:
         machine = self.botapi() if container is None else Machine(self.client, container)
         return BotApi(f"http://{machine.address()}:{BOTAPI_PORT}", self.token)
 
+    def alerts(self) -> BotApi:
+        """The bot that tells operators, from the host: what has arrived in their chat, in order and with times."""
+        container = self._container("botapi")
+        machine = self.botapi() if container is None else Machine(self.client, container)
+        bot = BotApi(f"http://{machine.address()}:{BOTAPI_PORT}", self.alerts_token)
+        bot.call("getMe")  # The stand-in knows a bot that has called.
+        return bot
+
+    @property
+    def alerts_token(self) -> str:
+        """The token of the bot that tells operators."""
+        return self._kept("alerts-token", f"7000000002:{secrets.token_urlsafe(27)}")
+
     @property
     def token(self) -> str:
         """The site's bot token: random, and the same at every call."""

@@ -1,0 +1,98 @@
+"""Hands what is wrong and what happened to Alertmanager until it was sent, and tells the dead man's switch."""
+
+import urllib.request
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from marketplace_alert_outbox import Deliveries, Letter, Outbox
+from marketplace_alert_routes import ways
+from marketplace_alertmanager import Alertmanager, AlertmanagerError
+from marketplace_conditions import Condition
+from marketplace_paths import Paths
+from marketplace_spool import Spool
+from marketplace_watch_letters import of_conditions, of_events
+
+DEAD_MAN = "alerts_dead_man_url"
+DEAD_MAN_EVERY = 60.0
+_DEAD_MAN_SECONDS = 5.0
+_COUNT_EVERY = 60.0
+# While nothing gets out for so long (seconds), nobody would hear of anything: the dead man's switch shall go off.
+MUTE = 900.0
+
+
+class Postman:
+    """The way from this droplet to people.
+
+    Args:
+        paths: the droplet's files.
+        letters: those from before.
+        alertmanager: who sends them.
+    """
+
+    def __init__(
+        self, paths: Paths, letters: Iterable[Letter], alertmanager: Alertmanager | None = None
+    ) -> None:
+        self._spool = Spool(paths.spool)
+        self._dead_man = paths.secrets / DEAD_MAN
+        self._alertmanager = alertmanager or Alertmanager()
+        self._outbox = Outbox((), letters)
+        self._deliveries = Deliveries()
+        self._counted, self._began = 0.0, 0.0
+        self._pinged = 0.0
+        self.trouble = ""
+
+    @property
+    def letters(self) -> list[Letter]:
+        """What is on its way."""
+        return list(self._outbox.letters.values())
+
+    def turn(self, conditions: Iterable[Condition], settings: Mapping[str, Any], now: float) -> None:
+        """Hand over what is due. Where Alertmanager does not take it, ``trouble`` says so and it is tried again."""
+        self._outbox.ways = ways(settings)
+        droplet = str(settings["environment"])
+        letters, old = of_events(self._spool.pending(), droplet, now)
+        for identity in old:
+            self._spool.acknowledge(identity)
+        self._outbox.put([*letters, *of_conditions(conditions, droplet)], now)
+        try:
+            self._hand_over(now)
+            self._count(now)
+        except AlertmanagerError as error:
+            self.trouble = str(error)
+            return
+        self.trouble = ""
+        for key in self._outbox.settle(self._deliveries, now):
+            kind, _, identity = key.partition(" ")
+            if kind == "event":
+                self._spool.acknowledge(identity)
+
+    def _hand_over(self, now: float) -> None:
+        due = self._outbox.due(now)
+        if due:
+            self._alertmanager.post(self._outbox.alert(letter, now) for letter in due)
+            self._outbox.accepted(due, now)
+
+    def _count(self, now: float) -> None:
+        waiting = any(not letter.told for letter in self.letters)
+        if waiting or now - self._counted >= _COUNT_EVERY:
+            began, attempts = self._alertmanager.look()
+            self._deliveries.note(attempts, now)
+            if began != self._began:
+                # It knows nothing of what its predecessor was given.
+                self._outbox.again()
+            self._began, self._counted = began, now
+
+    def ping(self, settings: Mapping[str, Any], now: float) -> None:
+        """Tell the dead man's switch that all is well here: that alerts would be sent, not that there are none."""
+        mute = self._deliveries.failing_for(self._outbox.ways, now) >= MUTE
+        wanted = settings["alerts"]["dead_man"] and not self.trouble and not mute
+        if not wanted or now - self._pinged < DEAD_MAN_EVERY:
+            return
+        self._pinged = now
+        try:
+            url = self._dead_man.read_text().strip()
+            with urllib.request.urlopen(url, timeout=_DEAD_MAN_SECONDS):  # noqa: S310 - the parser admits http and https
+                pass
+        except OSError as error:
+            # Who misses it is told by the switch itself.
+            print(f"the dead man's switch does not answer: {error}", flush=True)

@@ -1,0 +1,160 @@
+"""What is wrong by a survey: rules over what the dearer looks have found. Pure."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from marketplace_conditions import Finding, Timing
+from marketplace_watch_seen import MACHINE
+
+# Seconds that something must last to be told, and be gone to be over.
+TIMING = {
+    "service.impaired": Timing(90, 30),
+    # The timer renews and the next look sees it: what is wrong with a certificate stays for days.
+    "certificate": Timing(0, 0),
+    "webhook.pending": Timing(180, 0),
+    "webhook.failing": Timing(60, 0),
+    "webhook.unknown": Timing(600, 0),
+    "host.units": Timing(60, 0),
+    # A clock runs a fraction of a second off in an hour without a server.
+    "host.clock": Timing(3600, 0),
+    # Two looks: the receiver is away for some seconds whenever PostgreSQL is restarted.
+    "backup.trouble": Timing(100, 0),
+    "release.interrupted": Timing(120, 0),
+    "watch.blind": Timing(600, 0),
+}
+AT_ONCE = Timing(0, 0)
+# More updates than these do not wait at Telegram while a bot keeps up.
+PENDING = 20
+# An error that Telegram met so long ago (seconds) is history.
+_FRESH = 300
+_OFF_SECONDS = 0.5
+_DAY = 86400.0
+# The host reboots by itself at night; what still waits after two of them was put off.
+REBOOT_WAITS = 2 * _DAY
+
+
+def timing(name: str) -> Timing:
+    """How long a finding of that name has to last."""
+    return TIMING.get(name, AT_ONCE)
+
+
+def findings(
+    found: Mapping[str, Any], errors: Mapping[str, str], at: float, closed: bool
+) -> Iterator[Finding]:
+    """All that is wrong.
+
+    Args:
+        found: by part, what the last survey of it that went well has found.
+        errors: by part, why its last survey went wrong.
+        at: the time, in seconds since 1970.
+        closed: whether somebody keeps the edge closed, so that updates wait at Telegram.
+    """
+    rules: dict[str, Callable[[Any], Iterator[Finding]]] = {
+        "health": lambda services: impaired(services),
+        "webhook": lambda info: webhook(info, at, closed),
+        "backups": backups,
+        "release": interrupted,
+        "units": units,
+        "clock": clock,
+        "reboot": reboot,
+        "updates": updates,
+    }
+    for part, rule in rules.items():
+        if part in found:
+            yield from rule(found[part])
+    for part, why in sorted(errors.items()):
+        words = f"the watchdog can't look at {part}: {why[:200]}"
+        yield Finding("watch.blind", part, "warning", words, "", "journalctl -u marketplace-watch -n 50")
+
+
+def impaired(services: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """What health.check calls degraded; what is down, somebody faster has seen."""
+    for name, service in services.items():
+        told = (service.get("facts") or {}).get("certificate") or {}
+        problem = told.get("problem")
+        if problem:
+            severity = "warning" if told.get("usable") else "critical"
+            cause = "its authority does not answer, or asks at a name that points elsewhere"
+            yield Finding("certificate", name, severity, problem, cause, "salt-call certificate.renew")
+        if service["status"] == "degraded" and service["detail"] != problem:
+            yield Finding(
+                "service.impaired", name, "warning", service["detail"], "", "salt-call health.check"
+            )
+
+
+def webhook(info: Mapping[str, Any] | None, at: float, closed: bool) -> Iterator[Finding]:
+    """What Telegram says of the webhook; while the edge is closed, updates are meant to wait there."""
+    if info is None:
+        words = "the Bot API can't be asked about the webhook"
+        cause = "Telegram, or the way there, is away; or the bot's token was revoked"
+        yield Finding("webhook.unknown", "webhook", "warning", words, cause, "salt-call deploy.status")
+        return
+    if not info.get("url"):
+        words = "no webhook is registered: Telegram sends no updates"
+        cause = "somebody called deleteWebhook or getUpdates with the bot's token"
+        yield Finding("webhook.missing", "webhook", "critical", words, cause, "salt-call state.apply")
+        return
+    if closed:
+        return
+    waiting, message = int(info.get("pending_update_count") or 0), str(info.get("last_error_message") or "")
+    fresh = bool(message) and at - float(info.get("last_error_date") or 0) < _FRESH
+    cause = f"Telegram says: {message[:150]}" if fresh else "the bot answers more slowly than people write"
+    if waiting > PENDING:
+        words = f"{waiting} updates wait at Telegram"
+        yield Finding("webhook.pending", "webhook", "warning", words, cause, "salt-call health.check")
+    elif fresh and waiting:
+        words = "Telegram does not get rid of its updates"
+        yield Finding("webhook.failing", "webhook", "warning", words, cause, "salt-call health.check")
+
+
+def backups(trouble: list[str]) -> Iterator[Finding]:
+    """What is wrong with the backups."""
+    if trouble:
+        words = "; ".join(trouble)
+        yield Finding("backup.trouble", "backups", "critical", words, "", "salt-call backup.check")
+
+
+def interrupted(release: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """A release that nobody has finished or undone."""
+    if release is not None:
+        words = f"a release was interrupted at step {release['step']}, and nobody has settled it"
+        yield Finding("release.interrupted", "release", "critical", words, "", "salt-call deploy.resume")
+
+
+def units(failed: list[str]) -> Iterator[Finding]:
+    """Units of systemd that have failed."""
+    if failed:
+        words = f"failed units: {', '.join(failed[:5])}" + (
+            f" and {len(failed) - 5} more" if failed[5:] else ""
+        )
+        yield Finding("host.units", MACHINE, "warning", words, "", f"journalctl -u {failed[0]} -n 50")
+
+
+def clock(told: Mapping[str, Any]) -> Iterator[Finding]:
+    """A clock that nobody keeps in step, or that is off."""
+    if not told["followed"] or abs(told["offset"]) > _OFF_SECONDS:
+        words = (
+            f"the clock is {told['offset']:+.1f} s off"
+            if told["followed"]
+            else "the clock follows no time server"
+        )
+        cause = "no time server is in reach (port 123/udp)" if not told["followed"] else ""
+        yield Finding("host.clock", MACHINE, "warning", words, cause, "chronyc sources")
+
+
+def reboot(waits: float | None) -> Iterator[Finding]:
+    """An update that has waited for a reboot for too long."""
+    if waits is not None and waits >= REBOOT_WAITS:
+        words = f"an update has waited for a reboot for {waits / _DAY:.0f} days"
+        cause = "updates:reboot is false, or a release ran each time"
+        yield Finding("host.reboot", MACHINE, "warning", words, cause, "systemctl reboot")
+
+
+def updates(packages: list[str]) -> Iterator[Finding]:
+    """Security updates that do not install themselves."""
+    if packages:
+        listed = ", ".join(packages[:5]) + (f" and {len(packages) - 5} more" if packages[5:] else "")
+        words = f"security updates wait: {listed}"
+        cause = "those of Docker and HAProxy wait for somebody to watch their restart"
+        command = "salt-call state.apply updates.held"
+        yield Finding("host.updates", MACHINE, "warning", words, cause, command)

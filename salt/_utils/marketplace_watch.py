@@ -1,0 +1,215 @@
+"""The watchdog as a process: looks every few seconds, restarts what hangs, and has people told of what is wrong.
+
+systemd runs it (marketplace-watch.service), and restarts it when it hangs itself. What it knows is kept, so that an end
+and a new start change nothing for who is told.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import marketplace_survey_rules
+import marketplace_watch_rules
+from marketplace_alert_outbox import Letter
+from marketplace_conditions import Condition, Finding, Tracker
+from marketplace_docker import DockerError
+from marketplace_durable import DISK, make_directory, read_json, to_json
+from marketplace_paths import Paths
+from marketplace_postman import Postman
+from marketplace_spool import Spool
+from marketplace_surveyor import Surveyor
+from marketplace_watch_heal import MOST, WITHIN, Budget, Cure, cures
+from marketplace_watch_history import History
+from marketplace_watch_look import Look
+from marketplace_watch_seen import Seen
+
+EVERY = 3.0
+# After a boot, services are not missed before they have had this long to come up.
+BOOT_SECONDS = 240.0
+# A process that hangs gets so long to end in order.
+GRACE_SECONDS = 1
+_SHOWN_EVERY = 30.0
+# The survey behind which the dead man's switch is told must not be older.
+_BLIND_SECONDS = 300.0
+# Files that were just changed may still be changing.
+_SETTLED = 10.0
+
+
+class Watch:
+    """The watchdog of one droplet.
+
+    Args:
+        paths: its files.
+    """
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        self.spool = Spool(paths.spool)
+        self.look, self.history, self.surveyor = Look(paths), History(), Surveyor()
+        kept = _kept(paths.watch)
+        self.quick = Tracker(marketplace_watch_rules.timing, kept["quick"])
+        self.thorough = Tracker(marketplace_survey_rules.timing, kept["thorough"])
+        self.budget = Budget(kept["budget"])
+        self.postman = Postman(paths, kept["letters"])
+        # /run is empty after a boot.
+        self._booted = time.monotonic() if not paths.watched.exists() else -BOOT_SECONDS
+        self._written, self._shown = "", 0.0
+
+    def turn(self, settings: dict[str, Any]) -> None:
+        """Look, act, tell."""
+        seen = self.look.seen(settings)
+        self.history.note(seen)
+        given_up = self.heal(seen)
+        found = marketplace_watch_rules.findings(
+            seen, self.history, settings["monitoring"]["thresholds"], self.quick.active
+        )
+        self.quick.update([*self._missed(found), *given_up], seen.at)
+        parts = self.surveyor.turn()
+        if "answers" in parts:
+            answers = self.surveyor.found["answers"]
+            self.history.answered(seen.at, answers["count"], answers["slow"])
+        self.thorough.update(
+            marketplace_survey_rules.findings(
+                self.surveyor.found, self.surveyor.errors, seen.at, bool(seen.closed)
+            ),
+            seen.at,
+        )
+        self.postman.turn(self.active, settings, seen.at)
+        if time.monotonic() - self.surveyor.finished < _BLIND_SECONDS:
+            self.postman.ping(settings, seen.at)
+        self.keep(seen.at)
+
+    @property
+    def active(self) -> list[Condition]:
+        """What people have to hear of."""
+        return [*self.quick.active.values(), *self.thorough.active.values()]
+
+    def _missed(self, found: Iterator[Finding]) -> list[Finding]:
+        young = time.monotonic() - self._booted < BOOT_SECONDS
+        return [finding for finding in found if not (young and finding.name.startswith("service."))]
+
+    def heal(self, seen: Seen) -> list[Finding]:
+        """Restart what hangs; what was restarted too often is said, and left."""
+        given_up = []
+        for cure in cures(seen, self.history):
+            if self.budget.resting(cure.service, seen.at):
+                continue
+            if self.budget.used(cure.service, seen.at) >= MOST:
+                often = f"was restarted {MOST} times within {WITHIN / 60:.0f} minutes"
+                words = f"{cure.why}, and {often}: it is left to you"
+                given_up.append(
+                    Finding("service.given_up", cure.service, "critical", words, "", "salt-call health.check")
+                )
+                continue
+            self.budget.spend(cure.service, seen.at)
+            words = f"{cure.why}: {self._restart(cure, seen)}"
+            print(words, flush=True)
+            # A disk that is full keeps nobody from being restarted.
+            with contextlib.suppress(OSError):
+                self.spool.emit("watch.restarted", "warning", words, {"service": cure.service})
+        return given_up
+
+    def _restart(self, cure: Cure, seen: Seen) -> str:
+        try:
+            if cure.service == "edge":
+                # systemd starts it again; it gets no answer to a polite word either.
+                kill = ["systemctl", "kill", "--signal=KILL", "haproxy.service"]
+                subprocess.run(kill, capture_output=True, timeout=20, check=True)
+            else:
+                self.look.docker.restart((seen.containers or {})[cure.service].name, GRACE_SECONDS)
+        except (DockerError, OSError, subprocess.SubprocessError) as error:
+            return f"it could not be restarted ({error})"
+        return "it was restarted"
+
+    def keep(self, now: float) -> None:
+        """Write down what must outlive this process, and what health.check shows."""
+        letters = [(letter.key, letter.ends, letter.taken, letter.told) for letter in self.postman.letters]
+        mark = to_json(
+            [sorted(condition.finding.key for condition in self.active), letters, self.budget.spent]
+        )
+        if mark != self._written:
+            state = {
+                "quick": [condition.to_dict() for condition in self.quick.active.values()],
+                "thorough": [condition.to_dict() for condition in self.thorough.active.values()],
+                "letters": [letter.to_dict() for letter in self.postman.letters],
+                "budget": self.budget.spent,
+            }
+            make_directory(self.paths.watch.parent)
+            DISK.write(self.paths.watch, to_json(state), mode=0o600)
+        if mark != self._written or now - self._shown >= _SHOWN_EVERY:
+            shown = {"looked": now, "alerts": [condition.to_dict() for condition in self.active]}
+            make_directory(self.paths.watched.parent)
+            DISK.write(self.paths.watched, to_json(shown | {"trouble": self.postman.trouble}))
+            self._shown = now
+        self._written = mark
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    """What an earlier process has written down; nothing where that can't be read, for it is found anew."""
+    try:
+        state = read_json(file) or {}
+        return {
+            "quick": [Condition.from_dict(raw) for raw in state.get("quick", [])],
+            "thorough": [Condition.from_dict(raw) for raw in state.get("thorough", [])],
+            # Alertmanager may have been another one since.
+            "letters": [Letter(**(raw | {"posted": None})) for raw in state.get("letters", [])],
+            "budget": state.get("budget", []),
+        }
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        print(f"{file} can't be read, and is begun anew: {error}", flush=True)
+        return {"quick": [], "thorough": [], "letters": [], "budget": []}
+
+
+def _notify(words: str) -> None:
+    """Tell systemd how this process is."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+            connection.sendto(words.encode(), address.replace("@", "\0", 1))
+
+
+def _newest() -> float:
+    """When one of the files that this process runs was changed last; one that is missing is just being replaced."""
+    files = (getattr(module, "__file__", None) or "" for module in list(sys.modules.values()))
+    ours = {file for file in files if Path(file).name.startswith("marketplace_")}
+    try:
+        return max(Path(file).stat().st_mtime for file in ours)
+    except FileNotFoundError:
+        return time.time()
+
+
+def run(paths: Paths) -> None:
+    """Watch until systemd says to stop, or until there is a newer watchdog to be started in this one's place."""
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
+    begun = _newest()
+    watch = Watch(paths)
+    _notify("READY=1")
+    while not stopped:
+        turn = time.monotonic()
+        settings = read_json(paths.settings)
+        if settings is not None:
+            try:
+                watch.turn(settings)
+            except Exception:  # one look that goes wrong must not be the last
+                traceback.print_exc()
+        _notify("WATCHDOG=1")
+        newest = _newest()
+        if newest != begun and time.time() - newest >= _SETTLED:
+            print("the watchdog was changed: starting anew", flush=True)
+            break
+        while not stopped and (left := turn + EVERY - time.monotonic()) > 0:
+            time.sleep(min(left, 0.5))
+    watch.surveyor.stop()
+
+
+if __name__ == "__main__":
+    run(Paths())

@@ -1,0 +1,69 @@
+"""What people read: conditions and events as letters for Alertmanager. Pure."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from marketplace_alert_outbox import STALE, Letter
+from marketplace_conditions import Condition
+from marketplace_spool import Event
+
+# Telegram takes 4096 characters in all.
+LONGEST = 350
+EVENT, CONDITION = "event", "condition"
+
+
+def of_conditions(conditions: Iterable[Condition], droplet: str) -> list[Letter]:
+    """One letter each.
+
+    Args:
+        droplet: its name, for who has several.
+    """
+    return [_condition(condition, droplet) for condition in conditions]
+
+
+def of_events(events: Iterable[Event], droplet: str, now: float) -> tuple[list[Letter], list[str]]:
+    """Letters, and the ids of the events of which nobody wants to hear any more.
+
+    Args:
+        droplet: its name.
+        now: the time, in seconds since 1970.
+    """
+    letters, old = [], []
+    for event in events:
+        at = datetime.fromisoformat(event.time).timestamp()
+        if now - at >= STALE:
+            old.append(event.id)
+            continue
+        service = str(event.data.get("service") or event.kind.partition(".")[0])
+        labels = {
+            "alertname": event.kind,
+            "kind": EVENT,
+            "event": event.id,
+            "service": service,
+            "severity": event.severity,
+            "droplet": droplet,
+        }
+        letters.append(Letter(f"event {event.id}", labels, {"summary": _short(event.summary)}, at))
+    return letters, old
+
+
+def _condition(condition: Condition, droplet: str) -> Letter:
+    finding = condition.finding
+    labels = {
+        "alertname": finding.name,
+        "kind": CONDITION,
+        "service": finding.service,
+        "severity": finding.severity,
+        "droplet": droplet,
+    }
+    annotations = {
+        "summary": _short(finding.summary),
+        "since": f"{datetime.fromtimestamp(condition.since).astimezone():%d %b %H:%M %Z}",
+        "cause": _short(finding.cause),
+        "command": finding.command,
+    }
+    return Letter(finding.key, labels, annotations, condition.since)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."

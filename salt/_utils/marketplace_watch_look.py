@@ -1,0 +1,88 @@
+"""A look at the droplet that costs milliseconds: the sockets of Docker and HAProxy, the kernel's counts, the locks."""
+
+import contextlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from marketplace_consumption import Group, disks, machine, service
+from marketplace_docker import ContainerState, DockerError
+from marketplace_docker_socket import DockerSocket
+from marketplace_edge import Edge, EdgeError
+from marketplace_lock import Lock, lock_holder
+from marketplace_paths import Paths
+from marketplace_release_compose import project, worker
+from marketplace_watch_seen import MACHINE, Seen
+
+# HAProxy answers in milliseconds; a look must not wait for one that hangs.
+_EDGE_SECONDS = 2.0
+
+
+class Look:
+    """Looks again and again.
+
+    Args:
+        paths: the droplet's files.
+    """
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        self.docker = DockerSocket(paths.docker_socket)
+        self._edge = Edge(paths.live_map, paths.maintenance_map, paths.admin_socket, patience=_EDGE_SECONDS)
+        self._silent_since: float | None = None
+
+    def seen(self, settings: Mapping[str, Any]) -> Seen:
+        """What there is to see now.
+
+        Args:
+            settings: the effective settings.
+        """
+        try:
+            live = self._edge.live()
+        except EdgeError:
+            live = None
+        containers = self._containers(live)
+        statistics, routed = None, None
+        with contextlib.suppress(EdgeError):
+            statistics = self._edge.statistics()
+            routed = self._edge.runtime_live()
+        now = time.monotonic()
+        if statistics is not None:
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = now
+        return Seen(
+            at=time.time(),
+            live=live,
+            containers=containers,
+            statistics=statistics,
+            routed=routed,
+            silent=0.0 if self._silent_since is None else now - self._silent_since,
+            releasing=_held(lock_holder(self.paths.lock)),
+            at_backups=_held(Lock(self.paths.backup_lock).holder()),
+            closed=tuple(keeper for keeper, on in self._edge.maintenance().items() if on),
+            groups=_groups(settings, containers or {}),
+            disks=disks(self.paths.file_systems),
+        )
+
+    def _containers(self, live: str | None) -> dict[str, ContainerState] | None:
+        names = {"postgres": "postgres", "redis": "redis"}
+        if live:
+            names |= {"backend": project(live), "worker": worker(live)}
+        try:
+            states = self.docker.containers(*names.values())
+        except DockerError:
+            return None
+        return {service: states[name] for service, name in names.items() if name in states}
+
+
+def _groups(settings: Mapping[str, Any], containers: Mapping[str, ContainerState]) -> dict[str, Group]:
+    found = {MACHINE: machine()}
+    for name, state in containers.items():
+        limits = settings["backend" if name == "worker" else name]["limits"]
+        found[name] = service(state.pid, limits["cpus"]) if state.running else None
+    return {name: group for name, group in found.items() if group is not None}
+
+
+def _held(holder: Mapping[str, Any] | None) -> str:
+    return "" if holder is None else str(holder.get("doing", "somebody"))

@@ -1,0 +1,261 @@
+"""What is wrong by one look: rules over what was seen, and what is remembered of the looks before. Pure.
+
+A rule says what is wrong now; ``TIMING`` says how long it has to be so before anybody hears of it.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from marketplace_conditions import Finding, Timing
+from marketplace_docker import ContainerState
+from marketplace_health import ServiceHealth, judge
+from marketplace_units import GIB, MIB
+from marketplace_watch_history import RESTART_SPAN, SPAN, History
+from marketplace_watch_seen import MACHINE, Seen
+
+# How long something must last to be told, and be gone to be over. What is not named here is told at once.
+TIMING = {
+    # HAProxy has needed two failures in a row to say so.
+    "service.down": Timing(5, 10),
+    "service.silent": Timing(10, 10),
+    "resource.memory": Timing(120, 60),
+    "resource.disk": Timing(10, 10),
+    "maintenance.long": Timing(3600, 0),
+}
+AT_ONCE = Timing(0, 30)
+# What the backend is not ready without.
+NEEDED = ("postgres", "redis")
+# What fires at a limit is over only when it is so many points below.
+_SLACK = 5
+_LOOP = 3
+# Fewer failures than these are no rule, whatever their share.
+_FEWEST_ERRORS, _FEWEST_SLOW = 3, 5
+_MOSTLY = 0.5
+
+
+def timing(name: str) -> Timing:
+    """How long a finding of that name has to last."""
+    return TIMING.get(name, AT_ONCE)
+
+
+def findings(
+    seen: Seen, history: History, limits: Mapping[str, Any], active: Collection[str]
+) -> Iterator[Finding]:
+    """All that is wrong.
+
+    Args:
+        seen: this look.
+        history: it and those before.
+        limits: the setting ``monitoring.thresholds``.
+        active: keys of the findings that people know of already.
+    """
+    yield from services(seen)
+    yield from restarted(history, seen)
+    yield from processors(seen, history, limits["cpu"], active)
+    yield from memory(seen, limits["memory"], active)
+    yield from full_disks(seen, limits["disk"], active)
+    yield from failures(seen, history, limits["errors"])
+    yield from slow(seen, history, limits["slow"])
+    yield from maintained(seen)
+
+
+def health(seen: Seen) -> dict[str, ServiceHealth]:
+    """Every service's health by one look."""
+    states = None if seen.containers is None else {state.name: state for state in seen.containers.values()}
+    return judge(seen.live, states, seen.statistics, seen.routed)
+
+
+def services(seen: Seen) -> Iterator[Finding]:
+    """Services that do not do what they are for. What somebody has taken out of service is not missed."""
+    if seen.containers is None:
+        words = "Docker does not answer: containers run on, and nothing restarts one that ends"
+        yield Finding("service.silent", "docker", "critical", words, "", "systemctl status docker")
+    judged = health(seen)
+    away = {name for name, service in judged.items() if service.status == "unhealthy"}
+    if "operator" in seen.closed:
+        return
+    for name in sorted(away):
+        if name in ("backend", "edge") and "release" in seen.closed:
+            continue
+        if name == "postgres" and seen.restoring:
+            continue
+        # A backend that can't do without them is well itself, however it puts that.
+        if name == "backend" and away & set(NEEDED):
+            continue
+        yield _down(name, judged[name], seen, and_bot=name in NEEDED and "backend" in away)
+    worker = (seen.containers or {}).get("worker")
+    # A release stops one worker before it starts the other.
+    if worker is not None and not worker.running and not seen.releasing:
+        words = f"container {worker.name} is {worker.status} (exit code {worker.exit_code})"
+        cause, command = _cause("worker", worker, seen), f"docker start {worker.name}"
+        yield Finding("service.down", "worker", "warning", words, cause, command)
+
+
+def _down(name: str, service: ServiceHealth, seen: Seen, and_bot: bool) -> Finding:
+    state = (seen.containers or {}).get(name)
+    lasted = None if service.since_seconds is None else seen.at - service.since_seconds
+    words = f"{service.detail}; the bot waits for it and takes no updates" if and_bot else service.detail
+    # HAProxy's figure is about its check: a container that ended is known since this look alone.
+    since = lasted if state is not None and state.running else None
+    return Finding(
+        "service.down", name, "critical", words, _cause(name, state, seen), _command(name, state), since
+    )
+
+
+def _cause(name: str, state: ContainerState | None, seen: Seen) -> str:
+    if name == "edge":
+        return ""
+    if state is None:
+        return "" if seen.containers is None else "somebody removed its container"
+    if state.status == "paused":
+        return "somebody paused its container"
+    if not state.running and state.exit_code == 0:
+        return "somebody stopped it"
+    if not state.running:
+        return "it can't start, or somebody killed it: its last words tell"
+    said = seen.last_check(name)
+    if said in TIMEOUTS:
+        return "it hangs, or gets no processor time"
+    if said == "L4CON":
+        return "its process is starting, or does not listen any more"
+    if said == "L7STS" and name == "backend":
+        return "it answers, and says that it is not ready: its log tells why"
+    if name == "postgres" and said.startswith("L7"):
+        return "it starts, and replays its log after a crash"
+    return ""
+
+
+def _command(name: str, state: ContainerState | None) -> str:
+    if name == "edge":
+        return "systemctl status haproxy"
+    if state is None or not state.running:
+        return "salt-call deploy.resume" if name == "backend" else "salt-call state.apply"
+    return f"journalctl CONTAINER_NAME={state.name} -n 100"
+
+
+# What HAProxy calls a check that got no answer in time: at connecting, at TLS, at the question itself.
+TIMEOUTS = frozenset(("L4TOUT", "L6TOUT", "L7TOUT"))
+
+
+def restarted(history: History, seen: Seen) -> Iterator[Finding]:
+    """Services that ended by themselves, and whom Docker has restarted."""
+    for service, times in history.restarts.recent().items():
+        state = (seen.containers or {}).get(service)
+        again = f"{times} times" if times > 1 else "once"
+        words = f"{service} ended by itself and was restarted {again} within {RESTART_SPAN / 60:.0f} minutes"
+        code = "" if state is None or not state.killed else "it was killed, most likely for its memory limit"
+        command = f"journalctl CONTAINER_NAME={state.name if state else service} -n 100"
+        if times >= _LOOP:
+            yield Finding("service.crash_loop", service, "critical", words, code or "it can't start", command)
+        else:
+            yield Finding("service.restarted", service, "warning", words, code, command)
+
+
+def processors(seen: Seen, history: History, percent: float, active: Collection[str]) -> Iterator[Finding]:
+    """Who has used too large a part of the processors that it may use, over the whole span."""
+    if not history.cpu.full:
+        return
+    grown, seconds = history.cpu.grown(), history.cpu.seconds
+    shares = {
+        name: grown.get(name, 0.0) / seconds / group.cpus for name, group in seen.groups.items() if group.cpus
+    }
+    busy = {name: grown.get(name, 0.0) / seconds for name in seen.groups}
+    for name, share in shares.items():
+        if _over("resource.cpu", name, 100 * share, percent, active):
+            words = (
+                f"{_whose(name)} has used {100 * share:.0f}% of its processors for {SPAN / 60:.0f} minutes"
+            )
+            cause = f"most of it: {_largest(busy, '{:.2f} CPUs'.format)}" if name == MACHINE else ""
+            yield Finding("resource.cpu", name, "warning", words, cause, "docker stats --no-stream")
+
+
+def memory(seen: Seen, percent: float, active: Collection[str]) -> Iterator[Finding]:
+    """Who uses too large a part of its memory."""
+    used = {name: float(group.memory) for name, group in seen.groups.items()}
+    for name, group in seen.groups.items():
+        if group.limit and _over("resource.memory", name, 100 * group.memory / group.limit, percent, active):
+            words = (
+                f"{_whose(name)} uses {100 * group.memory / group.limit:.0f}% of its memory "
+                f"({_size(group.memory)} of {_size(group.limit)})"
+            )
+            cause = f"most of it: {_largest(used, _size)}" if name == MACHINE else ""
+            yield Finding("resource.memory", name, "warning", words, cause, "docker stats --no-stream")
+
+
+def full_disks(seen: Seen, percent: float, active: Collection[str]) -> Iterator[Finding]:
+    """Whose file system is too full."""
+    for name, (used, total) in seen.disks.items():
+        share = 100 * used / total if total else 0.0
+        if _over("resource.disk", name, share, percent, active):
+            left = f"{_size(total - used)} of {_size(total)} left"
+            words = f"the disk of {name} is {share:.0f}% full ({left})"
+            place = "/" if name == MACHINE else PLACES[name]
+            cause = DISK_CAUSES.get(name, "")
+            severity = "critical" if share >= FULL else "warning"
+            command = f"du -xh --max-depth=3 {place} | sort -h | tail"
+            yield Finding("resource.disk", name, severity, words, cause, command)
+
+
+FULL = 95.0
+PLACES = {"postgres": "/srv/data/postgres", "redis": "/srv/data/redis", "backups": "/var/backups/marketplace"}
+DISK_CAUSES = {
+    MACHINE: "images, logs, or a file that somebody put there",
+    "postgres": "its data have grown, or its log is kept for a receiver that is away",
+    "backups": "the database has grown, or backup:keep_days is too many",
+}
+
+
+def failures(seen: Seen, history: History, percent: float) -> Iterator[Finding]:
+    """Too many answers with 5xx, while the services themselves are well."""
+    grown = history.answers.grown()
+    answers, errors = grown.get("answers", 0.0), grown.get("errors", 0.0)
+    if errors < _FEWEST_ERRORS or 100 * errors < percent * answers or history.unwell(seen.at):
+        return
+    words = f"{errors:.0f} of {answers:.0f} updates were answered with 5xx within {SPAN / 60:.0f} minutes"
+    cause = "the bot fails at some updates; Telegram sends them again until it does not"
+    severity = "critical" if errors >= _MOSTLY * answers else "warning"
+    command = f"journalctl CONTAINER_NAME=backend-{seen.live} -n 100"
+    yield Finding("edge.errors", "backend", severity, words, cause, command)
+
+
+def slow(seen: Seen, history: History, seconds: float) -> Iterator[Finding]:
+    """More than one answer in twenty took too long: that is what a 95th percentile above it means."""
+    count, late = history.slow_answers
+    if late < _FEWEST_SLOW or late <= 0.05 * count or history.unwell(seen.at):
+        return
+    words = (
+        f"{100 * late / count:.0f}% of {count} updates took longer than {seconds:g} s within {SPAN / 60:.0f} minutes "
+        "(at most 5% should)"
+    )
+    cause = "PostgreSQL or the bot lack processor time, or wait for something"
+    yield Finding("edge.slow", "backend", "warning", words, cause, "salt-call health.check")
+
+
+def maintained(seen: Seen) -> Iterator[Finding]:
+    """Somebody has closed the edge and may have forgotten it."""
+    if "operator" in seen.closed:
+        words = (
+            "the edge has been closed for maintenance for an hour: updates wait at Telegram, some get lost"
+        )
+        yield Finding("maintenance.long", "edge", "warning", words, "", "salt-call deploy.maintenance off")
+
+
+def _over(name: str, service: str, value: float, limit: float, active: Collection[str]) -> bool:
+    return value > limit - (_SLACK if f"{name}/{service}" in active else 0)
+
+
+def _size(size: float) -> str:
+    """Bytes as people compare them."""
+    return f"{size / GIB:.1f}G" if size >= GIB else f"{size / MIB:.0f}M"
+
+
+def _whose(name: str) -> str:
+    return "the droplet" if name == MACHINE else name
+
+
+def _largest(amounts: Mapping[str, float], words: Any) -> str:
+    """The services that use most, with how much, and what the rest of the machine does."""
+    services = {name: amount for name, amount in amounts.items() if name != MACHINE}
+    rest = amounts.get(MACHINE, 0.0) - sum(services.values())
+    ranked = sorted({**services, "the host": max(0.0, rest)}.items(), key=lambda pair: -pair[1])
+    return ", ".join(f"{name} {words(amount)}" for name, amount in ranked[:3])

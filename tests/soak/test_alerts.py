@@ -1,0 +1,232 @@
+"""Every service stopped, killed, hung and starved: how soon that is seen, told, put right, and told to be over."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import yaml
+
+from tests.support import alerts
+from tests.support.alerts import Chat
+from tests.support.droplet import pillar
+from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.machine import Machine
+from tests.support.droplet.salt import call
+from tests.support.droplet.site import Site
+from tests.support.waiting import seconds_until
+
+Note = Callable[[str], None]
+
+SERVICES = ("postgres", "redis", "backend", "edge")
+DETECTED, HEALED, TOLD, OVER = 15, 30, 45, 150
+OUTAGE = QUIET = 600
+# Where each file system is, and how large the tests' are.
+DISKS = {
+    "postgres": "/srv/data/postgres",
+    "redis": "/srv/data/redis",
+    "backups": "/var/backups/marketplace",
+}
+MANY = 50
+
+
+@pytest.fixture
+def chat(site: Site) -> Chat:
+    return Chat.from_now(site.alerts())
+
+
+def well(droplet: Droplet) -> bool:
+    found = call(droplet, "health.check", "brief=True").value["services"]
+    return all(status == "healthy" for status in found.values())
+
+
+@pytest.fixture(autouse=True)
+def _calm(droplet: Droplet) -> Iterator[None]:
+    """Each test begins on a droplet with nothing in the news, and leaves it so."""
+    seconds_until(lambda: well(droplet) and not alerts.active(droplet), 900)
+    yield
+    seconds_until(lambda: well(droplet), 120)
+
+
+def stop(droplet: Droplet, service: str) -> None:
+    """Somebody stops a service in order."""
+    if service == "edge":
+        droplet.run(["systemctl", "stop", "haproxy"])
+    else:
+        droplet.run(["docker", "stop", alerts.container(droplet, service)])
+
+
+def put_right(droplet: Droplet, service: str) -> None:
+    """What the alert says to type."""
+    words = ["deploy.resume"] if service == "backend" else ["state.apply"]
+    assert call(droplet, *words).returncode == 0
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("way", [stop, alerts.crash, alerts.freeze], ids=["stopped", "killed", "hung"])
+def test_every_service_every_way(
+    droplet: Droplet, chat: Chat, note: Note, service: str, way: Callable[[Droplet, str], None]
+) -> None:
+    names = {f"service.down/{service}", f"service.restarted/{service}", f"service.crash_loop/{service}"}
+    begun = time.time()
+    way(droplet, service)
+    if way is alerts.crash and service == "edge":
+        # systemd has it back before anybody could see it gone.
+        healed = seconds_until(lambda: well(droplet), HEALED)
+        note(f"killed {service}: well again after {healed:.1f} s")
+        return
+    seen = seconds_until(lambda: names & alerts.active(droplet).keys(), DETECTED)
+    if way is stop:
+        told = chat.arrives(f": {service}</b>", TOLD)
+        put_right(droplet, service)
+    seconds_until(lambda: well(droplet), HEALED)
+    healed = time.time() - begun
+    if way is not stop:
+        assert healed < HEALED
+        told = chat.arrives(f": {service}</b>", TOLD)
+    over = chat.arrives("over: ", 900)
+    note(
+        f"{service}: seen after {seen:.0f} s, told after {told['at'] - begun:.0f} s, well again after {healed:.0f} s, "
+        f"told to be over {over['at'] - begun:.0f} s after"
+    )
+
+
+def test_every_service_starved_at_the_same_time(droplet: Droplet, chat: Chat, note: Note) -> None:
+    spin = "for n in 1 2 3; do timeout 330 sh -c 'while :; do :; done' & done; wait"
+    begun = time.time()
+    for service in ("postgres", "redis", "backend"):
+        droplet.run(["docker", "exec", "--detach", alerts.container(droplet, service), "sh", "-c", spin])
+    for service in ("postgres", "redis", "backend"):
+        told = chat.arrives(f"{service} has used", 400)
+        note(f"{service} starved: told after {told['at'] - begun:.0f} s")
+    # The largest consumers are named.
+    machine = chat.said("the droplet has used")
+    assert not machine or "most of it: " in machine[0]["text"]
+    for service in ("postgres", "redis", "backend"):
+        chat.arrives(f"over: {service} has used", 600)
+
+
+@pytest.mark.parametrize("name", DISKS)
+def test_every_disk_at_81_percent(droplet: Droplet, chat: Chat, note: Note, name: str) -> None:
+    path = DISKS[name]
+    used, free = (
+        int(word)
+        for word in droplet.run(["df", "--output=used,avail", "--block-size=1", path]).stdout.split()[2:]
+    )
+    size = int(0.815 * (used + free)) - used
+    begun = time.time()
+    droplet.run(["fallocate", "-l", str(size), f"{path}/fill"])
+    try:
+        told = chat.arrives(f"the disk of {name} is 81% full", 60)
+    finally:
+        droplet.run(["rm", "-f", f"{path}/fill"])
+    over = chat.arrives(f"over: the disk of {name}", OVER)
+    note(f"{name}: told after {told['at'] - begun:.0f} s, over after {over['at'] - begun:.0f} s")
+
+
+def test_memory_that_is_eaten(droplet: Droplet, chat: Chat, note: Note) -> None:
+    eat = "head -c 320M /dev/zero | tail -c 320M | sleep 200"
+    begun = time.time()
+    droplet.run(["docker", "exec", "--detach", "redis", "sh", "-c", eat])
+    told = chat.arrives("redis uses", 240)
+    note(f"memory: told after {told['at'] - begun:.0f} s")
+    assert "of 384M" in told["text"]
+    chat.arrives("over: redis uses", 400)
+
+
+def test_fifty_at_once_are_few_messages(droplet: Droplet, chat: Chat, note: Note) -> None:
+    labels = [
+        {
+            "alertname": f"test.{number}",
+            "kind": "condition",
+            "service": SERVICES[number % 4],
+            "severity": "warning",
+        }
+        for number in range(MANY)
+    ]
+    body = [{"labels": one, "annotations": {"summary": f"number {n}"}} for n, one in enumerate(labels)]
+    droplet.put("/root/fifty.json", json.dumps(body))
+    url = "http://127.0.0.1:9093/api/v2/alerts"
+    post = ["curl", "-fsS", "-H", "Content-Type: application/json", "--data", "@/root/fifty.json", url]
+    droplet.run(post)
+    chat.arrives("number ", TOLD)
+    time.sleep(60)  # Nothing else may follow.
+    messages = chat.said("number ")
+    note(
+        f"{MANY} alerts: {len(messages)} messages, the longest of {max(len(m['text']) for m in messages)} characters"
+    )
+    assert len(messages) == 4
+    assert all("more: salt-call health.check" in message["text"] for message in messages)
+
+
+def test_telegram_is_away_for_ten_minutes(droplet: Droplet, site: Site, chat: Chat, note: Note) -> None:
+    standin = site.client.containers.get(f"marketplace-{site.name}-botapi")
+    standin.pause()
+    try:
+        droplet.run(["fallocate", "-l", "800M", "/srv/data/redis/fill"])
+        seconds_until(lambda: "resource.disk/redis" in alerts.active(droplet), 60)
+        droplet.run(["rm", "/srv/data/redis/fill"])
+        for switch in ("on", "off"):
+            assert call(droplet, "deploy.maintenance", switch).returncode == 0
+        time.sleep(OUTAGE)
+    finally:
+        standin.unpause()
+    begun = time.time()
+    told = chat.arrives("the disk of redis is 8", 240)
+    over = chat.arrives("over: the disk of redis", 240)
+    for words in ("closed the edge", "opened the edge"):
+        chat.arrives(words, 240)
+    note(
+        f"back after {OUTAGE} s: told {told['at'] - begun:.0f} s later, and over {over['at'] - begun:.0f} s later"
+    )
+    seconds_until(lambda: not call(droplet, "deploy.status").value["events"], 120)
+
+
+def test_the_dead_man_notices_that_alertmanager_is_gone(
+    droplet: Droplet, neighbour: Machine, note: Note
+) -> None:
+    told = yaml.safe_load(droplet.get(pillar.FILE))
+    switch = {"alerts_dead_man_url": {"value": f"http://{neighbour.address()}:8099/ping"}}
+    log = "/tmp/dead-man.log"
+    neighbour.run(["sh", "-c", f"touch /tmp/ping; cd /tmp; python3 -u -m http.server 8099 > {log} 2>&1 &"])
+
+    def calls() -> int:
+        return neighbour.run(["cat", log]).stdout.count("GET /ping")
+
+    changed = {"alerts": told["alerts"] | {"dead_man": True}, "secrets": told["secrets"] | switch}
+    pillar.write(droplet, told | changed)
+    try:
+        assert call(droplet, "state.apply").failed == {}
+        seconds_until(lambda: calls() >= 2, 150)
+        droplet.run(["systemctl", "stop", "prometheus-alertmanager"])
+        time.sleep(5)
+        before = calls()
+        time.sleep(150)
+        assert calls() == before
+        assert "Alertmanager does not answer" in call(droplet, "health.check").value["watch"]["problem"]
+        droplet.run(["systemctl", "start", "prometheus-alertmanager"])
+        note(f"called {before} times, and not once in 150 s without Alertmanager")
+    finally:
+        with contextlib.suppress(Exception):
+            neighbour.run(["pkill", "-f", "http.server 8099"], check=False)
+        pillar.write(droplet, told)
+        assert call(droplet, "state.apply").failed == {}
+
+
+def test_a_droplet_that_is_well_is_silent(droplet: Droplet, chat: Chat, note: Note) -> None:
+    time.sleep(QUIET)
+    assert chat.said() == []
+    shown = droplet.run(
+        ["systemctl", "show", "marketplace-watch", "prometheus-alertmanager", "--property=MainPID", "--value"]
+    ).stdout.split()
+    for name, pid in zip(("watchdog", "Alertmanager"), shown, strict=True):
+        lines = droplet.get(f"/proc/{pid}/status").decode().splitlines()
+        figures = {
+            line.split(":")[0]: int(line.split()[1]) // 1024
+            for line in lines
+            if line.startswith(("VmRSS", "RssAnon"))
+        }
+        note(f"{name}: {figures['VmRSS']} MB, of which {figures['RssAnon']} MB its own")

@@ -1,0 +1,73 @@
+"""What the watchdog says on a droplet, and what arrives in the operators' chat."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tests.support import shipping
+from tests.support.botapi.client import BotApi
+from tests.support.droplet.droplets import Droplet
+
+WATCHED = "/run/marketplace/watch.json"
+
+
+@dataclass(frozen=True)
+class Chat:
+    """The operators' chat from some moment on."""
+
+    bot: BotApi
+    after: int
+
+    @classmethod
+    def from_now(cls, bot: BotApi) -> Chat:
+        last = bot.messages()
+        return cls(bot, last[-1]["sequence"] if last else 0)
+
+    def said(self, contains: str = "", wait: float = 0) -> list[dict[str, Any]]:
+        """The messages since then with ``contains`` in them, oldest first, after waiting for the first."""
+        return self.bot.messages(after=self.after, contains=contains, wait=wait)
+
+    def arrives(self, contains: str, limit: float) -> dict[str, Any]:
+        """The first message with ``contains`` in it, which has to come within ``limit`` seconds."""
+        found = self.said(contains, wait=limit)
+        assert found, (
+            f"no message with {contains!r} within {limit:g} s, but {[m['text'] for m in self.said()]}"
+        )
+        return found[0]
+
+
+def active(droplet: Droplet) -> dict[str, dict[str, Any]]:
+    """What people have to hear of, by name and service."""
+    # On a busy host an exec's output is sometimes lost.
+    text = droplet.run(["cat", WATCHED]).stdout or droplet.run(["cat", WATCHED]).stdout
+    told = json.loads(text)["alerts"]
+    return {f"{one['finding']['name']}/{one['finding']['service']}": one for one in told}
+
+
+def container(droplet: Droplet, service: str) -> str:
+    """The container of a service."""
+    return f"backend-{shipping.live_colour(droplet)}" if service == "backend" else service
+
+
+def processes(droplet: Droplet, service: str) -> list[str]:
+    """Process ids of a service, the first one first."""
+    if service == "edge":
+        shown = droplet.run(
+            ["cat", "/sys/fs/cgroup/systemd/system.slice/haproxy.service/cgroup.procs"], check=False
+        )
+        if not shown.ok:
+            shown = droplet.run(["cat", "/sys/fs/cgroup/system.slice/haproxy.service/cgroup.procs"])
+        return shown.stdout.split()
+    return droplet.run(["docker", "top", container(droplet, service), "-eo", "pid"]).stdout.split()[1:]
+
+
+def freeze(droplet: Droplet, service: str) -> None:
+    """A service is alive, and does nothing more."""
+    droplet.run(["kill", "-STOP", *processes(droplet, service)])
+
+
+def crash(droplet: Droplet, service: str) -> None:
+    """A service ends by itself, at once."""
+    droplet.run(["kill", "-KILL", *processes(droplet, service)])

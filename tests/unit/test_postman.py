@@ -1,0 +1,228 @@
+"""From what is wrong to Alertmanager, and what becomes of events and of the dead man's switch."""
+
+import http.server
+import json
+import threading
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from marketplace_alertmanager import Alertmanager, AlertmanagerError, Attempts, counted
+from marketplace_conditions import Condition, Finding
+from marketplace_paths import Paths
+from marketplace_postman import MUTE, Postman
+from marketplace_spool import Spool
+from marketplace_watch_letters import LONGEST, of_conditions, of_events
+
+NOW = time.time()
+SETTINGS = {
+    "environment": "production",
+    "alerts": {"telegram": {"chat": "-1"}, "email": {"to": ""}, "webhook": False, "dead_man": True},
+}
+METRICS = """# HELP alertmanager_notification_requests_total The total number of attempted notification requests.
+alertmanager_notification_requests_failed_total{integration="telegram"} 2
+alertmanager_notification_requests_failed_total{integration="email"} 0
+alertmanager_notification_requests_total{integration="telegram"} 7
+alertmanager_notification_requests_total{integration="email"} 0
+alertmanager_notifications_total{integration="telegram"} 5
+process_start_time_seconds 1.79563e+09
+"""
+
+
+class Fake:
+    """An Alertmanager that keeps what it was given, and sends it as it is told to."""
+
+    def __init__(self):
+        self.alerts, self.away, self.sent, self.failed, self.started = [], False, 0, 0, 1.0
+
+    def post(self, alerts):
+        if self.away:
+            raise AlertmanagerError("Alertmanager does not answer")
+        self.alerts += list(alerts)
+
+    def look(self):
+        if self.away:
+            raise AlertmanagerError("Alertmanager does not answer")
+        return self.started, {"telegram": Attempts(self.sent + self.failed, self.failed)}
+
+
+@pytest.fixture
+def fake():
+    return Fake()
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return Paths(tmp_path)
+
+
+@pytest.fixture
+def postman(paths, fake):
+    return Postman(paths, (), fake)
+
+
+@pytest.fixture
+def switch(paths):
+    """A dead man's switch; the calls that it got."""
+    calls: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            calls.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        paths.secrets.mkdir(parents=True)
+        (paths.secrets / "alerts_dead_man_url").write_text(f"http://127.0.0.1:{server.server_port}/ping\n")
+        yield calls
+        server.shutdown()
+
+
+def condition(**more):
+    finding = Finding("service.down", "redis", "critical", "redis is down", "it hangs", "look", **more)
+    return Condition(finding, NOW - 60, NOW, True)
+
+
+def test_a_condition_is_what_people_read():
+    letter = of_conditions([condition()], "production")[0]
+    assert letter.labels == {
+        "alertname": "service.down",
+        "kind": "condition",
+        "service": "redis",
+        "severity": "critical",
+        "droplet": "production",
+    }
+    assert letter.annotations["cause"] == "it hangs"
+    assert letter.annotations["command"] == "look"
+    assert len(letter.annotations["since"].split()) == 4
+
+
+def test_what_is_long_is_cut(paths):
+    event = Spool(paths.spool).emit("release.failed", "critical", "x" * 5000)
+    letters, _ = of_events([event], "production", NOW)
+    assert len(letters[0].annotations["summary"]) == LONGEST
+
+
+def test_an_event_stays_in_the_spool_until_it_was_sent(paths, postman, fake):
+    spool = Spool(paths.spool)
+    spool.emit("release.live", "info", "release of 1.2.0: live", subject="20261125T120000Z")
+    fake.away = True
+    postman.turn([], SETTINGS, NOW)
+    assert "does not answer" in postman.trouble
+    fake.away = False
+    postman.turn([], SETTINGS, NOW + 3)
+    assert [alert.labels["alertname"] for alert in fake.alerts] == ["release.live"]
+    fake.failed = 3
+    postman.turn([], SETTINGS, NOW + 100)
+    assert len(spool.pending()) == 1
+    fake.sent = 1
+    postman.turn([], SETTINGS, NOW + 200)
+    assert spool.pending() == []
+    postman.turn([], SETTINGS, NOW + 203)
+    assert postman.letters == []
+    assert fake.alerts[-1].ends == NOW + 203
+
+
+def test_an_alertmanager_that_was_started_anew_is_told_at_once(postman, fake):
+    for seconds in (0, 3, 6):
+        postman.turn([condition()], SETTINGS, NOW + seconds)
+    before = len(fake.alerts)
+    fake.started = 2.0
+    postman.turn([condition()], SETTINGS, NOW + 9)
+    postman.turn([condition()], SETTINGS, NOW + 12)
+    postman.turn([condition()], SETTINGS, NOW + 15)
+    assert len(fake.alerts) == before + 1
+
+
+def test_events_of_yesterday_are_let_go(paths, postman, fake):
+    spool = Spool(paths.spool)
+    spool.emit("release.live", "info", "release of 1.2.0: live")
+    postman.turn([], SETTINGS, NOW + 90_000)
+    assert (spool.pending(), fake.alerts) == ([], [])
+
+
+def test_the_switch_is_told_once_a_minute(postman, switch):
+    for seconds in (0, 3, 59, 60):
+        postman.turn([], SETTINGS, NOW + seconds)
+        postman.ping(SETTINGS, NOW + seconds)
+    assert switch == ["/ping", "/ping"]
+
+
+def test_the_switch_goes_off_without_alertmanager(postman, fake, switch):
+    fake.away = True
+    postman.turn([condition()], SETTINGS, NOW)
+    postman.ping(SETTINGS, NOW)
+    assert switch == []
+
+
+def test_the_switch_goes_off_when_nothing_gets_out(postman, fake, switch):
+    fake.sent = 1
+    postman.turn([condition()], SETTINGS, NOW)
+    fake.sent = 2
+    postman.turn([condition()], SETTINGS, NOW + 10)
+    fake.failed = 1
+    postman.turn([condition()], SETTINGS, NOW + 40)
+    postman.ping(SETTINGS, NOW + 40)
+    assert len(switch) == 1
+    fake.failed = 2
+    postman.turn([condition()], SETTINGS, NOW + 10 + MUTE)
+    postman.ping(SETTINGS, NOW + 10 + MUTE)
+    assert len(switch) == 1
+
+
+def test_no_switch_no_call(postman, switch):
+    quiet = SETTINGS | {"alerts": SETTINGS["alerts"] | {"dead_man": False}}
+    postman.turn([], quiet, NOW)
+    postman.ping(quiet, NOW)
+    assert switch == []
+
+
+def test_a_switch_that_is_away_is_no_trouble(paths, postman):
+    paths.secrets.mkdir(parents=True)
+    (paths.secrets / "alerts_dead_man_url").write_text("http://127.0.0.1:9/")
+    postman.turn([], SETTINGS, NOW)
+    postman.ping(SETTINGS, NOW)
+    assert postman.trouble == ""
+
+
+def test_attempts_are_counted_by_way():
+    assert counted(METRICS) == {"telegram": Attempts(7, 2), "email": Attempts(0, 0)}
+    assert counted("") == {}
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    got: ClassVar[list] = []
+    status: ClassVar[int] = 200
+
+    def do_POST(self):
+        self.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(self.status)
+        self.end_headers()
+        self.wfile.write(b"bad label")
+
+    def log_message(self, *_):
+        pass
+
+
+def test_what_alertmanager_is_given_and_what_it_refuses():
+    letters = of_conditions([condition()], "production")
+    with http.server.HTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        alertmanager = Alertmanager(server.server_port)
+        postman = Postman(Paths(Path("/nonexistent")), letters, alertmanager)
+        postman.turn([condition()], SETTINGS, NOW)
+        assert "404" in postman.trouble or "501" in postman.trouble  # it has no metrics
+        assert Server.got[0][0]["labels"]["service"] == "redis"
+        assert Server.got[0][0]["startsAt"] < Server.got[0][0]["endsAt"]
+        Server.status = 400
+        with pytest.raises(AlertmanagerError, match="bad label"):
+            alertmanager.post([])
+        server.shutdown()
+    with pytest.raises(AlertmanagerError, match="systemctl status prometheus-alertmanager"):
+        Alertmanager(9).post([])

@@ -1,0 +1,123 @@
+"""Every rule of the thorough look: it fires, it does not below, and it clears."""
+
+import pytest
+from marketplace_survey_rules import PENDING, REBOOT_WAITS, findings, timing
+
+AT = 1_700_000_000.0
+WELL = {
+    "health": {
+        "edge": {
+            "status": "healthy",
+            "detail": "well",
+            "facts": {"certificate": {"problem": None, "usable": True}},
+        },
+        "redis": {"status": "healthy", "detail": "redis answers", "facts": {}},
+    },
+    "answers": {"count": 3, "slow": 0},
+    "webhook": {"url": "https://bot/x", "pending_update_count": 2},
+    "backups": [],
+    "release": None,
+    "units": [],
+    "clock": {"followed": True, "offset": -0.002},
+    "reboot": None,
+    "updates": [],
+}
+
+
+def found(errors=None, closed=False, **changes):
+    told = findings(WELL | changes, errors or {}, AT, closed)
+    return {finding.key: finding for finding in told}
+
+
+def test_a_droplet_that_is_well_is_silent():
+    assert found() == {}
+    assert {finding.key for finding in findings({}, {}, AT, False)} == set()
+
+
+def test_what_health_check_calls_degraded():
+    services = WELL["health"] | {"redis": {"status": "degraded", "detail": "its log is cut off", "facts": {}}}
+    assert found(health=services)["service.impaired/redis"].summary == "its log is cut off"
+    down = WELL["health"] | {"redis": {"status": "unhealthy", "detail": "gone", "facts": {}}}
+    assert found(health=down) == {}
+
+
+@pytest.mark.parametrize(("usable", "severity"), [(True, "warning"), (False, "critical")])
+def test_a_certificate(usable, severity):
+    problem = "the certificate ends in 5 days"
+    edge = {
+        "status": "degraded" if usable else "unhealthy",
+        "detail": problem,
+        "facts": {"certificate": {"problem": problem, "usable": usable}},
+    }
+    told = found(health={"edge": edge})
+    assert list(told) == ["certificate/edge"]
+    assert (told["certificate/edge"].severity, told["certificate/edge"].summary) == (severity, problem)
+
+
+def test_updates_that_wait_at_telegram():
+    info = WELL["webhook"] | {"pending_update_count": PENDING + 1}
+    assert "21 updates wait" in found(webhook=info)["webhook.pending/webhook"].summary
+    assert found(webhook=info, closed=True) == {}
+    assert found(webhook=info | {"pending_update_count": PENDING}) == {}
+
+
+def test_a_webhook_that_fails():
+    info = WELL["webhook"] | {"last_error_date": AT - 60, "last_error_message": "Connection timed out"}
+    told = found(webhook=info)["webhook.failing/webhook"]
+    assert told.cause == "Telegram says: Connection timed out"
+    # It got rid of them in the end; and what was long ago is history.
+    assert found(webhook=info | {"pending_update_count": 0}) == {}
+    assert found(webhook=info | {"last_error_date": AT - 301}) == {}
+
+
+def test_a_webhook_that_is_not_there():
+    assert found(webhook={"url": ""})["webhook.missing/webhook"].severity == "critical"
+    assert "webhook.missing/webhook" in found(webhook={"url": ""}, closed=True)
+    assert "webhook.unknown/webhook" in found(webhook=None)
+
+
+def test_backups():
+    told = found(backups=["no good backup of redis", "nobody receives the log"])["backup.trouble/backups"]
+    assert told.summary == "no good backup of redis; nobody receives the log"
+    assert told.command == "salt-call backup.check"
+
+
+def test_a_release_that_nobody_settled():
+    told = found(release={"step": "switch"})["release.interrupted/release"]
+    assert "step switch" in told.summary
+    assert told.command == "salt-call deploy.resume"
+
+
+def test_units():
+    told = found(units=[f"u{number}.service" for number in range(7)])["host.units/droplet"]
+    assert "u0.service" in told.summary
+    assert "and 2 more" in told.summary
+    assert found(units=["a.service"])["host.units/droplet"].summary == "failed units: a.service"
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"followed": False, "offset": 0.0}, "follows no time server"),
+        ({"followed": True, "offset": -0.6}, "-0.6 s off"),
+        ({"followed": True, "offset": 0.4}, None),
+    ],
+)
+def test_the_clock(told, words):
+    summary = getattr(found(clock=told).get("host.clock/droplet"), "summary", None)
+    assert summary == words if words is None else words in str(summary)
+
+
+def test_a_reboot_that_is_put_off():
+    assert "2 days" in found(reboot=REBOOT_WAITS)["host.reboot/droplet"].summary
+    assert found(reboot=REBOOT_WAITS - 1) == {}
+
+
+def test_security_updates():
+    assert "docker.io" in found(updates=["docker.io"])["host.updates/droplet"].summary
+
+
+def test_what_can_not_be_looked_at_is_said():
+    told = found(errors={"backups": "TimeoutExpired: psql"})["watch.blind/backups"]
+    assert "psql" in told.summary
+    assert timing("watch.blind").after == 600

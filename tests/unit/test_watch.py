@@ -1,0 +1,220 @@
+"""The watchdog as a whole, over a droplet that is made up: what it keeps, whom it restarts, what it shows."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from marketplace_docker import DockerError
+from marketplace_paths import Paths
+from marketplace_spool import Spool
+from marketplace_survey import PARTS, survey
+from marketplace_surveyor import EVERY, Surveyor
+from marketplace_watch import BOOT_SECONDS, Watch
+from marketplace_watch_heal import MOST
+from marketplace_watched import LATE, watched
+
+from tests.support.looks import GIB, LIMITS, NOW, container, look, silent
+
+SETTINGS = {
+    "environment": "production",
+    "monitoring": {"thresholds": LIMITS},
+    "alerts": {"telegram": {"chat": ""}, "email": {"to": ""}, "webhook": False, "dead_man": False},
+}
+
+
+class Eyes:
+    """What the watchdog sees, as a test says; and what it does to containers."""
+
+    def __init__(self):
+        self.next, self.restarted, self.broken = look(), [], False
+        self.docker = SimpleNamespace(restart=self._restart)
+
+    def seen(self, _):
+        return self.next
+
+    def _restart(self, name, grace):
+        if self.broken:
+            raise DockerError("no such mount")
+        self.restarted.append((name, grace))
+
+
+class Asleep:
+    """A surveyor that never has anything to say."""
+
+    def __init__(self):
+        self.found, self.errors, self.finished = {}, {}, time.monotonic()
+
+    def turn(self):
+        return []
+
+
+@pytest.fixture
+def paths(tmp_path):
+    made = Paths(tmp_path)
+    made.watched.parent.mkdir(parents=True)
+    made.watched.write_text("{}")  # it is not just booting
+    return made
+
+
+def watching(paths):
+    watch = Watch(paths)
+    watch.look, watch.surveyor = Eyes(), Asleep()
+    return watch
+
+
+def hung(at=NOW):
+    state = container("redis", ailing=True)
+    return look(at=at, checks={"redis": silent(12)}, with_containers={"redis": state})
+
+
+def test_what_hangs_is_restarted_and_told(paths):
+    watch = watching(paths)
+    watch.look.next = hung()
+    watch.turn(SETTINGS)
+    assert watch.look.restarted == [("redis", 1)]
+    event = Spool(paths.spool).pending()[0]
+    assert (event.kind, event.severity) == ("watch.restarted", "warning")
+    assert event.summary == "redis is alive and has given no answer for 12 s: it was restarted"
+    assert [row["name"] for row in watched(paths.watched, NOW)["alerts"]] == ["service.down"]
+
+
+def test_who_was_just_restarted_is_given_time(paths):
+    watch = watching(paths)
+    for seconds in (0, 3, 19):
+        watch.look.next = hung(NOW + seconds)
+        watch.turn(SETTINGS)
+    assert len(watch.look.restarted) == 1
+
+
+def test_a_disk_that_is_full_keeps_nobody_from_being_restarted(paths, monkeypatch):
+    watch = watching(paths)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(watch.spool, "emit", full)
+    watch.look.next = hung()
+    watch.turn(SETTINGS)
+    assert watch.look.restarted == [("redis", 1)]
+    assert "service.down/redis" in watch.quick.active
+
+
+def test_what_can_not_be_restarted_is_told_too(paths):
+    watch = watching(paths)
+    watch.look.next, watch.look.broken = hung(), True
+    watch.turn(SETTINGS)
+    assert "could not be restarted (no such mount)" in Spool(paths.spool).pending()[0].summary
+
+
+def test_who_was_restarted_too_often_is_left_also_by_another_process(paths):
+    for number in range(MOST + 1):
+        watch = watching(paths)
+        watch.look.next = hung(NOW + 60 * number)
+        watch.turn(SETTINGS)
+        assert len(watch.look.restarted) == (number < MOST)
+    assert "service.given_up/redis" in watch.quick.active
+
+
+def test_what_is_wrong_outlives_the_process(paths):
+    first = watching(paths)
+    first.look.next = look(checks={"redis": silent(60)})
+    first.turn(SETTINGS)
+    again = watching(paths)
+    assert again.quick.active["service.down/redis"].since == NOW - 60
+    assert [letter.key for letter in again.postman.letters] == ["service.down/redis"]
+    paths.watch.write_text("{")
+    assert watching(paths).quick.active == {}
+    paths.watch.write_text('{"letters": [{"of": "another tree"}]}')
+    assert watching(paths).postman.letters == []
+
+
+def test_services_are_not_missed_while_the_droplet_boots(paths, monkeypatch):
+    paths.watched.unlink()
+    watch = watching(paths)
+    watch.look.next = look(checks={"redis": silent(60)}, disks={"redis": (GIB, GIB)})
+    watch.turn(SETTINGS)
+    assert list(watch.quick.active) == []
+    now = time.monotonic() + BOOT_SECONDS
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    watch.turn(SETTINGS)
+    assert "service.down/redis" in watch.quick.active
+
+
+def test_nothing_is_written_while_nothing_changes(paths):
+    watch = watching(paths)
+    watch.turn(SETTINGS)
+    written = paths.watch.stat().st_mtime_ns
+    watch.look.next = look(at=NOW + 3)
+    watch.turn(SETTINGS)
+    assert paths.watch.stat().st_mtime_ns == written
+
+
+def test_who_asks_is_told_the_worst_first_and_that_nobody_watches(paths):
+    watch = watching(paths)
+    watch.look.next = look(checks={"redis": silent(60)}, closed=())
+    watch.turn(SETTINGS)
+    told = watched(paths.watched, NOW + 1)
+    assert (told["watching"], told["alerts"][0]["command"]) == (
+        True,
+        "journalctl CONTAINER_NAME=redis -n 100",
+    )
+    late = watched(paths.watched, NOW + LATE)
+    assert (late["watching"], late["alerts"]) == (False, [])
+    assert "nobody watches" in late["problem"]
+    paths.watched.unlink()
+    assert watched(paths.watched)["watching"] is False
+    paths.watched.write_text('{"looked": 1, "alerts": [{}]}')
+    assert watched(paths.watched, 2.0)["watching"] is False
+
+
+def until(surveyor, condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        surveyor.turn()
+        time.sleep(0.02)
+
+
+def test_a_survey_is_made_by_a_process_of_its_own(tmp_path):
+    program = tmp_path / "survey.py"
+    program.write_text(
+        "import json, sys\n"
+        "print(json.dumps({'found': {'units': sys.argv[1:]}, 'errors': {'clock': 'no chrony'}}))\n"
+    )
+    surveyor = Surveyor(program)
+    until(surveyor, lambda: surveyor.found)
+    assert surveyor.found["units"] == list(EVERY)
+    assert surveyor.errors == {"clock": "no chrony"}
+    # Nothing is due again at once.
+    assert surveyor.turn() == []
+    assert surveyor.turn() == []
+
+
+def test_a_survey_that_breaks_is_said_for_every_part(tmp_path):
+    program = tmp_path / "survey.py"
+    program.write_text("raise SystemExit(3)\n")
+    surveyor = Surveyor(program)
+    until(surveyor, lambda: surveyor.errors)
+    assert surveyor.errors == dict.fromkeys(EVERY, "it ended with exit code 3")
+
+
+def test_a_survey_that_hangs_is_ended(tmp_path, monkeypatch):
+    program = tmp_path / "survey.py"
+    program.write_text("import time\ntime.sleep(600)\n")
+    monkeypatch.setattr("marketplace_surveyor.LONGEST", 0.2)
+    surveyor = Surveyor(program)
+    until(surveyor, lambda: surveyor.errors)
+    assert "took longer" in surveyor.errors["units"]
+
+
+def test_one_part_that_fails_keeps_nobody_from_the_others(monkeypatch):
+    def fails(*_):
+        raise FileNotFoundError("chronyc")
+
+    monkeypatch.setitem(PARTS, "clock", fails)
+    monkeypatch.setitem(PARTS, "units", lambda *_: [])
+    assert survey(None, {}, ["clock", "units"]) == {
+        "found": {"units": []},
+        "errors": {"clock": "FileNotFoundError: chronyc"},
+    }
+    assert PARTS.keys() == EVERY.keys()

@@ -1,0 +1,102 @@
+"""Who is restarted because it hangs, and who is left alone."""
+
+import pytest
+from marketplace_consumption import Group
+from marketplace_watch_heal import BUSY_SECONDS, MOST, WITHIN, Budget
+from marketplace_watch_heal import cures as cures_of
+from marketplace_watch_history import History
+
+from tests.support.looks import NOW, container, history, look, silent, up
+
+NAMES = {"postgres": "postgres", "redis": "redis", "backend": "backend-blue"}
+
+
+def cures(seen):
+    return cures_of(seen, history(seen))
+
+
+def hung(service, seconds=12, said="L7TOUT", **changes):
+    state = container(NAMES[service], **({"ailing": True} | changes.pop("state", {})))
+    return look(checks={service: silent(seconds, said)}, with_containers={service: state}, **changes)
+
+
+@pytest.mark.parametrize("service", NAMES)
+@pytest.mark.parametrize("said", ["L4TOUT", "L6TOUT", "L7TOUT", "* L6TOUT"])
+def test_alive_without_an_answer_is_restarted(service, said):
+    found = cures(hung(service, said=said))
+    assert [cure.service for cure in found] == [service]
+    assert "no answer for 12 s" in found[0].why
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        look(),
+        hung("redis", seconds=5),
+        # An answer, if only that it is not ready: it replays its log, or waits for another.
+        hung("postgres", said="L7RSP"),
+        hung("backend", said="L7STS"),
+        hung("redis", said="L4CON"),
+        # Its own check, inside, still passes: the way to it is what hangs.
+        hung("redis", state={"ailing": False}),
+        # Docker restarts what ends.
+        hung("redis", state={"status": "exited"}),
+        hung("redis", state={"status": "paused"}),
+        hung("redis", state={"started": "2023-11-14T22:13:05.1Z"}),
+        look(
+            checks={"redis": up(check_status="L7TOUT")},
+            with_containers={"redis": container("redis", ailing=True)},
+        ),
+        look(containers=None, checks={"redis": silent(60)}),
+    ],
+)
+def test_what_may_be_well_is_left_alone(seen):
+    assert cures(seen) == []
+
+
+def test_a_release_has_the_backend_and_a_restore_the_database():
+    assert cures(hung("backend", releasing="release of 1.2.0")) == []
+    assert cures(hung("redis", releasing="release of 1.2.0")) != []
+    assert cures(hung("postgres", at_backups="backup.restore to=live")) == []
+    assert cures(hung("backend", at_backups="backup.restore to=live")) == []
+    assert cures(hung("postgres", at_backups="backup.create")) != []
+
+
+@pytest.mark.parametrize(("share", "patience"), [(0.4, 6), (0.9, BUSY_SECONDS)])
+def test_who_is_busy_is_given_more_time(share, patience):
+    for seconds in (patience - 1, patience):
+        remembered = History()
+        for step in range(4):
+            spent = {"redis": Group(share * 0.25 * 3 * step, 0.25, 1, 2)}
+            seen = hung("redis", seconds=seconds, at=NOW + 3 * step, groups=spent)
+            remembered.note(seen)
+        assert bool(cures_of(seen, remembered)) == (seconds == patience)
+
+
+def test_a_backend_that_may_wait_for_others_is_left_alone():
+    state = {"backend": container("backend-blue", ailing=True)}
+    for row in (silent(12), up(lastchg="19"), up(status="DOWN", check_status="L4CON")):
+        seen = look(checks={"backend": silent(60), "redis": row}, with_containers=state)
+        assert cures(seen) == []
+    back = look(checks={"backend": silent(60), "redis": up(lastchg="20")}, with_containers=state)
+    assert [cure.service for cure in cures(back)] == ["backend"]
+
+
+def test_a_service_without_a_check_of_its_own_is_judged_by_the_edge():
+    assert cures(hung("backend", state={"health": "none", "ailing": False})) != []
+
+
+def test_a_proxy_that_hangs_is_restarted():
+    assert [cure.service for cure in cures(look(statistics=None, silent=9.0))] == ["edge"]
+    assert cures(look(statistics=None, silent=7.0)) == []
+
+
+def test_nobody_is_restarted_for_ever():
+    budget = Budget()
+    for number in range(MOST):
+        assert budget.used("redis", NOW) == number
+        budget.spend("redis", NOW)
+    assert budget.used("redis", NOW) == MOST
+    assert budget.used("postgres", NOW) == 0
+    assert Budget(budget.spent).used("redis", NOW + WITHIN) == MOST
+    assert budget.used("redis", NOW + WITHIN + 1) == 0
