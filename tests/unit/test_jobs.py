@@ -169,7 +169,7 @@ def test_a_failure_is_an_event_and_is_shown(
     (event,) = events(droplet)
     assert outcome.replace("_", " ") in event
     (trouble,) = jobs_status(droplet.world, droplet.settings)["trouble"]
-    assert "deploy.job often runs it again, journalctl CONTAINER_NAME=job-often" in trouble
+    assert "deploy.job often runs it again, deploy.logs service=backend" in trouble
 
 
 def test_one_that_can_not_be_started_has_failed(droplet: Droplet) -> None:
