@@ -9,6 +9,16 @@ Ensure the engine waits for its mounts:
       - "[Unit]"
       - "RequiresMountsFor=/var/lib/docker {{ docker.mounts | join(' ') }}"
 
+Ensure the journal knows which lines of containers are not kept:
+  file.managed:
+    - name: /etc/systemd/system/docker.service.d/journal.conf
+    - contents:
+      - "[Service]"
+      - "LogFilterPatterns="
+{%- for pattern in docker.unkept %}
+      - {{ ("LogFilterPatterns=~" ~ pattern) | json }}
+{%- endfor %}
+
 Ensure the engine is installed:
   apt_package.installed:
     - pkgs: {{ docker.packages | json }}
@@ -39,4 +49,5 @@ Ensure the engine uses its configuration:
       - service: Ensure the engine is running
     - watch:
       - file: Ensure the engine waits for its mounts
+      - file: Ensure the journal knows which lines of containers are not kept
       - file: Ensure the engine is configured

@@ -27,3 +27,4 @@ Ensure the proxy's unit is tuned:
     - makedirs: True
     - context:
         open_files: {{ haproxy.open_files }}
+        log_socket: {{ haproxy.log_socket }}

@@ -23,6 +23,7 @@ from marketplace_drill import drill as run_drill
 from marketplace_durable import read_json
 from marketplace_edge import EdgeError
 from marketplace_fetch import fetch as bring
+from marketplace_job_runs import stop_jobs
 from marketplace_key import show
 from marketplace_lock import LockHeld
 from marketplace_paths import Paths
@@ -202,6 +203,7 @@ def _live(settings, target, progress, by, what):
             "reason": "the edge is open, and what users write meanwhile would be lost: deploy.maintenance on",
         }
     with releases.lock.held(by, "backup.restore to=live"):
+        stop_jobs(releases, f"the {what} is being restored")
         if what == "cache":
             answer = restore_cache(_world(), settings, target.time, progress, by)
         else:

@@ -12,6 +12,7 @@ ssh where that is known (``alice@203.0.113.5``).
 
 import os
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,9 +25,14 @@ from marketplace_edge import EdgeError
 from marketplace_effective import release_digest
 from marketplace_engine import run
 from marketplace_flight import Request
+from marketplace_jobs import JobError, run_now
+from marketplace_jobs_status import jobs_status
 from marketplace_launch import LaunchError, follow, launch, patience
 from marketplace_ledger import LedgerError
 from marketplace_lock import LockHeld
+from marketplace_log_query import SPAN
+from marketplace_log_query import query as log_query
+from marketplace_logs import LogsError, begun, search
 from marketplace_operate import plan as look_ahead
 from marketplace_operate import resume as settle
 from marketplace_paths import Paths
@@ -42,10 +48,13 @@ from marketplace_world import World
 
 __virtualname__ = "deploy"
 __func_alias__ = {"exec_": "exec"}
+__outputter__ = {"logs": "log_lines"}
 
 TREE = Path("/srv/deploy")
 # What no release outlives, and so nobody can want to wait longer for.
 LONGEST_SOAK, LONGEST_WAIT = 3600, 86400
+# How often a job that somebody waits for is looked at.
+JOB_LOOK_SECONDS = 0.5
 
 
 def __virtual__():
@@ -199,6 +208,8 @@ def resume():
 def status():
     """The live release, its health, who holds the release lock, what is in flight, and what waits to be done.
 
+    Of the backups and of the live release's scheduled jobs it says how they went last, and what is wrong.
+
     CLI Example:
 
     .. code-block:: bash
@@ -207,10 +218,12 @@ def status():
     """
     try:
         settings = read_json(_paths().settings)
-        found = droplet_status(
-            World.of(_paths()), settings, release_digest(settings, _paths()) if settings else None
-        )
-        return found | {"backups": backup_status(BackupWorld.of(_paths()), settings)}
+        world = World.of(_paths())
+        found = droplet_status(world, settings, release_digest(settings, _paths()) if settings else None)
+        return found | {
+            "jobs": jobs_status(world, settings),
+            "backups": backup_status(BackupWorld.of(_paths()), settings),
+        }
     except TROUBLE as error:
         return _refused(str(error))
 
@@ -329,6 +342,99 @@ def exec_(*words, timeout=300, **unknown):
         "retcode": done.returncode,
         "container": project(live),
     }
+
+
+def logs(**options):
+    """What was logged, oldest first: containers, edge, releases, backups and Salt's runs in one row.
+
+    service
+        Whose: ``backend``, ``worker``, ``postgres``, ``redis``, ``edge``, ``deploy`` (releases, and what runs at boot),
+        ``backup``, ``salt``, ``system`` (all else on the host); several with commas. Default: all but ``system``.
+    since, until
+        How long ago (``15m``, ``2h``, ``3d``), or a point in time. Default: the last 15 minutes; with ``update_id``
+        everything that is kept, with ``release`` since that began.
+    level
+        The least that counts: ``debug``, ``info``, ``warning``, ``error`` or ``critical``.
+    release
+        A release's id: what its containers said, and what the edge passed to them.
+    update_id
+        Telegram's number of an update: what edge and application said of it.
+    lines
+        How many of the last are shown (default 100; 0 for all).
+
+    A stack trace is whole, with the line it belongs to. Returns rows with ``time`` (UTC), ``service``, ``source``,
+    ``level``, ``message``, and where they are known ``release``, ``update_id``, ``trace`` and ``fields``. Exit code 1
+    where an option cannot be meant or the journal cannot be read.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call deploy.logs
+        salt-call deploy.logs service=backend,worker level=error since=1d
+        salt-call deploy.logs update_id=847120934
+        salt-call deploy.logs release=20261124T081500Z lines=0 --out=json
+    """
+    try:
+        asked = log_query(options, time.time())
+        found, count = search(asked, begun(World.of(_paths())))
+    except (Unusable, LogsError, *TROUBLE) as error:
+        return _refused(str(error))
+    if not found:
+        within = (
+            f" in the last {SPAN // 60} minutes; since=1d looks further back"
+            if "since" not in options
+            else ""
+        )
+        print(f"nothing found{within if asked.since is not None else ''}", file=sys.stderr)
+    elif count > len(found):
+        print(f"the last {len(found)} of {count} lines; lines=0 shows all", file=sys.stderr)
+    return [entry.row() for entry in found]
+
+
+def job(name=None, **unknown):
+    """Run a scheduled job of the live release at once, in a container of its own, and wait for its end.
+
+    name
+        As the image's label ``marketplace.schedule`` has it; ``deploy.status`` lists them under ``jobs``.
+
+    One job runs at a time, and none while the edge is closed or the database is being restored. Returns the run:
+    ``outcome`` (``succeeded``, ``failed``, ``timed_out``, ``stopped`` where a release was in its way, ``refused`` where
+    it was not started, or ``running`` where only the view ended), ``reason``, ``exit_code``, ``seconds``, and
+    ``output``, the end of what it wrote. Exit code 1 unless it succeeded.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call deploy.job expire-listings
+    """
+    try:
+        nothing_else(unknown, ("name",))
+        wanted = text("name", name, "expire-listings")
+        if not wanted:
+            raise Unusable("which job shall run? deploy.status lists them under jobs")
+    except Unusable as error:
+        return _refused(str(error))
+    settings, why = _settings_for_change()
+    if settings is None:
+        return _refused(why)
+    try:
+        with view(sys.stderr, f"Job {wanted}") as progress, interruptible():
+            run = run_now(
+                World.of(_paths()),
+                wanted,
+                caller(os.environ),
+                progress,
+                lambda run: time.sleep(JOB_LOOK_SECONDS),
+            ).to_dict()
+    except KeyboardInterrupt as signal:
+        run = {"outcome": "running", "reason": f"only the view ended ({signal}); see deploy.status"}
+    except (JobError, *TROUBLE) as error:
+        return _refused(str(error))
+    if run["outcome"] != "succeeded":
+        __context__["retcode"] = 1
+    return run
 
 
 def _timing(maintenance, soak, wait):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from marketplace_durable import read_json
 from marketplace_health import report
+from marketplace_log_reach import look, tell
 from marketplace_paths import Paths
 from marketplace_watched import watched
 from marketplace_world import World
@@ -44,6 +45,29 @@ def check(brief=False):
         }
     told = watched(_paths().watched)
     return found | {"alerts": told.pop("alerts"), "watch": told}
+
+
+def logs():
+    """Whether every log reaches back as far as ``logs:keep_days`` says; operators are told where one does not.
+
+    A log does not while its share of ``logs:size`` is used up before the days are over, or the disk is nearly full.
+    Runs every hour. Returns ``short``, a sentence for each. Exit code 1 where there is one.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call health.logs
+    """
+    world, settings = World.of(_paths()), read_json(_paths().settings)
+    if settings is None:
+        __context__["retcode"] = 1
+        return {"short": ["this droplet is not converged yet: run state.apply"]}
+    found = look(world, settings)
+    tell(world, found)
+    if found:
+        __context__["retcode"] = 1
+    return {"short": [one.words for one in found]}
 
 
 def _paths():

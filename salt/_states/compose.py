@@ -2,18 +2,37 @@
 
 import json
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
-from marketplace_compose import Container, Hold, Plan, Service, parse_hashes, plan, services, unwell
+from marketplace_compose import (
+    Container,
+    Hold,
+    Plan,
+    Service,
+    major,
+    parse_hashes,
+    plan,
+    services,
+    short,
+    unwell,
+)
 from marketplace_durable import make_directory, write_atomic
 from marketplace_paths import Paths
-from marketplace_pending import record
+from marketplace_pending import ALLOW, record
+from marketplace_undisturbed import Busy, busy, undisturbed
 from salt.utils.path import which
 
 _SECONDS = 300
 _PULL_SECONDS = 900
+# In a session of its own, with nothing to say to a pipe: whoever hangs up, types Ctrl-C or is killed half way leaves no
+# service without its container.
+_COMPOSE = ("setsid", "--wait", "docker", "compose", "--progress", "quiet")
+# A container that has ended so often since it was started will not come up.
+_RESTARTS = 5
 
 
 class _Failure(Exception):
@@ -25,6 +44,9 @@ def running(
     file: str,
     read_at_start: dict[str, list[str]] | None = None,
     holds: dict[str, dict[str, str]] | None = None,
+    images: dict[str, str] | None = None,
+    versions: dict[str, dict[str, Any]] | None = None,
+    prepare: dict[str, list[str]] | None = None,
     allow_restart: bool = False,
     timeout: int = 180,
 ) -> dict[str, Any]:
@@ -34,9 +56,16 @@ def running(
     with ``allow_restart``, whether it runs or not; else it goes on, or is started, as it is: what ran before comes
     back first. Then the comment says why a restart is pending, and deploy.status shows it.
 
+    What a restart needs is there before anything stops. It is refused while a release, backups or a job are at work,
+    and they are held off meanwhile. Where a service does not come up with another image, it gets the one it had back.
+
     Args:
         name: the project.
         file: its compose file; every service has a container_name.
+        images: service -> the image that the file will say, for a prediction before it is written.
+        versions: service -> {command: prints the version of an image, file: says which major version its data is of};
+            an image of another major version is refused.
+        prepare: service -> a command in its container just before it is stopped, that it may stop sooner.
         read_at_start: service -> files that it reads only when it starts.
         holds: service -> {directory: its data, file: what is always in there once it was made, mark: a file elsewhere,
             written when that was first seen}. With the mark but without the file the data was lost: then nothing is
@@ -61,17 +90,31 @@ def running(
     try:
         _refuse_lost(kept)
         wanted = _wanted(name, file)
+        if __opts__["test"]:
+            wanted = [replace(one, image=(images or {}).get(one.name, one.image)) for one in wanted]
         todo = plan(wanted, _containers(name), _times(read_at_start or {}))
         changes = _changes(todo, allow_restart) | _unmarked(kept)
         waiting = {} if allow_restart else todo.pending
+        # What is down already serves nobody that could be disturbed.
+        disturbs = allow_restart and bool(todo.pending.keys() - set(todo.stopped))
         if __opts__["test"]:
             verdict = {"result": None, "comment": f"Project {name} would be brought up"} if changes else {}
+            why = busy(Paths()) if disturbs else None
+            if why:
+                verdict = {"result": False, "comment": f"Now it would be refused: {why}"}
             return _with_pending(ret | verdict | {"changes": changes}, waiting)
-        if changes.keys() - _unmarked(kept).keys():
-            _bring_up(name, file, wanted, todo, allow_restart)
-        todo = plan(wanted, _wait(name, wanted, timeout), _times(read_at_start or {}))
+        remaking = sorted(todo.outdated) if allow_restart else []
+        _fetch([one for one in wanted if one.name in {*todo.missing, *remaking}], versions or {})
+        with undisturbed(Paths(), "state.apply") if disturbs else nullcontext():
+            if changes.keys() - _unmarked(kept).keys():
+                _bring_up(name, file, wanted, todo, allow_restart, prepare or {})
+            found = _wait_or_return(name, file, wanted, todo if allow_restart else None, timeout)
+        todo = plan(wanted, found, _times(read_at_start or {}))
         _mark(kept)
         record(Paths().pending, f"pending restart in {name}", todo.pending)
+    except Busy as error:
+        comment = f"Project {name} is left as it is, for a restart would disturb what is at work: {error}"
+        return _with_pending(ret | {"result": False, "comment": comment}, todo.pending)
     except (_Failure, ValueError, OSError) as error:
         return _with_pending(ret | {"result": False, "comment": str(error)}, waiting)
     remaining = _changes(todo, allow_restart) | _unmarked(kept)
@@ -88,8 +131,7 @@ def _with_pending(ret: dict[str, Any], pending: dict[str, str]) -> dict[str, Any
     if not pending:
         return ret
     why = "; ".join(f"{service} ({reason})" for service, reason in sorted(pending.items()))
-    hint = "Allow it with: salt-call state.apply pillar='{\"allow_restart\": true}'"
-    return ret | {"comment": f"{ret['comment']}. Pending restart: {why}. {hint}"}
+    return ret | {"comment": f"{ret['comment']}. Pending restart: {why}. Allow it with: {ALLOW}"}
 
 
 def _wanted(name: str, file: str) -> list[Service]:
@@ -151,12 +193,41 @@ def _mark(kept: list[Hold]) -> None:
             write_atomic(Path(hold.mark), "")
 
 
-def _bring_up(name: str, file: str, wanted: list[Service], todo: Plan, allow_restart: bool) -> None:
-    compose = ("docker", "compose", "-p", name, "-f", file)
+def _fetch(needed: list[Service], versions: dict[str, dict[str, Any]]) -> None:
+    """Have the images, and refuse one that cannot read the data."""
+    for service in needed:
+        _pull(service.image)
+        version = versions.get(service.name)
+        if version is None or not Path(version["file"]).exists():
+            continue
+        program, *arguments = version["command"]
+        once = (
+            "docker",
+            "run",
+            "--rm",
+            "--network=none",
+            f"--entrypoint={program}",
+            service.image,
+            *arguments,
+        )
+        its, data = major(_run(*once)), major(Path(version["file"]).read_text())
+        if its != data:
+            raise _Failure(
+                f"{short(service.image)} is {service.name} {its}, and its data are of {data}: another major version "
+                f"does not read them. Stay with {data}, or dump and restore them: docs/backups.md"
+            )
+
+
+def _bring_up(
+    name: str,
+    file: str,
+    wanted: list[Service],
+    todo: Plan,
+    allow_restart: bool,
+    prepare: dict[str, list[str]],
+) -> None:
+    compose = (*_COMPOSE, "-p", name, "-f", file)
     remaking = sorted(todo.outdated) if allow_restart else []
-    for service in wanted:
-        if service.name in {*todo.missing, *remaking}:
-            _pull(service.image)
     # Nobody is left half way: every container may take the whole of its grace to stop.
     patience = _SECONDS + sum(service.stop_grace for service in wanted)
     for container in todo.leftovers:
@@ -165,6 +236,9 @@ def _bring_up(name: str, file: str, wanted: list[Service], todo: Plan, allow_res
         _run("docker", "rm", container)
     # Nothing is pulled here: what is needed is there by now, what is pending must not be asked for.
     up = (*compose, "up", "--detach", "--pull", "never")
+    for service in wanted if allow_restart else []:
+        if service.name in prepare and service.name in todo.pending and service.name not in todo.stopped:
+            _run("docker", "exec", service.container, *prepare[service.name], timeout=patience)
     starting = [service for service in (*todo.missing, *todo.stopped) if service not in remaking]
     if starting:
         _run(*up, "--no-recreate", *starting, timeout=patience)
@@ -184,21 +258,53 @@ def _pull(image: str) -> None:
         _run("docker", "pull", "--quiet", image, timeout=_PULL_SECONDS, env=credentials)
 
 
+def _wait_or_return(
+    name: str, file: str, wanted: list[Service], todo: Plan | None, timeout: int
+) -> list[Container]:
+    """As :func:`_wait`; services that got another image and do not come up get the one they had back.
+
+    Args:
+        todo: what was done; None where nothing was made again.
+    """
+    try:
+        return _wait(name, wanted, timeout)
+    except _Failure as error:
+        if todo is None or not todo.before:
+            raise
+        images = {"services": {service: {"image": image} for service, image in todo.before.items()}}
+        again = (*_COMPOSE, "-p", name, "-f", file, "-f", "-", "up", "--detach", "--pull", "never")
+        back = ", ".join(short(image) for image in todo.before.values())
+        try:
+            _run(*again, *todo.before, stdin=yaml.safe_dump(images))
+            _wait(name, wanted, timeout)
+        except _Failure as worse:
+            raise _Failure(f"{error}\nGoing back to {back} failed as well: {worse}") from error
+        raise _Failure(f"{error}\nIt was taken back: {back} runs") from error
+
+
 def _wait(name: str, wanted: list[Service], timeout: int) -> list[Container]:
     """The project's containers, once all are running and healthy."""
     end = time.monotonic() + timeout
+    before: dict[str, int] = {}
     while problems := unwell(wanted, found := _containers(name)):
-        if time.monotonic() > end:
-            container, problem = next(iter(problems.items()))
+        ended = {one.name: one.restarts - before.setdefault(one.name, one.restarts) for one in found}
+        over = time.monotonic() > end
+        hopeless = [container for container in problems if ended.get(container, 0) >= _RESTARTS]
+        if over or hopeless:
+            container = next(iter(hopeless or problems))
+            problem = problems[container]
             log = __salt__["cmd.run_all"](["docker", "logs", "--tail", "5", container], python_shell=False)
             last = f"{log['stdout']}\n{log['stderr']}".strip()
-            raise _Failure(f"{container} {problem} after {timeout} s. The last it said:\n{last}")
+            patience = f"after {timeout} s" if over else "and ends whenever it is started"
+            raise _Failure(f"{container} {problem} {patience}. The last it said:\n{last}")
         time.sleep(0.5)
     return found
 
 
-def _run(*command: str, timeout: int = _SECONDS, env: dict[str, str] | None = None) -> str:
-    result = __salt__["cmd.run_all"](list(command), python_shell=False, timeout=timeout, env=env)
+def _run(
+    *command: str, timeout: int = _SECONDS, env: dict[str, str] | None = None, stdin: str | None = None
+) -> str:
+    result = __salt__["cmd.run_all"](list(command), python_shell=False, timeout=timeout, env=env, stdin=stdin)
     if result["retcode"]:
         raise _Failure(f"{' '.join(command)} failed: {result['stderr'] or result['stdout']}")
     return str(result["stdout"])

@@ -14,6 +14,7 @@ from marketplace_pending import record
 from marketplace_postgres import Access, Role, difference, parse, question, statements
 from marketplace_secrets import Store, UnknownSecret
 from marketplace_service_served import served, stored
+from marketplace_undisturbed import Busy, undisturbed
 from salt.utils.path import which
 
 # No stop grace is longer than 900 s; docker waits for the container's own.
@@ -86,7 +87,8 @@ def configured(
             )
         if facts["pending"] and allow_restart:
             changes["restart"] = {"old": ", ".join(facts["pending"]), "new": "in effect"}
-            _restart(name)
+            with undisturbed(Paths(), "state.apply"):
+                _restart(name)
             facts = json.loads(_psql(name, "postgres", _CONFIGURATION))
         record(
             Paths().pending, f"pending restart of {name}", dict.fromkeys(facts["pending"], "setting changed")
@@ -95,7 +97,7 @@ def configured(
         if __opts__["test"]:
             return ret | {"result": None, "comment": f"PostgreSQL does not run yet: {error}"}
         return ret | {"result": False, "comment": str(error)}
-    except (_Failure, ValueError, OSError) as error:
+    except (Busy, _Failure, ValueError, OSError) as error:
         return ret | {"result": False, "comment": str(error)}
     if facts["pending"]:
         return ret | {

@@ -8,6 +8,7 @@ from marketplace_paths import Paths
 from marketplace_redis import Connection, LoginRefused, RedisError, Unproven, difference, directives, reach
 from marketplace_secrets import Store, UnknownSecret
 from marketplace_service_served import served, stored
+from marketplace_undisturbed import Busy, undisturbed
 
 _Where = tuple[str, int, int, tuple[str, str], Path]
 
@@ -61,11 +62,14 @@ def users_loaded(
         if __opts__["test"]:
             return ret | {"result": None, "changes": changes, "comment": "Redis would load its users"}
         if _RESTART in changes:
-            _restart(container)
+            with undisturbed(Paths(), "state.apply"):
+                _restart(container)
         else:
             with reach(*where) as connection:
                 connection.command("ACL", "LOAD")
         remaining = _changes(where, wanted, False)
+    except Busy as error:
+        return ret | {"result": False, "comment": str(error)}
     except (RedisError, UnknownSecret, FileNotFoundError) as error:
         if __opts__["test"]:
             return ret | {"result": None, "comment": f"Redis does not run with its users yet: {error}"}

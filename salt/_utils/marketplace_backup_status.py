@@ -45,7 +45,7 @@ def judge(
             hours = (now - backup.taken).total_seconds() / 3600
             found.append(
                 f"the newest good backup of {kind} is {hours:.0f} h old: backup.create takes one, "
-                "journalctl -t marketplace-backup says why there is none"
+                "deploy.logs service=backup since=2d says why there is none"
             )
     if reception is not None:
         found += _received(reception)

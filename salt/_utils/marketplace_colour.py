@@ -7,7 +7,7 @@ from marketplace_contract import READY_PATH
 from marketplace_docker import ContainerState, DockerError
 from marketplace_probe import NoAnswer
 from marketplace_records import COLOURS, other_colour
-from marketplace_release_compose import project, stop_seconds, worker
+from marketplace_release_compose import is_job, project, stop_seconds, worker
 from marketplace_world import World
 
 
@@ -89,7 +89,9 @@ def remove_strays(world: World) -> list[str]:
     """Remove what a killed compose run left of our projects: its half-made containers break every later start."""
     ours = {project(colour): {project(colour), worker(colour)} for colour in COLOURS}
     strays = [
-        name for name, made_by in world.docker.projects().items() if name not in ours.get(made_by, {name})
+        name
+        for name, made_by in world.docker.projects().items()
+        if name not in ours.get(made_by, {name}) and not is_job(name)
     ]
     world.docker.remove(*strays)
     return strays

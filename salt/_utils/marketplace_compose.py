@@ -93,7 +93,7 @@ class Hold:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do; each a tuple of names.
+    """What to do; each a tuple of names, or a mapping from them.
 
     Attributes:
         leftovers: containers that a killed compose left under a temporary name.
@@ -101,6 +101,7 @@ class Plan:
         stopped: services whose container does not run.
         outdated: service -> why its container, running or not, would have to be made again.
         unread: service -> the files that it reads only at its start and that changed since.
+        before: service -> the image of its container, where that is to be another.
     """
 
     leftovers: tuple[str, ...]
@@ -108,11 +109,24 @@ class Plan:
     stopped: tuple[str, ...]
     outdated: Mapping[str, str]
     unread: Mapping[str, str]
+    before: Mapping[str, str]
 
     @property
     def pending(self) -> dict[str, str]:
         """Service -> why it needs a restart."""
         return dict(self.unread) | dict(self.outdated)
+
+
+def short(image: str) -> str:
+    """An image's reference for people: of a digest they compare the beginning."""
+    name, at, digest = image.partition("@sha256:")
+    return f"{name}{at}{digest[:12]}"
+
+
+def major(text: str) -> str:
+    """The major version in what a program or a file says: ``17`` of ``postgres (PostgreSQL) 17.11``; "" for none."""
+    found = re.search(r"\d+", text)
+    return found.group() if found else ""
 
 
 def parse_time(text: str) -> float:
@@ -160,12 +174,14 @@ def plan(
     by_name = {container.name: container for container in found if container.name in names}
     outdated: dict[str, str] = {}
     unread: dict[str, str] = {}
+    before: dict[str, str] = {}
     for service in wanted:
         container = by_name.get(service.container)
         if container is None:
             continue
         if container.image != service.image:
-            outdated[service.name] = f"image {container.image} -> {service.image}"
+            before[service.name] = container.image
+            outdated[service.name] = f"image {short(container.image)} -> {short(service.image)}"
         elif container.config_hash != service.config_hash:
             outdated[service.name] = "definition changed"
         changed = [path for path, at in read_at_start.get(service.name, {}).items() if at > container.started]
@@ -177,6 +193,7 @@ def plan(
         stopped=tuple(s.name for s in wanted if s.container in by_name and not by_name[s.container].running),
         outdated=outdated,
         unread=unread,
+        before=before,
     )
 
 

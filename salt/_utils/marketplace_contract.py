@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
 from typing import Any
 
+from marketplace_schedule import LABEL as SCHEDULE
+from marketplace_schedule import Job, parse_schedule
+
 VERSION = "1"
 # The edge knows these paths as well, so version 1 of the contract fixes them.
 PATHS = {
@@ -35,6 +38,7 @@ class Contract:
         migrate_plan: prints the migrations the image knows (marketplace_migrations.parse_plan).
         migrate_down: takes migrations back; the revisions to go back to are appended.
         before, after: hooks of a release.
+        schedule: jobs that run at their times while the image is live.
     """
 
     migrate: tuple[str, ...]
@@ -47,6 +51,7 @@ class Contract:
     migrate_down: tuple[str, ...] | None = None
     before: tuple[str, ...] | None = None
     after: tuple[str, ...] | None = None
+    schedule: tuple[Job, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the journal."""
@@ -60,7 +65,8 @@ class Contract:
             for item in dataclass_fields(cls)
             if item.name in document
         }
-        return cls(**fields)
+        jobs = tuple(map(Job.from_dict, fields.pop("schedule", ())))
+        return cls(**fields, schedule=jobs)
 
 
 class ContractError(Exception):
@@ -127,6 +133,8 @@ def parse_contract(image: str, labels: Mapping[str, str], port: int, has_healthc
             problems.append(
                 f"label marketplace.environment has '{word}', expected NAME or NAME:kind with one of {', '.join(KINDS)}"
             )
+    schedule, wrong = parse_schedule(labels.get(SCHEDULE, ""))
+    problems += wrong
     contract = Contract(
         migrate=argv("marketplace.migrate", '["alembic","upgrade","head"]') or (),
         migrate_current=argv("marketplace.migrate.current", '["alembic","current"]') or (),
@@ -137,6 +145,7 @@ def parse_contract(image: str, labels: Mapping[str, str], port: int, has_healthc
         migrate_down=argv("marketplace.migrate.down", '["alembic","downgrade"]', required=False),
         before=argv("marketplace.before", '["python","-m","bot.check"]', required=False),
         after=argv("marketplace.after", '["python","-m","bot.warm"]', required=False),
+        schedule=schedule,
     )
     if problems:
         raise ContractError(image, problems)

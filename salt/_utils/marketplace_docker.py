@@ -21,7 +21,8 @@ class DockerError(Exception):
 class ContainerState:
     """What matters of a container's state; ``status`` is docker's (running, exited, restarting, ...).
 
-    ``exit_code`` is that of its last end; Docker forgets it as soon as the container runs again (see ``last_exit``).
+    ``finished`` is when it last ended, ``exit_code`` how; Docker forgets that as soon as the container runs again (see
+    ``last_exit``).
     ``ailing``: its own health check failed the last time; ``health`` says so only after some more times.
     """
 
@@ -35,6 +36,7 @@ class ContainerState:
     image: str
     labels: Mapping[str, str]
     pid: int = 0
+    finished: str = ""
     ailing: bool = False
 
     @property
@@ -268,5 +270,6 @@ def container_state(document: Mapping[str, Any]) -> ContainerState:
         image=config["Image"],
         labels=config.get("Labels") or {},
         pid=state.get("Pid", 0),
+        finished=state.get("FinishedAt", ""),
         ailing=bool(checks) and checks[-1]["ExitCode"] != 0,
     )

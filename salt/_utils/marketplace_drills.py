@@ -61,7 +61,7 @@ def overdue(passed: dict[str, Any] | None, since: datetime | None, most_days: in
     words = f"the last was {(now - last).days} days ago" if last else "there was never one"
     return (
         f"no backup was restored on trial for {most_days} days (backup:max_drill_age; {words}): "
-        "backup.drill does it, journalctl -t marketplace-backup says why it did not pass"
+        "backup.drill does it, deploy.logs service=backup since=2d says why it did not pass"
     )
 
 

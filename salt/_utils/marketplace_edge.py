@@ -180,7 +180,8 @@ class Edge:
         Raises:
             EdgeError: the journal cannot be read.
         """
-        argv = ["journalctl", "--output=json", f"--since=@{since:.3f}", "SYSLOG_IDENTIFIER=haproxy"]
+        argv = ["journalctl", "--namespace=+edge", "--output=json", f"--since=@{since:.3f}"]
+        argv += ["SYSLOG_IDENTIFIER=haproxy"]
         argv += ["--output-fields=MESSAGE", "--no-pager", "--quiet"]
         try:
             result = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True)

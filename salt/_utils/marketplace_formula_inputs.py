@@ -9,6 +9,7 @@ import ipaddress
 from typing import Any
 
 from marketplace_alert_routes import configuration, credentials
+from marketplace_log_places import SHARES, journal, socket
 from marketplace_paths import Paths
 
 BACKUPS = "/var/backups/marketplace"
@@ -44,6 +45,8 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
         "swap": {"size": settings["droplet"]["swap"]},
         "docker": {
             "mounts": sorted(mounts.values()),
+            # Of the edge's check, every other second: it has seen what it wanted, and hangs up.
+            "unkept": ["health@health LOG:  could not receive data from client"],
             "daemon": {
                 "bip": f"{docker['gateway']}/{bridge_prefix}",
                 "default-address-pools": [{"base": docker["pool"], "size": 24}],
@@ -58,6 +61,14 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
                 "docker0": {"subnet": docker["subnet"], "egress": False},
                 app["bridge"]: {"subnet": app["subnet"], "egress": True},
                 data["bridge"]: {"subnet": data["subnet"], "egress": False},
+            },
+        },
+        "logs": {
+            "writers": ["docker.service", "haproxy.service"],
+            "journal": journal(settings["logs"]["size"], settings["logs"]["keep_days"], None),
+            "namespaces": {
+                name: journal(settings["logs"]["size"], settings["logs"]["keep_days"], name)
+                for name in SHARES
             },
         },
         "updates": {
@@ -100,6 +111,7 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
             "memory": settings["monitoring"]["limits"]["memory"],
         },
         "haproxy": {
+            "log_socket": socket("edge"),
             "config": "salt://marketplace/files/haproxy.cfg.jinja",
             "files": [
                 "/etc/haproxy/secrets/webhook_paths",

@@ -14,9 +14,10 @@ from marketplace_edge import EdgeError
 from marketplace_edge_certificate import Authority
 from marketplace_flood import flooding
 from marketplace_host import HostError
+from marketplace_log_places import SHARES
+from marketplace_log_reach import look
 from marketplace_pressure import near_limit, usage
-from marketplace_records import COLOURS
-from marketplace_release_compose import project, worker
+from marketplace_release_compose import project
 from marketplace_renewals import overdue
 from marketplace_world import World
 
@@ -73,6 +74,8 @@ def report(world: World, settings: Mapping[str, Any] | None = None) -> dict[str,
     services, states = _services(world)
     if settings is not None and services["edge"].status != "unhealthy":
         services["edge"] = certified(services["edge"], _certificate(world, settings))
+    if settings is not None:
+        services["logs"] = _logs(world, settings)
     for found in (_overdue(world), _pressed(world, states), _cut_off(world)):
         for name, words in found.items():
             services[name] = impaired(services[name], words)
@@ -119,11 +122,18 @@ def _pressed(world: World, states: Mapping[str, ContainerState | None]) -> dict[
 
 def _cut_off(world: World) -> dict[str, str]:
     """Services of whose log lines some are dropped."""
-    containers = {name(colour): "backend" for name in (project, worker) for colour in COLOURS}
     try:
-        return flooding(world.host, {"postgres": "postgres", "redis": "redis", **containers})
+        return flooding(world.host, {name: name for name in SHARES} | {"worker": "backend"})
     except HostError:  # Then the journal has trouble of its own, which is no service's.
         return {}
+
+
+def _logs(world: World, settings: Mapping[str, Any]) -> ServiceHealth:
+    """Whether every log reaches back as far as it should."""
+    found = look(world, settings)
+    if found:
+        return ServiceHealth("degraded", "; ".join(one.words for one in found))
+    return ServiceHealth("healthy", "every log has room for its days")
 
 
 def certified(edge: ServiceHealth, found: Mapping[str, Any]) -> ServiceHealth:

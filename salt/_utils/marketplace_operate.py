@@ -137,7 +137,7 @@ def plan(world: World, settings: dict[str, Any], request: Request, progress: Pro
     Returns:
         ``would`` (``release``, ``rollback``, ``unchanged`` or ``refuse``), ``refusals``, ``version``, ``image``,
         ``from`` (version that is live), ``colour``, ``schema`` and ``migrations`` (each with its ``kind`` and whether
-        it can be taken back), ``steps``.
+        it can be taken back), ``jobs`` (names of those that the image schedules), ``steps``.
     """
     try:
         with world.lock.held(request.by, "plan", request.wait), interruptible():
@@ -195,5 +195,6 @@ def _planned(world: World, settings: dict[str, Any], request: Request, progress:
             for item in run.pending
         ],
         "settings_changed": run.previous is not None and run.previous.settings_digest != run.settings_digest,
+        "jobs": [job.name for job in run.contract.schedule] if run.contract is not None else [],
         "steps": [step.name for step in STEPS if run.contract is not None and step.when(run)],
     }

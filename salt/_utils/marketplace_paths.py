@@ -93,6 +93,26 @@ class Paths:
         return self.state / "backup.lock"
 
     @property
+    def restore(self) -> Path:
+        """What a restore in the live database's place has begun; gone when it is finished."""
+        return self.state / "restore.json"
+
+    @property
+    def jobs(self) -> Path:
+        """How each scheduled job went last, a file a job."""
+        return self.state / "jobs"
+
+    @property
+    def jobs_looked(self) -> Path:
+        """When it was last asked which jobs are due, and which of those wait."""
+        return self.state / "jobs.json"
+
+    @property
+    def jobs_lock(self) -> Path:
+        """Held while jobs are started, stopped or looked after."""
+        return self.state / "jobs.lock"
+
+    @property
     def pending(self) -> Path:
         """What state.apply found to need a restart it was not allowed to do."""
         return self.state / "pending.json"

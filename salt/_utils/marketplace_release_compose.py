@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from marketplace_contract import Contract
+from marketplace_log_places import docker_arguments, docker_logging
+from marketplace_schedule import Job
 
 SECRETS = "/run/secrets"
 # By whom PostgreSQL and Redis are known.
@@ -13,6 +15,13 @@ _TMP = "/tmp:size=64m,mode=1777,noexec,nosuid,nodev"  # noqa: S108 - inside the 
 _OPEN_FILES = 16384
 # Container name of an image's one-off commands, of which only one may run.
 MIGRATION = "migration"
+# What a container of a scheduled job says of it.
+JOB_LABEL, TIME_LABEL, TIMEOUT_LABEL = "marketplace.job", "marketplace.job.time", "marketplace.job.timeout"
+_JOB = "job-"
+# What runs beside the bot gives way to it: a container's usual share of a busy processor is 1024.
+_JOB_SHARES = 128
+# Where settings of an older tree say nothing of jobs: the setting's default.
+_JOB_MEMORY = 128 << 20
 
 
 def project(colour: str) -> str:
@@ -23,6 +32,16 @@ def project(colour: str) -> str:
 def worker(colour: str) -> str:
     """Container name of a colour's singleton worker."""
     return f"worker-{colour}"
+
+
+def job_container(name: str) -> str:
+    """Container name of a scheduled job, whichever the colour: it never runs twice at once."""
+    return f"{_JOB}{name}"
+
+
+def is_job(container: str) -> bool:
+    """Whether a container's name is that of a scheduled job."""
+    return container.startswith(_JOB)
 
 
 def stop_seconds(settings: Mapping[str, Any]) -> int:
@@ -132,7 +151,7 @@ def render(
         | {
             "container_name": project(colour),
             "networks": {name: {"ipv4_address": addresses[name]} for name in ("app", "data")},
-            "logging": {"driver": "journald", "options": {"tag": project(colour)}},
+            "logging": docker_logging("backend", f"{project(colour)}/{release}"),
         }
     }
     if contract.worker:
@@ -140,19 +159,41 @@ def render(
             "container_name": worker(colour),
             "command": [_literal(word) for word in contract.worker],
             "networks": {"app": {}, "data": {}},
-            "logging": {"driver": "journald", "options": {"tag": worker(colour)}},
+            "logging": docker_logging("worker", f"{worker(colour)}/{release}"),
             # A singleton is started by the engine alone: not by `compose up`, and not by Docker after a power loss.
             "profiles": ["worker"],
             "restart": "on-failure",
             # The image's own check asks an HTTP server, which a worker is not.
             "healthcheck": {"disable": True},
         }
+    memory = limits.get("job_memory", _JOB_MEMORY)
+    services |= {job_container(job.name): _job(job, common, memory) for job in contract.schedule}
     return {
         "name": project(colour),
         "services": services,
         "networks": {
             name: {"external": True, "name": settings["network"][name]["name"]} for name in ("app", "data")
         },
+    }
+
+
+def _job(job: Job, common: Mapping[str, Any], memory: int) -> dict[str, Any]:
+    """A scheduled job's service: started by the engine alone, once for each run."""
+    name = job_container(job.name)
+    marks = {JOB_LABEL: job.name, TIME_LABEL: job.time, TIMEOUT_LABEL: str(job.timeout)}
+    return {
+        **common,
+        "container_name": name,
+        "command": [_literal(word) for word in job.command],
+        "mem_limit": memory,
+        "memswap_limit": memory,
+        "cpu_shares": _JOB_SHARES,
+        "networks": {"app": {}, "data": {}},
+        "logging": docker_logging("backend", f"{name}/{common['labels']['marketplace.release']}"),
+        "profiles": ["job"],
+        "restart": "no",
+        "healthcheck": {"disable": True},
+        "labels": common["labels"] | marks,
     }
 
 
@@ -206,8 +247,7 @@ def one_off(
         f"--label=marketplace.release={release}",
         "--pull=never",
         "--no-healthcheck",
-        "--log-driver=journald",
-        f"--log-opt=tag={MIGRATION}",
+        *docker_arguments("backend", f"{MIGRATION}/{release}"),
         *(f"--env={key}={value}" for key, value in sorted(variables.items())),
         f"--entrypoint={entrypoint}",
         image,

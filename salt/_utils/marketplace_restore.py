@@ -161,16 +161,12 @@ def aside(world: BackupWorld) -> list[Path]:
 
 def unfinished(world: BackupWorld) -> dict[str, Any] | None:
     """The restore that was begun and not finished."""
-    found: dict[str, Any] | None = world.catalogue.disk.read_json(_journal(world))
+    found: dict[str, Any] | None = world.catalogue.disk.read_json(world.paths.restore)
     return found
 
 
 def _data(world: BackupWorld) -> Path:
     return world.paths.root / "srv/data/postgres/data"
-
-
-def _journal(world: BackupWorld) -> Path:
-    return world.paths.state / "restore.json"
 
 
 class _Restore:
@@ -271,7 +267,7 @@ class _LiveRestore(_Restore):
                 "started": now.isoformat(timespec="seconds"),
                 "time": target.time.isoformat() if target.time else None,
             }
-            world.catalogue.disk.write(_journal(world), to_json(entry))
+            world.catalogue.disk.write(world.paths.restore, to_json(entry))
         else:
             progress.say(f"taking up the restore that {entry['by']} began at {entry['started']}")
         time = datetime.fromisoformat(entry["time"]) if entry["time"] else None
@@ -288,7 +284,7 @@ class _LiveRestore(_Restore):
         elif not self.make_ready() or not self.steps.attempt("seal", self.seal):
             # Nothing live was touched: there is nothing to take up again.
             self.recovery.discard()
-            self.world.catalogue.disk.remove(_journal(self.world))
+            self.world.catalogue.disk.remove(self.world.paths.restore)
             return
         self.steps.all(
             ("swap", self.swap), ("start", self.start), ("receiver", self.receiver), ("end", self.end)
@@ -338,7 +334,7 @@ class _LiveRestore(_Restore):
 
         if not self.world.clock.wait_until(healthy, timeout=START_SECONDS, interval=0.5):
             raise BackupError(
-                "PostgreSQL does not come up on the restored data; see: journalctl CONTAINER_NAME=postgres"
+                "PostgreSQL does not come up on the restored data; see: deploy.logs service=postgres"
             )
         name = self.settings["postgres"]["database"]
         found = census(self.world.database, name)
@@ -356,7 +352,7 @@ class _LiveRestore(_Restore):
         """Nothing is left to take up again."""
         shutil.rmtree(self.recovery.configuration, ignore_errors=True)
         (self.live / MARK).unlink(missing_ok=True)
-        self.world.catalogue.disk.remove(_journal(self.world))
+        self.world.catalogue.disk.remove(self.world.paths.restore)
         return "backup.create has yet to take a backup of it"
 
     def _is_swapped(self) -> bool:

@@ -100,7 +100,7 @@ def _start(world: BackupWorld) -> str:
         return state is not None and state.running and state.health == "healthy"
 
     if not world.clock.wait_until(healthy, timeout=START_SECONDS, interval=0.5):
-        raise BackupError("Redis does not come up; see: journalctl CONTAINER_NAME=redis")
+        raise BackupError("Redis does not come up; see: deploy.logs service=redis")
     return "Redis answers"
 
 

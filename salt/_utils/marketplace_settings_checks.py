@@ -83,9 +83,15 @@ def _sum(view: View, what: str, parts: tuple[tuple[str, int], ...]) -> Iterator[
 
 
 def _memory(view: View) -> Iterator[Problem]:
-    # Two colours run during a release. A migration runs in the second one's place, so it isn't counted.
+    # Two colours run during a release. A migration runs in the second one's place, so it isn't counted. A job and a
+    # drill may come in the middle of that.
     services = (("backend.limits.memory", 2), ("postgres.limits.memory", 1), ("redis.limits.memory", 1))
-    others = (("backup.limits.memory", 1), ("monitoring.limits.memory", 2), ("droplet.reserve.memory", 1))
+    others = (
+        ("backend.limits.job_memory", 1),
+        ("backup.limits.memory", 1),
+        ("monitoring.limits.memory", 2),
+        ("droplet.reserve.memory", 1),
+    )
     return _sum(view, "memory", (*services, *others))
 
 
@@ -97,7 +103,7 @@ def _disk(view: View) -> Iterator[Problem]:
 def _on_own_disk(view: View) -> tuple[str, ...]:
     """What is promised of the droplet's own disk; what is on a block volume takes nothing of it."""
     services = (name for name in ("postgres", "redis", "backup") if not view(f"{name}.device"))
-    return (*(f"{name}.disk" for name in services), "droplet.swap")
+    return (*(f"{name}.disk" for name in services), "droplet.swap", "logs.size")
 
 
 def _disk_reserve(view: View) -> Iterator[Problem]:

@@ -22,7 +22,7 @@ from marketplace_settings_kinds_net import RegistryServer, Repository, Subnet
 from marketplace_settings_model_backup import Backup
 from marketplace_settings_model_data import Postgres, Redis
 from marketplace_settings_model_edge import Edge, Telegram
-from marketplace_settings_model_host import Firewall, Updates
+from marketplace_settings_model_host import Firewall, Logs, Updates
 from marketplace_settings_model_watch import Alerts, Monitoring
 from marketplace_settings_vocabulary import CONTRACT_VARIABLES
 from marketplace_units import MIB
@@ -32,7 +32,7 @@ _TAG_TEXT = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 
 @dataclass(frozen=True, kw_only=True)
 class Reserve:
-    memory: int = setting(size("448M", 0), "memory kept for the host itself", "448M")
+    memory: int = setting(size("384M", 0), "memory kept for the host itself", "384M")
     disk: int = setting(size("10G", 0), "disk kept for the system and images", "10G")
 
 
@@ -111,6 +111,9 @@ class Registry:
 @dataclass(frozen=True, kw_only=True)
 class BackendLimits:
     memory: int = setting(size("512M", 64 * MIB), "memory of one colour; two run during a release", "512M")
+    job_memory: int = setting(
+        size("128M", 32 * MIB), "memory of a scheduled job; they run one after the other", "128M"
+    )
     cpus: float = setting(Number("0.75", "number", 0.05, 256), "CPUs of one colour", 0.75)
     pids: int = setting(Integer("256", "whole number", 16, 32768), "processes and threads of one colour", 256)
 
@@ -210,6 +213,7 @@ class Settings:
     telegram: Telegram = section(Telegram, "the Bot API")
     firewall: Firewall = section(Firewall, "who may come in")
     updates: Updates = section(Updates, "security updates of the system")
+    logs: Logs = section(Logs, "how long and how much is kept of what is logged")
     monitoring: Monitoring = section(Monitoring, "what is watched, and from where on it is too much")
     alerts: Alerts = section(Alerts, "who is told")
     schema: int = derived("version of this layout")

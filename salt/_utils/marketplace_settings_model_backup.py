@@ -14,7 +14,7 @@ from marketplace_units import MIB
 @dataclass(frozen=True, kw_only=True)
 class BackupLimits:
     memory: int = setting(
-        size("256M", 128 * MIB), "memory of the scratch server that a backup is restored into", "256M"
+        size("192M", 128 * MIB), "memory of the scratch server that a backup is restored into", "192M"
     )
 
 

@@ -73,7 +73,7 @@ class Postgres:
             '"17.11"',
             "image tag of major version 17, in quotes",
             r"17(?![0-9])[A-Za-z0-9_.-]{0,120}",
-            "a tag of PostgreSQL 17 (another major version needs its data converted)",
+            "a tag of PostgreSQL 17 (another major version needs a dump and a restore: docs/backups.md)",
         ),
         "for people; the digest decides",
     )

@@ -6,8 +6,9 @@
 from dataclasses import dataclass
 
 from marketplace_settings_fields import setting
-from marketplace_settings_kinds import Boolean, Integer, time_of_day
+from marketplace_settings_kinds import Boolean, Integer, size, time_of_day
 from marketplace_settings_kinds_net import Networks
+from marketplace_units import MIB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,4 +37,18 @@ class Updates:
         time_of_day("03:30"),
         "when, in the droplet's time zone; a release that runs is waited for, for an hour",
         "03:30",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logs:
+    keep_days: int = setting(
+        Integer("14", "whole number of days", 7, 90),
+        "days that what is logged is kept at least, as long as logs.size allows; it is gone two days later",
+        14,
+    )
+    size: int = setting(
+        size("4G", 512 * MIB),
+        "disk for all logs; each service has a share of its own, and loses its oldest lines when that is used up",
+        "4G",
     )

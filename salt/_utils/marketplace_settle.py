@@ -7,6 +7,7 @@ from marketplace_colour import is_ready, keep_up, remove_strays, stop
 from marketplace_docker import DockerError
 from marketplace_edge import EdgeError
 from marketplace_flight import Flight
+from marketplace_job_runs import stop_jobs
 from marketplace_ledger import LedgerError
 from marketplace_progress import Progress
 from marketplace_records import COLOURS, ReleaseRecord, other_colour
@@ -82,6 +83,8 @@ def _run_live(world: World, settings: dict[str, Any], progress: Progress, patien
         progress.say("updates are let in again: the release that kept them out is over")
     if live is not None and is_ready(world, settings, live):
         stop(world, grace, other_colour(live))
+        serves = world.docker.containers(project(live))[project(live)].labels.get("marketplace.release")
+        stop_jobs(world, f"release {serves} is live", lambda release: release != serves)
 
 
 def _try_up(

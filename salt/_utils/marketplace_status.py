@@ -6,6 +6,7 @@ from marketplace_alert_routes import NOBODY_TOLD, ways
 from marketplace_durable import read_json
 from marketplace_flight import Flight
 from marketplace_health import report
+from marketplace_pending import ALLOW
 from marketplace_world import World
 
 
@@ -39,7 +40,8 @@ def status(world: World, settings: dict[str, Any] | None, settings_digest: str |
     if settings is not None and not ways(settings):
         pending.append(NOBODY_TOLD)
     restarts = read_json(world.paths.pending) or []
-    pending.extend(str(item) for item in restarts)
+    waits = ((str(item), str(item).startswith("pending restart")) for item in restarts)
+    pending.extend(f"{item}: {ALLOW}" if restart else item for item, restart in waits)
     broken = world.ledger.broken()
     return {
         "live": live

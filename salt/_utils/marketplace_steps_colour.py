@@ -8,6 +8,7 @@ from marketplace_contract import VERSION_PATH
 from marketplace_docker import ContainerState, DockerError
 from marketplace_edge import EdgeError
 from marketplace_flight import Run
+from marketplace_job_runs import running_of, stop_jobs
 from marketplace_log_lines import readable
 from marketplace_probe import VERIFY_PORT, NoAnswer
 from marketplace_release_compose import project, render, worker
@@ -28,6 +29,7 @@ CLOSED_SECONDS = 5
 def close_edge(world: World, run: Run) -> str:
     """Updates wait at Telegram from now on, and nothing writes any more."""
     world.edge.maintain("release", True)
+    stop_jobs(world, f"release {run.release} is in maintenance")
     if run.live_colour is None:
         return "updates wait at Telegram"
     old = run.live_colour
@@ -84,6 +86,7 @@ def remove_idle(world: World, run: Run) -> None:
     if run.was_live:
         with contextlib.suppress(DockerError):
             _let_go(world, run, run.colour)
+        stop_jobs(world, f"release {run.release} went back", lambda release: release == run.release)
     world.docker.remove(project(run.colour), worker(run.colour))
     remove_strays(world)
 
@@ -110,7 +113,7 @@ def wait(world: World, run: Run) -> str:
         raise StepFailed(f"{name}: {why}.{last_words(world, name)}")
     if not _seen_by_edge(world, run.colour):
         raise StepFailed(
-            f"{name} is ready, but the edge's check of it does not pass; see: journalctl -u haproxy"
+            f"{name} is ready, but the edge's check of it does not pass; see: deploy.logs service=edge"
         )
     return f"{name} is ready"
 
@@ -268,6 +271,7 @@ def drain(world: World, run: Run) -> str:
     old = run.live_colour
     if old is None:
         return "nothing was live before"
+    stop_jobs(world, f"release {run.release} is live", lambda release: release != run.release)
     drained = _let_go(world, run, old)
     return f"{project(old)} stopped" + ("" if drained else " with requests still open")
 
@@ -285,7 +289,8 @@ def is_drained(world: World, run: Run) -> bool:
     states: dict[str, ContainerState] = world.docker.containers(
         project(run.live_colour), worker(run.live_colour)
     )
-    return all(state.status == "exited" for state in states.values())
+    still = running_of(world, lambda release: release != run.release)
+    return not still and all(state.status == "exited" for state in states.values())
 
 
 def _has_answered(world: World, colour: str, seconds: float) -> bool:

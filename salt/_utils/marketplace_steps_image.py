@@ -46,7 +46,7 @@ def _data_services(world: World, run: Run) -> list[str]:
                 f"{name} does not run ({state.status if state else 'no container'}): run state.apply"
             )
         elif state.health == "unhealthy":
-            problems.append(f"{name} fails its health check; see: journalctl CONTAINER_NAME={name}")
+            problems.append(f"{name} fails its health check; see: deploy.logs service={name}")
     if not problems:
         try:
             world.database.check(run.settings["postgres"]["database"])

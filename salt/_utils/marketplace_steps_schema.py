@@ -227,7 +227,9 @@ def unmigrate(world: World, run: Run) -> None:
 def downgrade(world: World, run: Run) -> str:
     """Take the schema back to the target's, now that nothing uses what goes; from the image that has the revisions."""
     if not is_drained(world, run):
-        raise StepFailed(f"{project(str(run.live_colour))} was not stopped, and needs the schema as it is")
+        raise StepFailed(
+            f"{project(str(run.live_colour))} was not stopped, or a job of it, and needs the schema as it is"
+        )
     return _take_back(world, run)
 
 

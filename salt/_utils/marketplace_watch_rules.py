@@ -130,7 +130,7 @@ def _command(name: str, state: ContainerState | None) -> str:
         return "systemctl status haproxy"
     if state is None or not state.running:
         return "salt-call deploy.resume" if name == "backend" else "salt-call state.apply"
-    return f"journalctl CONTAINER_NAME={state.name} -n 100"
+    return f"salt-call deploy.logs service={name}"
 
 
 # What HAProxy calls a check that got no answer in time: at connecting, at TLS, at the question itself.
@@ -144,7 +144,7 @@ def restarted(history: History, seen: Seen) -> Iterator[Finding]:
         again = f"{times} times" if times > 1 else "once"
         words = f"{service} ended by itself and was restarted {again} within {RESTART_SPAN / 60:.0f} minutes"
         code = "" if state is None or not state.killed else "it was killed, most likely for its memory limit"
-        command = f"journalctl CONTAINER_NAME={state.name if state else service} -n 100"
+        command = f"salt-call deploy.logs service={service}"
         if times >= _LOOP:
             yield Finding("service.crash_loop", service, "critical", words, code or "it can't start", command)
         else:
@@ -214,7 +214,7 @@ def failures(seen: Seen, history: History, percent: float) -> Iterator[Finding]:
     words = f"{errors:.0f} of {answers:.0f} updates were answered with 5xx within {SPAN / 60:.0f} minutes"
     cause = "the bot fails at some updates; Telegram sends them again until it does not"
     severity = "critical" if errors >= _MOSTLY * answers else "warning"
-    command = f"journalctl CONTAINER_NAME=backend-{seen.live} -n 100"
+    command = "salt-call deploy.logs service=backend level=error"
     yield Finding("edge.errors", "backend", severity, words, cause, command)
 
 

@@ -25,6 +25,7 @@ class World:
     paths: Paths
     disk: Disk
     lock: Lock
+    jobs_lock: Lock
     docker: Docker
     edge: Edge
     database: Database
@@ -52,6 +53,7 @@ class World:
             paths=paths,
             disk=DISK,
             lock=Lock(paths.lock),
+            jobs_lock=Lock(paths.jobs_lock, "jobs", "try again"),
             docker=docker,
             edge=Edge(paths.live_map, paths.maintenance_map, paths.admin_socket),
             database=Database(docker),

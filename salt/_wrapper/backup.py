@@ -66,7 +66,7 @@ def restore(**options):
 
         salt-ssh production backup.restore time=2026-11-24T08:15:00
     """
-    return __salt__["droplet.call"]("backup.restore", **_plain(options))
+    return __salt__["droplet.call"]("backup.restore", **options)
 
 
 def discard(**options):
@@ -139,11 +139,3 @@ def key(**options):
         salt-ssh production backup.key
     """
     return __salt__["droplet.call"]("backup.key", **options)
-
-
-def _plain(options):
-    """YAML makes times of what looks like one; JSON has none."""
-    return {
-        name: value if value is None or isinstance(value, bool) else str(value)
-        for name, value in options.items()
-    }

@@ -8,6 +8,7 @@ import shlex
 
 __virtualname__ = "deploy"
 __func_alias__ = {"exec_": "exec"}
+__outputter__ = {"logs": "log_lines"}
 
 
 def __virtual__():
@@ -99,6 +100,19 @@ def maintenance(state=None, **options):
     return __salt__["droplet.call"]("deploy.maintenance", state=state, **options)
 
 
+def logs(**options):
+    """What was logged, by service, time, level, release and update.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production deploy.logs service=backend level=error since=1d
+        salt-ssh production deploy.logs update_id=847120934
+    """
+    return __salt__["droplet.call"]("deploy.logs", **options)
+
+
 def exec_(*words, **options):
     """Run a command in the live colour's container.
 
@@ -113,3 +127,15 @@ def exec_(*words, **options):
         with contextlib.suppress(ValueError):
             words = (shlex.split(words[0]),)
     return __salt__["droplet.call"]("deploy.exec", *words, **options)
+
+
+def job(name=None, **options):
+    """Run a scheduled job of the live release at once, and wait for its end.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production deploy.job expire-listings
+    """
+    return __salt__["droplet.call"]("deploy.job", name=name, **options)

@@ -33,8 +33,9 @@ def call(function, *arguments, **options):
         salt-ssh production droplet.call deploy.history 3
     """
     words = [json.dumps(argument) for argument in arguments]
+    # YAML makes a time of what looks like one; JSON has none.
     words += [
-        f"{name}={json.dumps(value)}"
+        f"{name}={json.dumps(value, default=str)}"
         for name, value in options.items()
         if value is not None and not name.startswith("__pub_")
     ]

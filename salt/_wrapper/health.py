@@ -17,3 +17,15 @@ def check(brief=False):
         salt-ssh production health.check
     """
     return __salt__["droplet.call"]("health.check", brief=brief)
+
+
+def logs():
+    """Whether every log reaches back as far as it should.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production health.logs
+    """
+    return __salt__["droplet.call"]("health.logs")

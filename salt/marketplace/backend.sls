@@ -31,3 +31,10 @@ Ensure the backend starts at boot and stops in order:
     - require:
       - file: Ensure the backend has a unit
       - release: Ensure the backend is released
+
+Ensure what the backend schedules is looked after every minute:
+  file.managed:
+    - name: /etc/cron.d/marketplace-jobs
+    - source: salt://marketplace/files/jobs.cron
+    - require:
+      - release: Ensure the backend is released

@@ -61,7 +61,9 @@ Ensure the data services are described:
             read_only: true
             cap_drop: [ALL]
             security_opt: ["no-new-privileges:true"]
-            logging: &logging {driver: journald, options: {tag: "{% raw %}{{.Name}}{% endraw %}"}}
+            logging:
+              driver: syslog
+              options: {syslog-address: "unixgram:///run/systemd/journal.postgres/dev-log", tag: postgres, cache-max-size: 2m, cache-max-file: "2"}
           redis:
             image: {{ settings.redis.reference }}
             container_name: redis
@@ -97,7 +99,9 @@ Ensure the data services are described:
             read_only: true
             cap_drop: [ALL]
             security_opt: ["no-new-privileges:true"]
-            logging: *logging
+            logging:
+              driver: syslog
+              options: {syslog-address: "unixgram:///run/systemd/journal.redis/dev-log", tag: redis, cache-max-size: 2m, cache-max-file: "2"}
         networks:
           data: {external: true}
 
@@ -112,6 +116,12 @@ Ensure the data services are running:
           directory: /srv/data/postgres/data
           file: 17/PG_VERSION
           mark: /var/lib/marketplace/volumes/postgres.initialised
+    - images: {postgres: "{{ settings.postgres.reference }}", redis: "{{ settings.redis.reference }}"}
+    - versions:
+        postgres: {command: [postgres, --version], file: /srv/data/postgres/data/17/PG_VERSION}
+    # What it writes at its end it has written before: it is away for a moment less.
+    - prepare:
+        postgres: [psql, -qX, -U, postgres, -c, CHECKPOINT]
     - allow_restart: {{ pillar.get("allow_restart", False) }}
     - require:
       - sls: marketplace.secrets

@@ -3,7 +3,7 @@ include:
   - minion
   - packages
   - time
-  - logs
+  - marketplace.logs
   - swap
   - kernel
   - ssh

@@ -56,7 +56,7 @@ def test_files_that_others_may_read_hold_no_secret(droplet: Droplet, canaries: s
 @pytest.mark.parametrize(
     "command",
     [
-        ["journalctl", "--no-pager", "--output=export"],
+        ["journalctl", "--namespace=*", "--no-pager", "--output=export"],
         ["sh", "-c", "docker inspect $(docker ps --all --quiet)"],
         ["sh", "-c", "docker image inspect $(docker image ls --quiet)"],
         ["sh", "-c", "cat /proc/[0-9]*/cmdline"],

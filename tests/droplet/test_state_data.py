@@ -170,7 +170,7 @@ def comments(answer: Answer) -> dict[str, str]:
 def test_a_restart_waits_until_it_is_allowed(droplet: Droplet, told: dict) -> None:
     before = started(droplet)
     told["postgres"]["max_connections"] = 60
-    told["redis"]["limits"] = {"memory": "400M", "cpus": 0.25, "pids": 64}
+    told["redis"]["limits"] = {"memory": "392M", "cpus": 0.25, "pids": 64}
     pillar.write(droplet, told)
 
     first = call(droplet, "state.apply")
@@ -196,7 +196,7 @@ def test_a_restart_waits_until_it_is_allowed(droplet: Droplet, told: dict) -> No
     assert psql(droplet, "SHOW max_connections;").stdout.strip() == "60"
     assert droplet.run(
         ["docker", "inspect", "--format", "{{.HostConfig.Memory}}", "redis"]
-    ).stdout.strip() == str(400 << 20)
+    ).stdout.strip() == str(392 << 20)
     assert not any("restart" in line for line in call(droplet, "deploy.status").value["pending"])
 
 

@@ -195,7 +195,7 @@ def test_a_certificate_of_a_real_authority_is_left_alone(droplet: Droplet) -> No
 
 def test_logs_tell_colour_and_times_in_json(droplet: Droplet) -> None:
     curl(droplet, "https://127.0.0.1/healthz")
-    lines = droplet.run(["journalctl", "-t", "haproxy", "-n", "20", "-o", "cat"]).stdout.splitlines()
+    lines = droplet.run(["journalctl", "--namespace=edge", "-n", "20", "-o", "cat"]).stdout.splitlines()
     entry = next(json.loads(line) for line in reversed(lines) if line.startswith("{") and "/healthz" in line)
     assert entry["status"] in (200, 503)
     assert entry["colour"] in ("blue", "green")

@@ -13,8 +13,6 @@ from tests.support.droplet.salt import call
 from tests.support.waiting import seconds_until
 
 SETTINGS = "Ensure the kernel's settings are in force"
-FLOOD = 60000
-MIB = 2**20
 
 
 def test_the_networks_settings_are_in_force_and_put_back(droplet: Droplet) -> None:
@@ -115,32 +113,3 @@ def test_units_are_confined(host: Host, unit: str, most: float) -> None:
         host.check_output(f"systemd-analyze security --no-pager {unit}.service").rsplit(": ", 1)[1].split()[0]
     )
     assert float(figure) <= most
-
-
-@pytest.fixture
-def small_journal(droplet: Droplet) -> Iterator[None]:
-    """The journal with a cap that is reached in seconds."""
-    file = "/etc/systemd/journald.conf.d/zz-small.conf"
-    droplet.put(file, "[Journal]\nSystemMaxUse=24M\nSystemMaxFileSize=4M\n")
-    droplet.run(["systemctl", "restart", "systemd-journald"])
-    yield
-    droplet.run(["rm", file])
-    droplet.run(["systemctl", "restart", "systemd-journald"])
-    droplet.run(["docker", "rm", "--force", "flood"], check=False)
-
-
-@pytest.mark.usefixtures("small_journal")
-def test_a_flood_of_one_containers_logs_stays_within_the_cap(droplet: Droplet) -> None:
-    image = droplet.run(["docker", "inspect", "--format", "{{.Image}}", "redis"]).stdout.strip()
-    flood = f"for i in $(seq 1 {FLOOD}); do echo $i $RANDOM$RANDOM$RANDOM$RANDOM$RANDOM$RANDOM$RANDOM$RANDOM; done"
-    droplet.run(["docker", "run", "--name=flood", "--network=none", "--entrypoint=bash", image, "-c", flood])
-    droplet.run(["journalctl", "--sync"])
-    used = int(droplet.run(["du", "--summarize", "--block-size=1", "/var/log/journal"]).stdout.split()[0])
-    assert used <= 24 * MIB
-    # What comes too fast is not kept at all.
-    kept = droplet.run(["journalctl", "CONTAINER_NAME=flood", "--output=cat"]).stdout.count("\n")
-    assert 1000 < kept < FLOOD / 2
-    # Others are still heard.
-    droplet.run(["systemd-cat", "--identifier=witness", "echo", "I am here"])
-    droplet.run(["journalctl", "--sync"])
-    assert "I am here" in droplet.run(["journalctl", "--identifier=witness", "--output=cat"]).stdout

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException
 
 import pytest
+from marketplace_schedule import parse_schedule
 
 from tests.support.backend_fixtures import HAND_MADE, HEADERS, assert_not_ready, post, update
 from tests.support.backend_stack import HOOK_SECRET, PORT, Backend, Stack, wait_until
@@ -48,6 +49,25 @@ def test_a_button_buys_and_is_answered(blue: Backend, stack: Stack) -> None:
     assert stack.telegram.messages(2, contains="You bought #1: Lamp", wait=20)
     assert stack.telegram.messages(1, contains="Sold #1", wait=20)
     assert stack.telegram.stats()["calls"]["answercallbackquery"] == 1
+
+
+def test_the_scheduled_job_tells_each_seller_once(blue: Backend, stack: Stack) -> None:
+    for seller, titles in ((1, ("Lamp", "Chair")), (2, ("Bike",))):
+        for title in titles:
+            for text in ("/start", "/sell", title, "9"):
+                stack.telegram.ask(text, seller)
+    stack.telegram.ask("/buy 3", 1)
+    declared = stack.client.images.get(stack.image()).labels["marketplace.schedule"]
+    ((job,), problems) = parse_schedule(declared)
+    assert problems == []
+    told = stack.create(stack.image(), "job", list(job.command))
+    try:
+        told.container.start()
+        assert told.container.wait()["StatusCode"] == 0, told.container.logs().decode()
+    finally:
+        told.destroy()
+    assert stack.telegram.messages(1, contains="Waiting for a buyer: 2 of your listings", wait=20)
+    assert stack.telegram.messages(2, contains="Waiting for a buyer") == []
 
 
 def test_twenty_copies_at_once_have_one_effect_and_one_answer(blue: Backend, stack: Stack) -> None:

@@ -7,6 +7,7 @@ import salt.config
 import salt.loader
 import salt.pillar
 import yaml
+from marketplace_log_places import docker_logging
 
 from tests.support.pillars import ENVIRONMENTS, PEM, TOKEN
 
@@ -136,7 +137,7 @@ def test_data_containers_are_confined(minion, name):
     assert described["restart"] == "unless-stopped"
     assert described["stop_grace_period"] == f"{settings['stop_grace']}s"
     assert described["networks"] == {"data": {"ipv4_address": settings["address"]}}
-    assert described["logging"]["driver"] == "journald"
+    assert described["logging"] == docker_logging(name, name)
     assert all(mount["bind"] == {"create_host_path": False} for mount in described["volumes"])
     data = next(mount for mount in described["volumes"] if not mount.get("read_only"))
     assert data["source"] == f"/srv/data/{name}/data"

@@ -3,9 +3,11 @@
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from marketplace_docker import ContainerState
 
+from tests.simulation.clock import EPOCH
 from tests.simulation.images import Image
 
 
@@ -35,6 +37,7 @@ class Container:
     by_hand: bool = False
     started_at: float = 0.0
     stopped_at: float | None = None
+    ended_at: float | None = None
     next_at: float = float("inf")
     work: Callable[[], subprocess.CompletedProcess[str]] | None = None
     result: subprocess.CompletedProcess[str] | None = None
@@ -56,7 +59,15 @@ class Container:
             exit_code=0 if self.running else self.exit_code,
             restarts=self.restarts,
             oom_killed=self.oom_killed,
-            started="2026-01-01T00:00:00.000000000Z",
+            started=_said(self.started_at or None),
             image=self.reference,
             labels=self.labels,
+            finished=_said(self.ended_at),
         )
+
+
+def _said(seconds: float | None) -> str:
+    """A moment as Docker says it."""
+    if seconds is None:
+        return "0001-01-01T00:00:00Z"
+    return f"{EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S.%f}000Z"

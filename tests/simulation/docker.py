@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 from marketplace_docker import ContainerState, Docker, DockerError, ImageFacts
+from marketplace_release_compose import JOB_LABEL
 
 from tests.simulation.clock import SimClock
 from tests.simulation.containers import Container
@@ -49,6 +50,8 @@ class SimDocker(Docker):
         self.started: Callable[[Container], None] = lambda container: None
         # What one-off containers do besides the image's declared commands: exit code, stdout, stderr; None: they hang.
         self.scripts: dict[tuple[str, ...], tuple[int, str, str] | None] = {}
+        # How long a scheduled job runs, and how it ends.
+        self.job_seconds, self.job_code = 20.0, 0
         self._made = 0
 
     # For tests.
@@ -88,6 +91,9 @@ class SimDocker(Docker):
         elif container.status == "restarting":
             container.restarts += 1
             self._launch(container)
+        elif container.running and JOB_LABEL in container.labels:
+            container.exit_code = self.job_code
+            self._end(container, "exited")
         elif container.running and container.image.behaviour == "crashes_later":
             self.crash(container.name, by_itself=True)
 
@@ -126,13 +132,16 @@ class SimDocker(Docker):
             container.next_at = self.clock.seconds + 1.0
             return
         container.status = "running"
-        if behaviour == "crashes_later":
+        if JOB_LABEL in container.labels:
+            container.next_at = self.clock.seconds + self.job_seconds
+        elif behaviour == "crashes_later":
             container.next_at = self.clock.seconds + 4.0
         self.started(container)
 
     def _end(self, container: Container, status: str) -> None:
         container.status = status
         container.ended = True
+        container.ended_at = self.clock.seconds
 
     # The effects.
 

@@ -31,6 +31,7 @@ from tests.simulation.users import Users
 # Nothing is there on the disk of the machine that runs the tests.
 NOWHERE = Path("/nonexistent-droplet")
 BOOTS = 20.0
+JOB = "job-tidy"
 
 
 class Broken(AssertionError):
@@ -73,12 +74,14 @@ class Droplet:
             "haproxy": lambda chance: self.edge.restart(),
             "clock": self._clock_jumps,
             "withdraw": self._withdraw,
+            "job": self._job_is_due,
             "reboot": self._goes_down,
         }
         self.world = World(
             paths=paths,
             disk=self.disk,
             lock=SimLock(paths.lock, self.gate, self.clock),
+            jobs_lock=SimLock(paths.jobs_lock, self.gate, self.clock),
             docker=self.docker,
             edge=self.edge,
             database=self.database,
@@ -136,6 +139,7 @@ class Droplet:
         self.docker.power_fails()
         self.edge.restart()
         self.world.lock.owner = None  # type: ignore[attr-defined]
+        self.world.jobs_lock.owner = None  # type: ignore[attr-defined]
 
     def _goes_down(self, chance: random.Random) -> None:
         """Somebody has the droplet reboot: first the release's process is told to end."""
@@ -157,6 +161,16 @@ class Droplet:
         if entry:
             asked = {"release": entry["run"]["release"], "by": "bob"}
             self.disk.place(self.world.journal.withdrawal, json.dumps(asked))
+
+    def _job_is_due(self, chance: random.Random) -> None:
+        """Cron starts the live release's job, as the engine's look at the schedule does; it runs on and on."""
+        live = self.docker.there.get(f"backend-{self.live}")
+        if live is None or not live.running or JOB in self.docker.there or self.edge.closed:
+            return
+        labels = {**live.labels, "marketplace.job": "tidy", "marketplace.job.timeout": "600"}
+        job = Container(JOB, live.image, live.reference, labels, live.project, status="running")
+        job.started_at = self.clock.seconds
+        self.docker.there[JOB] = job
 
     def _clock_jumps(self, chance: random.Random) -> None:
         self.clock.skew += chance.choice((-7200.0, -1.0, 3600.0))
@@ -195,6 +209,10 @@ class Droplet:
         backends = {name for name in self.docker.running if name.startswith("backend-")}
         if place == "preflight:start":
             self._warm = set()
+        elif place in ("restore-point:start", "downgrade:end") and JOB in self.docker.running:
+            job, live = self.docker.there[JOB], self.docker.there.get(f"backend-{self.live}")
+            if self.edge.closed or live is None or job.release != live.release:
+                self.saw(f"a job of release {job.release} runs at {place}")
         elif place == "switch:start" and not self.edge.closed:
             self._warm = backends
         elif place == "soak:end" and (gone := self._warm - backends - self.docker.hurt):

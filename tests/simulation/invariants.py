@@ -7,7 +7,7 @@ from marketplace_contract import Contract
 from marketplace_records import ReleaseRecord
 from marketplace_retention import keep_name, pinned
 
-from tests.simulation.droplet import Droplet
+from tests.simulation.droplet import JOB, Droplet
 
 
 def always(droplet: Droplet) -> list[str]:
@@ -40,7 +40,7 @@ def told(droplet: Droplet, record: ReleaseRecord) -> list[str]:
         if found is None or found.release != record.release:
             wrong.append(f"it is told to be live, live is {found.release if found else None}")
     unsaid = not any("undoing" in step.detail for step in record.steps)
-    beside = {name for name in droplet.running if not name.endswith(f"-{droplet.live}")}
+    beside = {name for name in droplet.running if not name.endswith(f"-{droplet.live}")} - _jobs(droplet)
     if record.outcome in ("failed", "rolled_back") and beside and unsaid:
         wrong.append(f"it is {record.outcome}, and {sorted(beside)} run beside {droplet.live}")
     live = droplet.docker.there.get(f"backend-{droplet.live}")
@@ -89,8 +89,9 @@ def _containers(droplet: Droplet) -> list[str]:
     if live is not None:
         contract = _contract(droplet, live)
         expected = {f"backend-{live.colour}"} | ({f"worker-{live.colour}"} if contract.worker else set())
-    if droplet.running != expected:
-        wrong.append(f"{sorted(droplet.running)} run, and not {sorted(expected)}")
+    running = droplet.running - _jobs(droplet)
+    if running != expected:
+        wrong.append(f"{sorted(running)} run, and not {sorted(expected)}")
     for name in expected & droplet.running:
         found = droplet.docker.there[name].release
         if live is not None and found != live.release:
@@ -98,9 +99,16 @@ def _containers(droplet: Droplet) -> list[str]:
     if live is not None and not droplet.app.ready(droplet.docker.there.get(f"backend-{live.colour}")):
         wrong.append(f"backend-{live.colour} is live and not ready")
     known = {f"{kind}-{colour}" for kind in ("backend", "worker") for colour in ("blue", "green")}
-    if strays := set(droplet.docker.there) - known - {"postgres", "redis"}:
+    if strays := set(droplet.docker.there) - known - {"postgres", "redis", JOB}:
         wrong.append(f"stray containers: {sorted(strays)}")
     return wrong
+
+
+def _jobs(droplet: Droplet) -> set[str]:
+    """The jobs that may run: those of the release that is live."""
+    live = droplet.docker.there.get(f"backend-{droplet.live}")
+    job = droplet.docker.there.get(JOB)
+    return {JOB} if job is not None and live is not None and job.release == live.release else set()
 
 
 def _schema(droplet: Droplet) -> list[str]:

@@ -90,18 +90,21 @@ THREE = chain("0001", "0002", BREAKING)
 REFERENCES = (
     Reference("first release", (), lambda d: shipping(d, "1.0.0")),
     Reference("release", ("1.0.0", "1.1.0"), lambda d: shipping(d, "2.0.0")),
-    Reference("rollback", ("1.0.0", "1.1.0"), going_back),
+    # What the live release has scheduled runs meanwhile.
+    Reference("rollback", ("1.0.0", "1.1.0"), going_back, happens=(("reached pull:start", "job"),)),
     Reference(
         "release in maintenance",
         ("1.0.0", "1.1.0"),
         lambda d: shipping(d, "2.0.0", maintenance=True),
         Image(DIGEST_3, chain("0001", "0002", FOR_GOOD), FULL),
+        happens=(("reached schema:start", "job"),),
     ),
     Reference(
         "release that goes back",
         ("1.0.0", "1.1.0"),
         lambda d: shipping(d, "2.0.0"),
         Image(DIGEST_3, chain("0001", "0002", "0003"), FULL, behaviour="errors"),
+        happens=(("reached verify:start", "job"),),
     ),
     Reference(
         "release in maintenance that goes back",

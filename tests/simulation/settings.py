@@ -9,13 +9,14 @@ def settings(**backend: Any) -> dict[str, Any]:
     """Settings; ``backend``: what is different below that key."""
     return {
         "environment": "development",
+        "droplet": {"timezone": "Etc/UTC"},
         "network": {"app": {"name": "app"}, "data": {"name": "data"}},
         "backend": {
             "image": REPOSITORY,
             "version": "1.0.0",
             "user": "10001:10001",
             "port": 8080,
-            "limits": {"memory": 256 << 20, "cpus": 0.5, "pids": 128},
+            "limits": {"memory": 256 << 20, "job_memory": 64 << 20, "cpus": 0.5, "pids": 128},
             "environment": {"LOG_LEVEL": "info"},
             "ready_timeout": 30,
             "stop_grace": 20,

@@ -17,11 +17,11 @@ def test_networks_are_sorted_by_family():
 
 
 def test_volumes_follow_the_disks_and_users():
-    mounts = inputs(**{"postgres.disk": "30G"})["volumes"]["mounts"]
+    mounts = inputs(**{"postgres.disk": "25G"})["volumes"]["mounts"]
     assert mounts["/srv/data/postgres"] == {
         "image": "/var/lib/marketplace/volumes/postgres.img",
         "device": "",
-        "size": 30 << 30,
+        "size": 25 << 30,
         "directory": "data",
         "user": 999,
         "group": 999,
@@ -53,3 +53,13 @@ def test_the_engine_takes_its_addresses_from_the_settings():
 def test_only_the_application_gets_out():
     bridges = inputs()["firewall"]["bridges"]
     assert {name for name, rules in bridges.items() if rules["egress"]} == {"mkt-app"}
+
+
+def test_every_service_that_logs_much_has_a_journal_of_its_own():
+    given = inputs(**{"logs.size": "1G", "logs.keep_days": 10})
+    logs = given["logs"]
+    assert logs["journal"]["MaxRetentionSec"] == "11day"
+    assert set(logs["namespaces"]) == {"backend", "worker", "postgres", "redis", "edge"}
+    sizes = [logs["journal"], *logs["namespaces"].values()]
+    assert sum(int(entries["SystemMaxUse"].removesuffix("K")) for entries in sizes) <= 1 << 20
+    assert given["haproxy"]["log_socket"] == "/run/systemd/journal.edge/dev-log"

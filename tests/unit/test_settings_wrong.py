@@ -87,7 +87,7 @@ WRONG = [
     ("backend.soak_errors", 0, "backend.soak_errors", "0.1 to 100"),
     ("backend.soak_errors", "5%", "backend.soak_errors", "not a number"),
     ("backend.hook_timeout", 0, "backend.hook_timeout", "1 to 3600"),
-    ("backend.disk_reserve", "37G", "backend.disk_reserve", "leave 37G of droplet"),
+    ("backend.disk_reserve", "33G", "backend.disk_reserve", "leave 33G of droplet"),
     ("backup.storage.target", "s3:Bucket", "backup.storage.target", r"not s3:BUCKET"),
     ("backup.storage.target", "s3:bucket", "backup.storage.endpoint", "is not set"),
     ("backup.storage.target", "s3:bucket", "backup.storage.access_key", "is not set"),
@@ -267,7 +267,13 @@ def test_nonsense_anywhere_is_a_problem_and_never_a_crash(path, value):
         "alerts.email.server",
         "alerts.email.username",
     )
-    large = value == 10**30 and path.split(".")[-1] in ("memory", "disk", "swap")
+    large = value == 10**30 and path.split(".")[-1] in (
+        "memory",
+        "job_memory",
+        "disk",
+        "swap",
+        "size",
+    )
     if not (accepted or large):
         assert any(problem.path == path for problem in problems)
 

@@ -156,7 +156,7 @@ def test_who_asks_is_told_the_worst_first_and_that_nobody_watches(paths):
     told = watched(paths.watched, NOW + 1)
     assert (told["watching"], told["alerts"][0]["command"]) == (
         True,
-        "journalctl CONTAINER_NAME=redis -n 100",
+        "salt-call deploy.logs service=redis",
     )
     late = watched(paths.watched, NOW + LATE)
     assert (late["watching"], late["alerts"]) == (False, [])

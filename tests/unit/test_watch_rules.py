@@ -35,7 +35,7 @@ def test_a_service_without_an_answer_is_down_since_the_edge_says_so(service):
     assert told.severity == "critical"
     assert told.since == NOW - 7
     assert "hangs" in told.cause
-    assert told.command.startswith("journalctl CONTAINER_NAME=")
+    assert told.command.startswith("salt-call deploy.logs service=")
 
 
 @pytest.mark.parametrize(

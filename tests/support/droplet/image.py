@@ -180,6 +180,23 @@ def foreign(client: docker.DockerClient, tag: str) -> str:
     return made
 
 
+def variant(client: docker.DockerClient, tag: str, word: str, *lines: str) -> str:
+    """The tag of an image that is image ``tag`` but for one label: another digest, as a minor version has.
+
+    Args:
+        client: host engine.
+        tag: of an image here.
+        word: what the label says, and the new tag ends with.
+        lines: of its Dockerfile, for what else is different.
+    """
+    made = f"{tag}-{word}"
+    with tempfile.TemporaryDirectory() as context:
+        described = (f"FROM {tag}", f"LABEL {LABEL}.variant={word}", *lines, "")
+        (Path(context) / "Dockerfile").write_text("\n".join(described))
+        build_directory(client, Path(context), made, {})
+    return made
+
+
 def _archive(files: dict[str, bytes]) -> bytes:
     """A tar archive of executable files, the same bytes for the same files."""
     buffer = io.BytesIO()

@@ -38,6 +38,7 @@ def local(site: Site, images: Images) -> dict[str, Any]:
             "disk": "1G",
         },
         "backup": {"disk": "1G"},
+        "logs": {"size": "512M"},
         "droplet": {"swap": 0},
         "telegram": {"api_url": f"http://botapi.test:{BOTAPI_PORT}", "networks": [site.subnets[0]]},
         "alerts": {"telegram": {"chat": OPERATORS}},

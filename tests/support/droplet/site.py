@@ -152,6 +152,12 @@ class Site:
             backend=self.backend("1.0.0"),
         )
 
+    def minor(self, name: str, of: Pushed, works: bool = True) -> Pushed:
+        """Another digest of ``postgres`` or ``redis``, as a minor version has. Without ``works`` it never starts."""
+        word, lines = ("next", []) if works else ("broken", ['ENTRYPOINT ["false"]'])
+        tag = image.variant(self.client, image.build(self.client, name, self.say), word, *lines)
+        return self.registry().push(tag, name, f"{of.tag}-{word}")
+
     def backend(self, version: str, foreign: bool = False, **arguments: str) -> Pushed:
         """Build a version of the example backend and push it to the site's registry.
 

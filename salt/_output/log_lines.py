@@ -1,0 +1,29 @@
+"""Shows the rows of ``deploy.logs`` as lines. Anything else, such as a refusal, is shown as Salt shows all things."""
+
+import sys
+from pathlib import Path
+
+import salt.output
+
+# Salt shows modules and states the way to _utils, but not outputters.
+sys.path.append(str(Path(__file__).parents[1] / "_utils"))
+
+from marketplace_log_format import lines
+
+__virtualname__ = "log_lines"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def output(data, **_):
+    """The text for the terminal.
+
+    data
+        ``{minion: rows}``, as Salt hands it to outputters.
+    """
+    rows = next(iter(data.values()), None) if isinstance(data, dict) else data
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and "message" in row for row in rows):
+        return salt.output.out_format(data, "nested", __opts__)
+    return lines(rows, bool(__opts__.get("color")))

@@ -1,0 +1,72 @@
+"""A restart of PostgreSQL or Redis: never into the middle of a release, of backups, or of a scheduled job."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from marketplace_docker import DockerError
+from marketplace_job_runs import containers
+from marketplace_journal import Journal
+from marketplace_lock import Lock, LockHeld
+from marketplace_paths import Paths
+from marketplace_world import World
+
+ADVICE = "apply again when that is over"
+# Some hold their lock for a moment only: who looks after jobs, or clears up.
+_MOMENT = 5.0
+
+
+class Busy(Exception):
+    """Something is at work that a restart would disturb; the message names it and says what to do."""
+
+
+@contextmanager
+def undisturbed(paths: Paths, by: str) -> Iterator[None]:
+    """Hold off releases, backups and jobs during the block.
+
+    Raises:
+        Busy: one is at work, or was interrupted and is not settled yet.
+    """
+    with ExitStack() as stack:
+        try:
+            for lock in _locks(paths):
+                stack.enter_context(lock.held(by, "a restart of the data services", _MOMENT))
+        except LockHeld as error:
+            raise Busy(str(error)) from error
+        why = _half_done(paths) or _jobs(paths)
+        if why:
+            raise Busy(why)
+        yield
+
+
+def busy(paths: Paths) -> str | None:
+    """Why :func:`undisturbed` would refuse just now, in words; None where it would not. Reads only."""
+    for lock in _locks(paths):
+        owner = lock.holder()
+        if owner is not None:
+            return str(LockHeld(owner, lock=lock.name, advice=ADVICE))
+    return _half_done(paths) or _jobs(paths)
+
+
+def _locks(paths: Paths) -> tuple[Lock, ...]:
+    """In the order in which others take them."""
+    return (
+        Lock(paths.lock, "release", ADVICE),
+        Lock(paths.backup_lock, "backup", ADVICE),
+        Lock(paths.jobs_lock, "jobs", ADVICE),
+    )
+
+
+def _half_done(paths: Paths) -> str | None:
+    if Journal(paths.journal).read() is not None:
+        return "a release was interrupted: deploy.resume settles it"
+    if paths.restore.exists():
+        return "a restore of the database was interrupted: backup.restore to=live takes it up again"
+    return None
+
+
+def _jobs(paths: Paths) -> str | None:
+    try:
+        running = sorted(name for name, state in containers(World.of(paths)).items() if state.running)
+    except DockerError as error:
+        return str(error)
+    return f"job {', '.join(running)} runs (deploy.status, under jobs); {ADVICE}" if running else None

@@ -1,0 +1,210 @@
+"""What the state of a compose project does about another image, with a Docker that is a dictionary."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from marketplace_lock import Lock
+from marketplace_paths import Paths
+from marketplace_undisturbed import busy
+
+from tests.unit.test_states import load
+
+OLD, NEW, BAD = (f"postgres:17.{number}@sha256:{number * 32}" for number in ("10", "11", "12"))
+NEXT = "postgres:18.1@sha256:" + "18" * 32
+
+
+class Project:
+    """One service, ``postgres``. ``did`` is what was done to it, in order."""
+
+    def __init__(self, directory: Path) -> None:
+        self.file = directory / "compose.yaml"
+        self.data = directory / "PG_VERSION"
+        self.data.write_text("17\n")
+        self.image, self.restarts = OLD, 0
+        self.here = {OLD}
+        self.did: list[str] = []
+        self.say(OLD)
+
+    def say(self, image: str) -> None:
+        """Write the compose file."""
+        service = {"image": image, "container_name": "postgres"}
+        self.file.write_text(yaml.safe_dump({"services": {"postgres": service}}))
+
+    def run_all(self, command: list[str], stdin: str | None = None, **_: Any) -> dict[str, Any]:
+        code, said = self._run(command, stdin)
+        return {"retcode": code, "stdout": said, "stderr": ""}
+
+    def _run(self, command: list[str], stdin: str | None) -> tuple[int, str]:
+        own_session = ["setsid", "--wait"]
+        match (command[2:] if command[:2] == own_session else command)[1:]:
+            case ["compose", *words] if "config" in words:
+                return 0, f"postgres {yaml.safe_load(self.file.read_text())['services']['postgres']['image']}"
+            case ["ps", *_]:
+                return 0, "one"
+            case ["inspect", *_]:
+                return 0, json.dumps([self._inspected()])
+            case ["image", "inspect", *_, image]:
+                return (0 if image in self.here else 1), ""
+            case ["pull", *_, image]:
+                self.did.append(f"pull {image}")
+                self.here.add(image)
+            case ["run", *words]:
+                image = next(word for word in words if word.startswith("postgres:"))
+                return 0, f"postgres (PostgreSQL) {image.partition(':')[2].partition('@')[0]} (Debian)"
+            case ["exec", "postgres", *words]:
+                self.did.append(" ".join(words))
+            case ["compose", *words] if "up" in words:
+                assert command[:2] == own_session, "Ctrl-C would leave no container"
+                said = yaml.safe_load(stdin or self.file.read_text())
+                self.image = said["services"]["postgres"]["image"]
+                self.did.append(f"up {self.image}")
+            case ["logs", *_]:
+                return 0, "FATAL: no"
+            case other:
+                raise AssertionError(other)
+        return 0, ""
+
+    def _inspected(self) -> dict[str, Any]:
+        bad = self.image == BAD
+        self.restarts = self.restarts + 3 if bad else 0
+        state = {"Running": not bad, "Health": {"Status": "healthy"}, "StartedAt": "2026-01-01T00:00:00Z"}
+        labels = {
+            "com.docker.compose.service": "postgres",
+            "com.docker.compose.config-hash": self.image,
+        }
+        return {
+            "Name": "/postgres",
+            "State": state,
+            "RestartCount": self.restarts,
+            "Config": {"Labels": labels, "Image": self.image},
+        }
+
+    def state(
+        self, monkeypatch: pytest.MonkeyPatch, paths: Paths, allow: bool = True, test: bool = False
+    ) -> dict[str, Any]:
+        """The state's verdict."""
+        module = load("compose", __salt__={"cmd.run_all": self.run_all}, __opts__={"test": test})
+        monkeypatch.setattr(module, "Paths", lambda: paths)
+        monkeypatch.setattr(module, "which", lambda name: name)
+        monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+        # Of the jobs' containers: Docker's own command is not asked.
+        monkeypatch.setattr("marketplace_undisturbed.containers", lambda world: {})
+        found: dict[str, Any] = module.running(
+            "data",
+            str(self.file),
+            versions={"postgres": {"command": ["postgres", "--version"], "file": str(self.data)}},
+            prepare={"postgres": ["psql", "-c", "CHECKPOINT"]},
+            allow_restart=allow,
+        )
+        return found
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(tmp_path / "root")
+
+
+def test_another_image_waits_until_it_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, project: Project, paths: Paths
+) -> None:
+    project.say(NEW)
+    found = project.state(monkeypatch, paths, allow=False)
+    assert (found["result"], found["changes"], project.did) == (True, {}, [])
+    assert (
+        "image postgres:17.10@sha256:101010101010 -> postgres:17.11@sha256:111111111111" in found["comment"]
+    )
+    assert "salt-call state.apply pillar=" in found["comment"]
+    assert len(json.loads(paths.pending.read_text())) == 1
+    predicted = project.state(monkeypatch, paths, test=True)
+    assert (predicted["result"], project.did) == (None, [])
+    done = project.state(monkeypatch, paths)
+    assert done["result"] is True
+    assert done["changes"] == predicted["changes"]
+    # Everything is there before anything stops.
+    assert project.did == [f"pull {NEW}", "psql -c CHECKPOINT", f"up {NEW}"]
+    assert json.loads(paths.pending.read_text()) == []
+    assert project.state(monkeypatch, paths)["changes"] == {}
+    # And back to the older minor version.
+    project.say(OLD)
+    assert project.state(monkeypatch, paths)["result"] is True
+    assert project.image == OLD
+
+
+def test_a_prediction_knows_the_image_that_is_not_written_yet(
+    monkeypatch: pytest.MonkeyPatch, project: Project, paths: Paths
+) -> None:
+    module = load("compose", __salt__={"cmd.run_all": project.run_all}, __opts__={"test": True})
+    monkeypatch.setattr(module, "Paths", lambda: paths)
+    monkeypatch.setattr(module, "which", lambda name: name)
+    monkeypatch.setattr("marketplace_undisturbed.containers", lambda world: {})
+    found = module.running("data", str(project.file), images={"postgres": NEW}, allow_restart=True)
+    assert (found["result"], list(found["changes"])) == (None, ["postgres"])
+
+
+@pytest.mark.parametrize("lock", ["lock", "backup_lock", "jobs_lock"])
+@pytest.mark.parametrize("test", [True, False])
+def test_what_is_at_work_is_not_disturbed(
+    monkeypatch: pytest.MonkeyPatch, project: Project, paths: Paths, lock: str, test: bool
+) -> None:
+    project.say(NEW)
+    monkeypatch.setattr("marketplace_undisturbed._MOMENT", 0.0)
+    with Lock(getattr(paths, lock)).held("alice", "release of 1.2.0"):
+        found = project.state(monkeypatch, paths, test=test)
+    assert found["result"] is False
+    assert "release of 1.2.0 by alice" in found["comment"]
+    assert "apply again when that is over" in found["comment"]
+    assert [word for word in project.did if not word.startswith("pull")] == []
+    assert project.state(monkeypatch, paths)["result"] is True
+
+
+def test_what_was_interrupted_is_settled_first(
+    monkeypatch: pytest.MonkeyPatch, project: Project, paths: Paths
+) -> None:
+    project.say(NEW)
+    paths.state.mkdir(parents=True)
+    paths.restore.write_text("{}")
+    assert "backup.restore to=live takes it up again" in project.state(monkeypatch, paths)["comment"]
+    paths.restore.unlink()
+    paths.journal.mkdir()
+    (paths.journal / "current.json").write_text("{}")
+    assert "deploy.resume settles it" in project.state(monkeypatch, paths)["comment"]
+    assert project.image == OLD
+
+
+def test_a_job_that_runs_is_named(monkeypatch: pytest.MonkeyPatch, paths: Paths) -> None:
+    state = type("State", (), {"running": True})()
+    monkeypatch.setattr("marketplace_undisturbed.containers", lambda world: {"expire": state})
+    assert "job expire runs" in str(busy(paths))
+
+
+def test_another_major_version_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, project: Project, paths: Paths
+) -> None:
+    project.say(NEXT)
+    found = project.state(monkeypatch, paths)
+    assert found["result"] is False
+    assert "is postgres 18, and its data are of 17" in found["comment"]
+    assert "docs/backups.md" in found["comment"]
+    assert (project.image, project.did) == (OLD, [f"pull {NEXT}"])
+
+
+def test_an_image_that_does_not_come_up_is_taken_back(
+    monkeypatch: pytest.MonkeyPatch, project: Project, paths: Paths
+) -> None:
+    project.say(BAD)
+    found = project.state(monkeypatch, paths)
+    assert found["result"] is False
+    assert "FATAL: no" in found["comment"]
+    assert "It was taken back: postgres:17.10@sha256:101010101010 runs" in found["comment"]
+    assert project.image == OLD
+    # It is pending still, and nothing restarts for it by itself.
+    assert "Pending restart" in project.state(monkeypatch, paths, allow=False)["comment"]
+    assert project.image == OLD
