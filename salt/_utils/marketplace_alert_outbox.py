@@ -117,8 +117,10 @@ class Outbox:
         ]
 
     def again(self) -> None:
-        """Hand everything over at the next turn."""
-        self.letters = {key: replace(letter, posted=None) for key, letter in self.letters.items()}
+        """Hand everything over as if it was never told: Alertmanager is another one, which says all of it again."""
+        self.letters = {
+            key: replace(letter, posted=None, taken=None, told=False) for key, letter in self.letters.items()
+        }
 
     def alert(self, letter: Letter, now: float) -> Alert:
         """A letter as Alertmanager takes it: over only when it was told."""

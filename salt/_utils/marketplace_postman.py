@@ -26,18 +26,26 @@ class Postman:
     Args:
         paths: the droplet's files.
         letters: those from before.
+        began: when the Alertmanager was started that was given them.
         alertmanager: who sends them.
+
+    Attributes:
+        trouble: why nothing can be handed over; empty while it can.
     """
 
     def __init__(
-        self, paths: Paths, letters: Iterable[Letter], alertmanager: Alertmanager | None = None
+        self,
+        paths: Paths,
+        letters: Iterable[Letter],
+        began: str = "",
+        alertmanager: Alertmanager | None = None,
     ) -> None:
         self._spool = Spool(paths.spool)
         self._dead_man = paths.secrets / DEAD_MAN
         self._alertmanager = alertmanager or Alertmanager()
         self._outbox = Outbox((), letters)
         self._deliveries = Deliveries()
-        self._counted, self._began = 0.0, ""
+        self._counted, self.began = 0.0, began
         self._pinged = 0.0
         self.trouble = ""
 
@@ -77,10 +85,9 @@ class Postman:
         if waiting or now - self._counted >= _COUNT_EVERY:
             self._deliveries.note(self._alertmanager.attempts(), now)
             began = self._alertmanager.began()
-            if began != self._began:
-                # It knows nothing of what its predecessor was given.
+            if began != self.began:
                 self._outbox.again()
-            self._began, self._counted = began, now
+            self._counted, self.began = now, began
 
     def ping(self, settings: Mapping[str, Any], now: float) -> None:
         """Tell the dead man's switch that all is well here: that alerts would be sent, not that there are none."""

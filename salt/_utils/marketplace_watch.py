@@ -58,7 +58,7 @@ class Watch:
         self.quick = Tracker(marketplace_watch_rules.timing, kept["quick"])
         self.thorough = Tracker(marketplace_survey_rules.timing, kept["thorough"])
         self.budget = Budget(kept["budget"])
-        self.postman = Postman(paths, kept["letters"])
+        self.postman = Postman(paths, kept["letters"], kept["began"])
         # /run is empty after a boot.
         self._booted = time.monotonic() if not paths.watched.exists() else -BOOT_SECONDS
         self._written, self._shown = "", 0.0
@@ -132,14 +132,14 @@ class Watch:
     def keep(self, now: float) -> None:
         """Write down what must outlive this process, and what health.check shows."""
         letters = [(letter.key, letter.ends, letter.taken, letter.told) for letter in self.postman.letters]
-        mark = to_json(
-            [sorted(condition.finding.key for condition in self.active), letters, self.budget.spent]
-        )
+        keys = sorted(condition.finding.key for condition in self.active)
+        mark = to_json([keys, letters, self.budget.spent, self.postman.began])
         if mark != self._written:
             state = {
                 "quick": [condition.to_dict() for condition in self.quick.active.values()],
                 "thorough": [condition.to_dict() for condition in self.thorough.active.values()],
                 "letters": [letter.to_dict() for letter in self.postman.letters],
+                "began": self.postman.began,
                 "budget": self.budget.spent,
             }
             make_directory(self.paths.watch.parent)
@@ -159,13 +159,13 @@ def _kept(file: Path) -> dict[str, Any]:
         return {
             "quick": [Condition.from_dict(raw) for raw in state.get("quick", [])],
             "thorough": [Condition.from_dict(raw) for raw in state.get("thorough", [])],
-            # Alertmanager may have been another one since.
-            "letters": [Letter(**(raw | {"posted": None})) for raw in state.get("letters", [])],
+            "letters": [Letter(**raw) for raw in state.get("letters", [])],
+            "began": str(state.get("began", "")),
             "budget": state.get("budget", []),
         }
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         print(f"{file} can't be read, and is begun anew: {error}", flush=True)
-        return {"quick": [], "thorough": [], "letters": [], "budget": []}
+        return {"quick": [], "thorough": [], "letters": [], "began": "", "budget": []}
 
 
 def _notify(words: str) -> None:

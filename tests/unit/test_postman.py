@@ -61,7 +61,7 @@ def paths(tmp_path):
 
 @pytest.fixture
 def postman(paths, fake):
-    return Postman(paths, (), fake)
+    return Postman(paths, (), "noon", fake)
 
 
 @pytest.fixture
@@ -131,15 +131,25 @@ def test_an_event_stays_in_the_spool_until_it_was_sent(paths, postman, fake):
     assert fake.alerts[-1].ends == NOW + 203
 
 
-def test_an_alertmanager_that_was_started_anew_is_told_at_once(postman, fake):
-    for seconds in (0, 3, 6):
-        postman.turn([condition()], SETTINGS, NOW + seconds)
+def test_an_alertmanager_that_was_started_anew_is_told_everything_anew(postman, fake):
+    postman.turn([condition()], SETTINGS, NOW)
+    fake.sent = 1
+    postman.turn([condition()], SETTINGS, NOW + 10)
+    postman.turn([condition()], SETTINGS, NOW + 50)
+    assert [letter.told for letter in postman.letters] == [True]
     before = len(fake.alerts)
     fake.started = "one"
-    postman.turn([condition()], SETTINGS, NOW + 9)
-    postman.turn([condition()], SETTINGS, NOW + 12)
-    postman.turn([condition()], SETTINGS, NOW + 15)
-    assert len(fake.alerts) == before + 1
+    postman.turn([condition()], SETTINGS, NOW + 110)
+    assert [letter.told for letter in postman.letters] == [False]
+    postman.turn([condition()], SETTINGS, NOW + 113)
+    # Over before it was said again: it is said, and then that it is over.
+    postman.turn([], SETTINGS, NOW + 116)
+    assert {alert.ends for alert in fake.alerts[before:]} > {NOW + 416}
+    fake.sent = 2
+    postman.turn([], SETTINGS, NOW + 125)
+    postman.turn([], SETTINGS, NOW + 160)
+    postman.turn([], SETTINGS, NOW + 163)
+    assert fake.alerts[-1].ends == NOW + 163
 
 
 def test_events_of_yesterday_are_let_go(paths, postman, fake):
@@ -226,7 +236,7 @@ def test_what_alertmanager_is_given_and_what_it_refuses():
     with http.server.HTTPServer(("127.0.0.1", 0), Server) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         alertmanager = Alertmanager(server.server_port)
-        postman = Postman(Paths(Path("/nonexistent")), letters, alertmanager)
+        postman = Postman(Paths(Path("/nonexistent")), letters, "", alertmanager)
         postman.turn([condition()], SETTINGS, NOW)
         assert postman.trouble == ""
         assert alertmanager.began() == "2026-11-25T20:34:48Z"
