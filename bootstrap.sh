@@ -94,6 +94,9 @@ for stamp in /etc/salt/minion_id /etc/marketplace/environment; do
     [ "$known" = "$wanted" ] || die "this host is '$known' ($stamp), not '$wanted'. Run ./bootstrap.sh with its own id, or use a fresh droplet"
 done
 
+[ -n "$restore" ] || [ ! -e /var/lib/marketplace/rebuild.json ] ||
+    die "a rebuild of this droplet was interrupted: the same --restore-from goes on with it"
+
 # Another apt may be at work, as on a droplet's first boot: its own waiting covers dpkg's lock, not that on the lists.
 apt() {
     deadline=$(($(date +%s) + 300))

@@ -13,7 +13,7 @@ import sys
 import time as clock
 from pathlib import Path
 
-from marketplace_arguments import Unusable, caller, flag, moment, nothing_else, seconds, text
+from marketplace_arguments import Unusable, caller, moment, nothing_else, seconds, text
 from marketplace_backup_create import create as take
 from marketplace_backup_status import status, where
 from marketplace_backup_steps import FAILURES as BACKUP_FAILURES
@@ -35,7 +35,7 @@ from marketplace_restore_cache import restore_cache
 from marketplace_secrets import Store, UnknownSecret
 from marketplace_settings import environment_of
 from marketplace_settings_guard import settings_for_change
-from marketplace_ship import Memory, take_over
+from marketplace_ship import Memory
 from marketplace_ship import ship as ship_once
 from marketplace_signals import interruptible
 from marketplace_terminal import view
@@ -304,13 +304,11 @@ def drill(jitter=0, **unknown):
     return answer
 
 
-def ship(rounds=1, every=30, takeover=False, **unknown):
+def ship(rounds=1, every=30, **unknown):
     """Send what is new among the backups to the copy elsewhere (``backup:storage:target``), encrypted. Cron does so.
 
     rounds, every
         So many times (default 1), beginning every so many seconds (default 30).
-    takeover
-        Make the copy this droplet's, although another one has written to it: that one is kept from it from now on.
 
     Returns the last round: ``outcome`` (``shipped``, ``failed``, ``unchanged`` where no copy is asked for, or
     ``refused``), ``reason``, ``files``, ``dropped``. Exit code 1 where it failed. A copy that can't be reached for five
@@ -323,16 +321,13 @@ def ship(rounds=1, every=30, takeover=False, **unknown):
         salt-call backup.ship
     """
     try:
-        nothing_else(unknown, ("rounds", "every", "takeover"))
-        seizing = flag("takeover", takeover)
+        nothing_else(unknown, ("rounds", "every"))
         times, pause = round(seconds("rounds", rounds, 100)), seconds("every", every, 3600)
         settings = read_json(_paths().settings)
         if settings is None or not settings["backup"]["storage"]["target"]:
             return {"outcome": "unchanged", "reason": "backup:storage:target is not set"}
         vault, world = _vault(settings), _world()
         with interruptible():
-            if seizing:
-                take_over(world, vault, caller(os.environ))
             for number in range(max(1, times)):
                 begun = clock.monotonic()
                 answer = ship_once(world, vault, caller(os.environ))

@@ -5,6 +5,7 @@ from typing import Any
 
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
 from marketplace_ledger import Ledger, LedgerError
+from marketplace_lock import lock_holder
 from marketplace_machine import look, shortfalls
 from marketplace_paths import Paths
 from marketplace_settings import differences, digest, said
@@ -66,6 +67,11 @@ def _refusal(paths: Paths) -> str | None:
         return GATE_MISSING
     if __pillar__.get("_errors"):
         return problems_text(list(__pillar__["_errors"]))
+    if paths.rebuild.exists() and not lock_holder(paths.rebuild_lock):
+        return (
+            "a rebuild of this droplet was interrupted, and what it would restore must not be made empty: the same "
+            "./bootstrap.sh --restore-from goes on with it"
+        )
     settings = __pillar__.get("settings")
     if settings is None or gate.get("digest") != digest(settings):
         return "pillar has settings that the parser didn't make: remove the key 'settings' from pillar and command line"

@@ -1,19 +1,39 @@
-"""Whose copy it is: one droplet writes to it, and a second that would is kept from it.
+"""Whose copy it is: one droplet writes to it, and whoever else would is kept from it.
 
-A droplet that was rebuilt goes on where the lost one was. If that one was only out of reach and comes back, or somebody
-gives a new droplet the target of another, both would write log segments of the same names: a file at the copy's top,
-named after its owner, says whose it is.
+A droplet that was rebuilt goes on where the lost one was. If that one was only out of reach and comes back, or comes
+back as it was some days ago, or somebody gives a new droplet the target of another, both would write log segments of
+the same names. So a file at the copy's top says in its name whose it is, and how often that one has written to it.
 """
 
 import re
 import secrets
 import socket
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from marketplace_durable import write_atomic
-from marketplace_vault import Vault, VaultError
+_OWNER = re.compile(r"owner-(?P<identity>.+)\.(?P<rounds>\d+)")
 
-_OWNER = "owner-"
+
+class NotOurs(Exception):
+    """The copy is not this droplet's to write to; the message says whose it is and what to do."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who writes to a copy.
+
+    Attributes:
+        identity: the droplet's.
+        rounds: how often it has written. Noted here before it is noted there, so the copy is never ahead of its owner.
+    """
+
+    identity: str
+    rounds: int
+
+    @property
+    def file(self) -> str:
+        """The name of the file that says so."""
+        return f"owner-{self.identity}.{self.rounds}"
 
 
 def new_identity() -> str:
@@ -22,49 +42,39 @@ def new_identity() -> str:
     return f"{host or 'droplet'}-{secrets.token_hex(4)}"
 
 
-def claim(vault: Vault, directory: Path, identity: str, known: bool) -> None:
-    """Make sure that the copy is this droplet's, before anything is written to it.
+def owners(names: Iterable[str]) -> list[Owner]:
+    """Who is named at a copy's top."""
+    found = (_OWNER.fullmatch(name) for name in names)
+    return [Owner(match["identity"], int(match["rounds"])) for match in found if match]
+
+
+def check(target: str, there: Iterable[str], ours: Owner, known: bool) -> None:
+    """Refuse where a copy is not this droplet's. Pure.
 
     Args:
-        vault: the copy.
-        directory: the backups' own.
-        identity: this droplet's.
-        known: whether this droplet has written to it before.
+        target: the copy, for messages.
+        there: what is at its top.
+        ours: who this droplet is.
+        known: whether it has written there before.
 
     Raises:
-        VaultError: it is another's, or holds what this droplet has not written; or it can't be read.
+        NotOurs: it is another's, or holds what this droplet has not written.
     """
-    there = vault.top()
-    others = [name.removeprefix(_OWNER) for name in there if name.startswith(_OWNER)]
-    if identity in others:
-        others.remove(identity)
-        if not others:
-            return
+    named = owners(there)
+    others = sorted({owner.identity for owner in named if owner.identity != ours.identity})
     if others:
-        raise VaultError(
-            f"{vault.target} is the copy of another droplet ({', '.join(others)}), so nothing is written to it. Give "
-            "this one a backup:storage:target of its own; where the other is gone for good: backup.ship takeover=True"
+        raise NotOurs(
+            f"{target} is the copy of another droplet ({', '.join(others)}), so nothing is written to it: give this "
+            "one a backup:storage:target of its own"
         )
-    if there and not known:
-        raise VaultError(
-            f"{vault.target} holds backups that are not of this droplet, so nothing is written to it. A new droplet "
-            "gets them back by ./bootstrap.sh --restore-from; else give it a backup:storage:target of its own"
+    if any(owner.rounds > ours.rounds for owner in named):
+        raise NotOurs(
+            f"{target} is newer than this droplet, which has come back as it was before: nothing is written to it. A "
+            "new droplet gets what is there by ./bootstrap.sh --restore-from; or give this one a backup:storage:target "
+            "of its own"
         )
-    _write(vault, directory, identity)
-
-
-def seize(vault: Vault, directory: Path, identity: str) -> None:
-    """Make the copy this droplet's, whosever it was.
-
-    Raises:
-        VaultError: it can't be read or written.
-    """
-    others = [name for name in vault.top() if name.startswith(_OWNER) and name != f"{_OWNER}{identity}"]
-    _write(vault, directory, identity)
-    vault.drop(others)
-
-
-def _write(vault: Vault, directory: Path, identity: str) -> None:
-    name = f"{_OWNER}{identity}"
-    write_atomic(directory / name, f"{identity}\n", 0o600)
-    vault.put(directory, [name])
+    if list(there) and not named and not known:
+        raise NotOurs(
+            f"{target} holds backups that are not of this droplet, so nothing is written to it. A new droplet gets "
+            "them back by ./bootstrap.sh --restore-from; else give it a backup:storage:target of its own"
+        )

@@ -19,6 +19,8 @@ from marketplace_units import amount
 
 CONTAINER = "postgres"
 LONGEST_SECONDS = 4 * 3600.0
+# A nightly backup is done within that, or somebody has to look.
+BUSY_SECONDS = 600.0
 # A week, less what one night may begin earlier than another.
 EVERY = timedelta(days=6, hours=12)
 
@@ -80,7 +82,7 @@ class Dumps:
         """
         world = BackupWorld.of(self._paths)
         try:
-            with world.lock.held(by, "a dump before a migration"):
+            with world.lock.held(by, "a dump before a migration", wait=BUSY_SECONDS):
                 dump = take_dump(world, settings)
                 world.catalogue.add(dump)
         except (LockHeld, DatabaseError, *TROUBLE) as error:

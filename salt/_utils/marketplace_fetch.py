@@ -5,6 +5,7 @@ from typing import Any
 
 from marketplace_backup_world import BackupWorld
 from marketplace_barman import USER
+from marketplace_claim import owners
 from marketplace_ship import STREAMED
 from marketplace_units import amount
 from marketplace_vault import Vault
@@ -23,7 +24,7 @@ def fetch(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
     with world.lock.held(by, "backup.fetch"):
         begun = world.clock.monotonic()
         root, barman = world.paths.backups, world.barman.directory
-        vault.get(root)
+        _bring(world, vault)
         # A segment that was put away since is there in full.
         away = {path.name for path in (barman / "wals").rglob("0*")}
         (barman / "streaming").mkdir(parents=True, exist_ok=True)
@@ -31,7 +32,10 @@ def fetch(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
             name = packed.name.removesuffix(".zst")
             target = barman / "streaming" / name
             if name.removesuffix(".partial") not in away and not target.exists():
-                world.host.run(["zstd", "--quiet", "--decompress", "-o", str(target), str(packed)], 60, {})
+                unfinished = target.with_name(f".{name}")
+                unpack = ["zstd", "--quiet", "--force", "--decompress", "-o", str(unfinished), str(packed)]
+                world.host.run(unpack, 60, {})
+                unfinished.rename(target)
         # Barman wants its directories, empty or not.
         for name in ("base", "errors", "incoming", "meta", "streaming", "wals"):
             (barman / name).mkdir(exist_ok=True)
@@ -47,3 +51,17 @@ def fetch(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
             "size": amount(size),
             "seconds": round(world.clock.monotonic() - begun, 1),
         }
+
+
+def _bring(world: BackupWorld, vault: Vault) -> None:
+    """Copy to a place of its own first: what was cut off must never be taken for whole."""
+    root = world.paths.backups
+    arriving = root / ".arriving"
+    shutil.rmtree(arriving, ignore_errors=True)
+    arriving.mkdir(mode=0o700)
+    names = [name for name in vault.names() if not (root / name).exists() and not owners([name])]
+    vault.get(arriving, names)
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (arriving / name).rename(root / name)
+    shutil.rmtree(arriving)

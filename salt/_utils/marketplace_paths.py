@@ -113,6 +113,15 @@ class Paths:
         return self.state / "jobs.lock"
 
     @property
+    def rebuild(self) -> Path:
+        """How far a rebuild of this droplet has come; gone when it is done."""
+        return self.state / "rebuild.json"
+
+    @property
+    def rebuild_lock(self) -> Path:
+        return self.state / "rebuild.lock"
+
+    @property
     def pending(self) -> Path:
         """What state.apply found to need a restart it was not allowed to do."""
         return self.state / "pending.json"

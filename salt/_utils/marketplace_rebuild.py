@@ -27,17 +27,20 @@ from marketplace_lock import Lock, LockHeld
 from marketplace_progress import Progress
 from marketplace_recovery import Target
 from marketplace_restore import FirstRestore
+from marketplace_restore_cache import choose_snapshot
 from marketplace_retention import keep_name, pinned
 from marketplace_salt import SaltCallError, apply, function
 from marketplace_settings_fields import Problem, read_section
 from marketplace_settings_model_backup import BackupStorage
-from marketplace_ship import take_over
+from marketplace_ship import take_over, was_fetched
 from marketplace_vault import Vault
 from marketplace_volume import Marks
 from marketplace_world import World
 
 # The host, and what a restore needs of the rest: Docker and its login, Barman, the file systems.
 GROUND = ("role.base", "marketplace.secrets", "barman")
+# A nightly backup, a drill.
+BUSY_SECONDS = 1800.0
 # The operator's own files of today are not replaced by those of yesterday.
 KEPT = ("srv/deploy/pillar/local",)
 
@@ -130,7 +133,7 @@ class Rebuild:
             BackupError: this droplet is no fresh one.
             LockHeld: it is being rebuilt already.
         """
-        with Lock(self.world.paths.state / "rebuild.lock", "rebuild", "wait for it").held(self.by, "rebuild"):
+        with Lock(self.world.paths.rebuild_lock, "rebuild", "wait for it").held(self.by, "rebuild"):
             begun = self.world.clock.monotonic()
             done = self._begin()
             went_well = all(name in done or self._do(name, action, done) for name, action in self._actions())
@@ -158,7 +161,8 @@ class Rebuild:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(mode=0o700)
         try:
-            self.vault.get(place, "house/**", "records/house-*")
+            wanted = ("house/", "records/house-")
+            self.vault.get(place, [name for name in self.vault.names() if name.startswith(wanted)])
             catalogue = Catalogue(place)
             whole = [backup for backup in catalogue.of("house") if not catalogue.changed(backup)]
             if not whole:
@@ -167,8 +171,11 @@ class Rebuild:
                     "right place? (s3:BUCKET/PREFIX, as backup:storage:target had it)"
                 )
             newest = whole[0]
-            self._check_environment(place / next(iter(newest.files)))
-            names = open_house(place / next(iter(newest.files)), self.world.paths.root, KEPT)
+            archive = place / next(iter(newest.files))
+            self._check_environment(archive)
+            # From here on this droplet is no fresh one, and whoever comes again has to come with the same.
+            self._write([])
+            names = open_house(archive, self.world.paths.root, KEPT)
         finally:
             shutil.rmtree(place)
         self._close()
@@ -186,13 +193,16 @@ class Rebuild:
 
     def fetch(self) -> str:
         """Every backup."""
-        found = fetch(self.world, self.vault, self.by)
-        ours = self._settings()["backup"]["storage"]["target"]
-        if ours == self.vault.target:
+        ours = Vault(self._settings()["backup"]["storage"], self.vault.store)
+        if ours.place == self.vault.place:
+            # First: what the lost one would still write is not fetched.
             take_over(self.world, self.vault, self.by)
+        found = fetch(self.world, self.vault, self.by)
+        if ours.place == self.vault.place:
+            was_fetched(self.world, self.vault, self.by)
         else:
             self.notes.append(
-                f"backups are shipped to {ours or 'nowhere'} from now on, not to {self.vault.target}"
+                f"backups are shipped to {ours.place or 'nowhere'} from now on, not to {self.vault.place}"
             )
         return f"{found['backups']} backups, {found['size']} in {found['seconds']} s"
 
@@ -201,10 +211,16 @@ class Rebuild:
         settings = self._settings()
         restore = FirstRestore(self.world, settings, self.target, self.progress)
         if restore.is_needless:
+            if (self.world.paths.state / "volumes/postgres.initialised").exists():
+                raise BackupError(
+                    "PostgreSQL was started on an empty disk since the rebuild began, and its data would be taken for "
+                    "the lost ones: begin again with a fresh droplet"
+                )
             self.notes.append(
                 "the database's volume still had its data: they were kept, and nothing was restored"
             )
             return self.notes[-1]
+        self._pass_over_bad("postgres")
         self.world.docker.pull(settings["postgres"]["reference"])
         with self.world.lock.held(self.by, "rebuild"):
             said = restore.perform()
@@ -213,15 +229,18 @@ class Rebuild:
 
     def cache(self) -> str:
         """The cache, likewise."""
-        directory = self.world.paths.root / "srv/data/redis/data"
-        file = directory / "dump.rdb"
-        newest = self.world.catalogue.newest("redis")
-        if file.exists() or newest is None:
-            why = "its volume still had its data" if newest else "there is no backup of it: it begins empty"
-            self.notes.append(f"cache: {why}")
-            return why
-        place_snapshot(self.world, newest, file, self._settings()["redis"]["user"])
-        return f"as of {newest.taken.isoformat(timespec='seconds')}"
+        file = self.world.paths.root / "srv/data/redis/data/dump.rdb"
+        if file.exists():
+            self.notes.append("the cache's volume still had its data: they were kept")
+            return self.notes[-1]
+        self._pass_over_bad("redis")
+        try:
+            snapshot = choose_snapshot(self.world.catalogue.of("redis"), self.target.time)
+        except BackupError as error:
+            self.notes.append(f"the cache begins empty: {error}")
+            return self.notes[-1]
+        place_snapshot(self.world, snapshot, file, self._settings()["redis"]["user"])
+        return f"as of {snapshot.taken.isoformat(timespec='seconds')}"
 
     def images(self) -> str:
         """The images of the live release and of those that a rollback may go back to."""
@@ -245,7 +264,14 @@ class Rebuild:
 
     def backup(self) -> str:
         """The log goes on from here, which wants a new base backup."""
-        answer = function("backup.create", timeout=3600)
+        answer: dict[str, Any] = {}
+
+        def taken() -> bool:
+            answer.update(function("backup.create", timeout=3600))
+            # Cron's own may be at it.
+            return bool(answer["outcome"] != "refused")
+
+        self.world.clock.wait_until(taken, timeout=BUSY_SECONDS, interval=10)
         if answer["outcome"] != "good":
             raise BackupError(f"backup.create: {answer['reason']}")
         return f"in {answer['seconds']} s"
@@ -260,7 +286,11 @@ class Rebuild:
             if service["status"] == "unhealthy" and name != "edge"
         }
         if wrong:
-            raise BackupError("; ".join(f"{name}: {detail}" for name, detail in wrong.items()))
+            words = "; ".join(f"{name}: {detail}" for name, detail in wrong.items())
+            live = World.of(self.world.paths).ledger.live()
+            if self.target.time is not None and "backend" in wrong and live is not None:
+                words += f". Its schema may be older than the release: deploy.release {live.version} brings it there"
+            raise BackupError(words)
         self._edge().maintain("operator", False)
         return "updates are taken"
 
@@ -282,6 +312,12 @@ class Rebuild:
         paths = self.world.paths
         journal = read_json(self._journal)
         if journal is not None:
+            if [journal["place"], journal["time"]] != [self.vault.place, self._time]:
+                until = f" up to {journal['time']}" if journal["time"] else ""
+                raise BackupError(
+                    f"a rebuild from {journal['place']}{until} was begun here at {journal['started']}: go on with it, "
+                    "or use a fresh droplet"
+                )
             self.progress.say(f"taking up the rebuild that {journal['by']} began at {journal['started']}")
             self.found, self.notes = journal["found"], journal["notes"]
             return list(journal["done"])
@@ -291,8 +327,21 @@ class Rebuild:
                 f"this droplet is no fresh one ({', '.join(converged)}): a rebuild would mix two. Use a new droplet. "
                 "The database alone: backup.fetch, then backup.restore to=live"
             )
-        self._write([])
         return []
+
+    def _pass_over_bad(self, kind: str) -> None:
+        """Look through the newest backups of a kind, until one is whole; the others are known to be bad then."""
+        catalogue = self.world.catalogue
+        for backup in catalogue.of(kind):
+            problems = catalogue.changed(backup)
+            if not problems:
+                return
+            catalogue.looked_through(backup, problems, self.world.clock.now())
+            self.notes.append("; ".join(problems))
+
+    @property
+    def _time(self) -> str | None:
+        return self.target.time.isoformat() if self.target.time else None
 
     def _write(self, done: list[str]) -> None:
         disk, journal = self.world.catalogue.disk, read_json(self._journal) or {}
@@ -301,6 +350,8 @@ class Rebuild:
         entry = {
             "by": journal.get("by", self.by),
             "started": journal.get("started", now),
+            "place": self.vault.place,
+            "time": self._time,
             "done": done,
             "found": self.found,
             "notes": self.notes,
@@ -359,4 +410,4 @@ class Rebuild:
 
     @property
     def _journal(self) -> Path:
-        return self.world.paths.state / "rebuild.json"
+        return self.world.paths.rebuild

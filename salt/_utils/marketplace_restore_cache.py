@@ -1,5 +1,6 @@
 """The cache as one of its snapshots had it, in the live one's place; what it was stays aside until it is confirmed."""
 
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def restore_cache(
 ) -> dict[str, Any]:
     """Put a snapshot in the place of what Redis has. Nobody writes meanwhile: the caller has seen to that.
 
-    It can be done again after it was killed at any point; what Redis had before the first time is what stays aside.
+    It can be done again after it was killed at any point; what Redis had each time stays aside.
 
     Args:
         time: the newest snapshot that is not younger; None: the newest.
@@ -37,15 +38,16 @@ def restore_cache(
         begun = world.clock.monotonic()
         snapshot = choose_snapshot(world.catalogue.of("redis"), time)
         file = _file(world)
-        kept = file.with_name(f"{file.name}.before-{snapshot.id}")
+        kept = file.with_name(f"{file.name}.before-{world.clock.now():%Y%m%dT%H%M%S}")
         steps = Steps(progress)
 
         def stop() -> str:
             # It writes what it has when it is told to end.
             world.docker.stop(CONTAINER, grace=settings["redis"]["stop_grace"])
-            if kept.exists() or not file.exists():
-                return "stopped"
-            file.rename(kept)
+            if not file.exists():
+                return "stopped; it had nothing"
+            # Under a second name: the file itself is never missing, it is replaced in one instant.
+            os.link(file, kept)
             fsync_directory(file.parent)
             return f"what it had is in {kept}"
 
@@ -54,8 +56,8 @@ def restore_cache(
             return f"as of {snapshot.taken.isoformat(timespec='seconds')}"
 
         went_well = steps.all(("stop", stop), ("place", place))
-        if not went_well and kept.exists() and not file.exists():
-            kept.rename(file)
+        if not went_well:
+            kept.unlink(missing_ok=True)
         # Whatever went wrong: a cache that is away helps nobody.
         steps.attempt("start", lambda: _start(world))
         return {

@@ -13,7 +13,7 @@ from typing import Any
 
 from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Backup, log_files
-from marketplace_claim import claim, new_identity, seize
+from marketplace_claim import NotOurs, Owner, check, new_identity, owners
 from marketplace_durable import to_json
 from marketplace_house import fingerprint, take_house
 from marketplace_vault import Vault, VaultError
@@ -39,32 +39,54 @@ def ship(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
         now = world.clock.now()
         try:
             _take_house(world)
-            groups = _files(world)
-            stats = _stats(world, [name for group in groups for name in group])
-            waiting = {name for name, facts in stats.items() if memory.files.get(name) != facts}
-            new = [[name for name in group if name in waiting] for group in groups]
-            dropped = obsolete(memory.files, set(stats), world.catalogue.all())
-            if dropped or any(new):
-                claim(vault, world.paths.backups, memory.identity, known=bool(memory.files))
-            for names in new:
-                vault.put(world.paths.backups, names)
-                memory.files |= {name: stats[name] for name in names}
-                memory.write(world)
-            vault.drop(dropped)
-            for name in dropped:
-                del memory.files[name]
-        except (VaultError, BackupError, OSError, ValueError, subprocess.SubprocessError) as error:
+            sent, dropped = _round(world, vault, memory)
+        except (VaultError, NotOurs, BackupError, OSError, ValueError, subprocess.SubprocessError) as error:
             memory.failed(world, str(error), now)
             return {"outcome": "failed", "reason": str(error), "files": 0, "dropped": 0}
         memory.shipped(world, now)
-        sent = sum(len(names) for names in new)
-        return {"outcome": "shipped", "reason": "", "files": sent, "dropped": len(dropped)}
+        return {"outcome": "shipped", "reason": "", "files": sent, "dropped": dropped}
+
+
+def _round(world: BackupWorld, vault: Vault, memory: "Memory") -> tuple[int, int]:
+    """Send what is new and delete what is given up; how many files that were."""
+    groups = _files(world)
+    stats = _stats(world, [name for group in groups for name in group])
+    memory.turn_to(vault.place)
+    if not (memory.lacking(stats) or obsolete(memory.files, set(stats), world.catalogue.all())):
+        return 0, 0
+    there: list[str] | None = vault.top()
+    if not there:  # Somebody has emptied it.
+        memory.files = {}
+    waiting = memory.lacking(stats)
+    dropped = obsolete(memory.files, set(stats), world.catalogue.all())
+    for names in ([name for name in group if name in waiting] for group in groups):
+        if names:
+            # Asked again behind what took its time: another droplet may have taken the copy over.
+            _send(world, vault, memory, {name: stats[name] for name in names}, there or vault.top())
+            there = None
+    if dropped:
+        check(vault.target, vault.top(), memory.owner, known=True)
+        vault.drop(dropped)
+        for name in dropped:
+            del memory.files[name]
+    return len(waiting), len(dropped)
+
+
+def _send(
+    world: BackupWorld, vault: Vault, memory: "Memory", files: Mapping[str, str], there: list[str]
+) -> None:
+    """Copy files (by name, as they are), where the copy is this droplet's; ``there`` is what is at its top."""
+    check(vault.target, there, memory.owner, known=bool(memory.files))
+    before = owners(there)
+    _own(world, memory, memory.rounds + 1)
+    vault.put(world.paths.backups, [memory.owner.file, *files])
+    memory.files |= files
+    memory.write(world)
+    vault.drop([owner.file for owner in before])
 
 
 def take_over(world: BackupWorld, vault: Vault, by: str) -> None:
     """Make the copy this droplet's, whoever wrote to it: that one is kept from it from now on.
-
-    What is there and here alike was not shipped by this droplet, and need not be.
 
     Raises:
         LockHeld: a round is at it.
@@ -72,9 +94,34 @@ def take_over(world: BackupWorld, vault: Vault, by: str) -> None:
     """
     with world.ship_lock.held(by, "taking the copy over"):
         memory = Memory.read(world)
-        memory.files |= _stats(world, vault.names())
-        seize(vault, world.paths.backups, memory.identity)
+        memory.turn_to(vault.place)
+        before = owners(vault.top())
+        _own(world, memory, max([memory.rounds, *(owner.rounds for owner in before)]) + 1)
+        vault.put(world.paths.backups, [memory.owner.file])
+        vault.drop([owner.file for owner in before if owner != memory.owner])
+
+
+def was_fetched(world: BackupWorld, vault: Vault, by: str) -> None:
+    """Remember that what is here was just brought from the copy, and need not be sent there.
+
+    Raises:
+        LockHeld: a round is at it.
+        VaultError: the copy can't be read.
+    """
+    with world.ship_lock.held(by, "looking at the copy"):
+        memory = Memory.read(world)
+        memory.files = _stats(world, vault.names())
         memory.shipped(world, world.clock.now())
+
+
+def _own(world: BackupWorld, memory: "Memory", rounds: int) -> None:
+    """Note that this droplet writes to the copy for so many times now; first here, then in the file that goes there."""
+    memory.rounds = rounds
+    memory.write(world)
+    for stale in world.paths.backups.glob("owner-*"):
+        stale.unlink()
+    file = world.paths.backups / memory.owner.file
+    world.catalogue.disk.write(file, f"{memory.identity}\n", mode=0o600)
 
 
 class Memory:
@@ -84,14 +131,25 @@ class Memory:
         files: by name, size and time of change as they were when it was sent.
         last: when a round last went well.
         failing: ``since`` and ``error``, while rounds fail.
-        identity: whom the copy knows this droplet as.
+        identity: whom the copy knows this droplet as; rounds: how often it has written there.
+        place: the copy that this is about; another one begins with nothing.
     """
 
     def __init__(
-        self, files: dict[str, str], last: str, failing: dict[str, str] | None, identity: str = ""
+        self,
+        files: dict[str, str],
+        last: str,
+        failing: dict[str, str] | None,
+        identity: str = "",
+        rounds: int = 0,
+        place: str = "",
     ) -> None:
         self.files, self.last, self.failing = files, last, failing
-        self.identity = identity or new_identity()
+        self.identity, self.rounds, self.place = identity or new_identity(), rounds, place
+
+    @property
+    def owner(self) -> Owner:
+        return Owner(self.identity, self.rounds)
 
     @classmethod
     def read(cls, world: BackupWorld) -> "Memory":
@@ -101,6 +159,8 @@ class Memory:
             str(found.get("last", "")),
             found.get("failing"),
             str(found.get("identity", "")),
+            int(found.get("rounds", 0)),
+            str(found.get("place", "")),
         )
 
     def write(self, world: BackupWorld) -> None:
@@ -109,8 +169,20 @@ class Memory:
             "last": self.last,
             "failing": self.failing,
             "identity": self.identity,
+            "rounds": self.rounds,
+            "place": self.place,
         }
         world.catalogue.disk.write(_file(world), to_json(document), mode=0o600)
+
+    def turn_to(self, place: str) -> None:
+        """It is about that copy; of another than before nothing is known."""
+        if self.place and self.place != place:
+            self.files, self.last = {}, ""
+        self.place = place
+
+    def lacking(self, stats: Mapping[str, str]) -> set[str]:
+        """Names whose files are not at the copy as they are here."""
+        return {name for name, facts in stats.items() if self.files.get(name) != facts}
 
     def shipped(self, world: BackupWorld, now: datetime) -> None:
         """A round went well."""

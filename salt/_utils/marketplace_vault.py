@@ -55,6 +55,11 @@ class Vault:
         """Where it is; empty where nothing is asked for."""
         return str(self.storage["target"])
 
+    @property
+    def place(self) -> str:
+        """Another one is another copy."""
+        return f"{self.storage['endpoint']} {self.target}".strip()
+
     def put(self, directory: Path, names: Sequence[str], timeout: float = LONGEST_SECONDS) -> None:
         """Copy files below ``directory``, whatever there was under their names.
 
@@ -89,19 +94,16 @@ class Vault:
         except _Missing:
             return []
 
-    def get(self, directory: Path, *only: str, timeout: float = 4 * 3600.0) -> None:
-        """Copy every file that ``directory`` does not have into it.
-
-        Args:
-            directory: where to.
-            only: patterns of names (``house/**``); without any, everything.
-            timeout: seconds.
+    def get(self, directory: Path, names: Sequence[str], timeout: float = 4 * 3600.0) -> None:
+        """Copy files into a directory.
 
         Raises:
             VaultError: not all of them are there now, or one is not what was put there.
         """
-        patterns = [f"--include=/{pattern}" for pattern in only]
-        self._run("copy", "VAULT:", str(directory), "--ignore-existing", *patterns, timeout=timeout)
+        if names:
+            self._run(
+                "copy", "VAULT:", str(directory), _LISTED, "--no-traverse", names=names, timeout=timeout
+            )
 
     def _run(
         self, *arguments: str, names: Sequence[str] | None = None, timeout: float = LONGEST_SECONDS
@@ -133,7 +135,8 @@ def _rclone(
 ) -> str:
     try:
         done = subprocess.run(
-            ["nice", "rclone", *arguments],
+            # It ends with who runs it, or a second one would meet the half written files of the first.
+            ["setpriv", "--pdeathsig", "KILL", "nice", "rclone", *arguments],
             env={**os.environ, **environment}, input=given or "", capture_output=True, text=True, timeout=timeout,
             check=False, umask=0o077,
         )  # fmt: skip

@@ -162,6 +162,9 @@ def storage(site: Site) -> Storage:
     """An object storage, with a bucket for the copy of the backups."""
     made = site.storage()
     made.bucket(backups.BUCKET)
+    # On a site that was kept, what is there may be another droplet's.
+    for name in made.objects(backups.BUCKET):
+        made.delete(backups.BUCKET, name)
     return made
 
 

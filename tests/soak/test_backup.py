@@ -246,6 +246,33 @@ def test_gigabytes_take_their_time_in_proportion(
             rebuilt.destroy()
 
 
+def test_a_rebuild_that_is_killed_is_gone_on_with(
+    copied: Droplet, site: Site, storage: Storage, chance: random.Random, note: Callable[[str], None]
+) -> None:
+    with Numbered(copied) as rows:
+        rows.write(20)
+        backups.taken(copied)
+        assert seconds_until(lambda: call(copied, "backup.ship").returncode == 0, 60) < 60
+        key = copied.get("/etc/marketplace/secrets/backup_key")
+        copied.container.pause()
+        found = site.droplet("found")
+        try:
+            found.put_tree()
+            moments = sorted(chance.uniform(20, 150) for _ in range(3))
+            for moment in moments:
+                backups.rebuild(found, storage, key, killed_after=moment)
+            done = backups.rebuild(found, storage, key)
+            assert done.ok, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+            assert sql(found, "SELECT count(*) FROM numbered") == "20"
+            assert call(found, "health.check").value["status"] == "healthy"
+            assert call(found, "state.apply").changed == {}
+        finally:
+            copied.container.unpause()
+            found.destroy()
+    shown = ", ".join(f"{moment:.0f}" for moment in moments)
+    note(f"a rebuild killed after {shown} s: gone on with, every row there")
+
+
 def fill(droplet: Droplet, size: int) -> None:
     """Have the database grow to so many bytes, of what hardly compresses."""
     sql(droplet, "CREATE TABLE IF NOT EXISTS filler (data text)")

@@ -70,13 +70,16 @@ def kill(droplet: Droplet, function: str, seconds: float, *arguments: str) -> No
     droplet.run(["bash", "-c", script, "bash", f"{seconds:.2f}", function, *arguments], check=False)
 
 
-def rebuild(bare: Droplet, storage: Storage, key: bytes, prefix: str = "droplet") -> Result:
+def rebuild(
+    bare: Droplet, storage: Storage, key: bytes, prefix: str = "droplet", killed_after: float = 0
+) -> Result:
     """Have a bare droplet become the one whose backups are in the storage; it has the tree and no pillar of its own."""
     bare.put("/root/key", key, 0o600)
     bare.put("/root/secret", storage.secret, 0o600)
     place = ["--restore-from", f"s3:{BUCKET}/{prefix}", "--endpoint", Storage.ENDPOINT]
     access = ["--access-key", Storage.ACCESS_KEY, "--secret-file", "/root/secret", "--key-file", "/root/key"]
-    return bare.run(["/srv/deploy/bootstrap.sh", "development", *place, *access], check=False)
+    deadline = ["timeout", "--signal=KILL", f"{killed_after:.1f}"] if killed_after else []
+    return bare.run([*deadline, "/srv/deploy/bootstrap.sh", "development", *place, *access], check=False)
 
 
 def copied_to(storage: Storage, local: dict[str, Any], prefix: str = "droplet") -> dict[str, Any]:

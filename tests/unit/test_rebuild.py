@@ -77,7 +77,7 @@ class Fake(Rebuild):
         return tuple((name, action(name)) for name in ("archive", "ground", "open"))
 
 
-def rebuild(root, log, broken=""):
+def rebuild(root, log, broken="", place="s3:bucket/x"):
     paths = Paths(root)
     paths.state.mkdir(parents=True, exist_ok=True)
     world = SimpleNamespace(
@@ -86,7 +86,9 @@ def rebuild(root, log, broken=""):
         spool=Spool(paths.spool),
         clock=SimpleNamespace(now=lambda: datetime(2026, 11, 25, 12, tzinfo=UTC), monotonic=lambda: 0.0),
     )
-    made = Fake(world, SimpleNamespace(target="s3:bucket/x"), "production", Target(), Progress(), "root")
+    made = Fake(
+        world, SimpleNamespace(target="s3:bucket/x", place=place), "production", Target(), Progress(), "root"
+    )
     made.log, made.broken = log, broken
     return made
 
@@ -103,6 +105,14 @@ def test_what_was_done_is_not_done_again(tmp_path):
     assert [event.kind for event in Spool(Paths(tmp_path).spool).pending()] == ["droplet.rebuilt"]
     with pytest.raises(BackupError, match="no fresh one"):
         rebuild(tmp_path, log).perform()
+
+
+def test_what_was_begun_from_one_copy_does_not_go_on_from_another(tmp_path):
+    log = []
+    rebuild(tmp_path, log, "ground").perform()
+    with pytest.raises(BackupError, match="a rebuild from s3:bucket/x was begun here"):
+        rebuild(tmp_path, log, place="s3:other/x").perform()
+    assert log == ["archive"]
 
 
 @pytest.mark.parametrize("there", ["etc/marketplace/settings.json", "var/lib/marketplace/live.map"])

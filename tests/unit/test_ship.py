@@ -134,8 +134,9 @@ class Told:
         self.calls = []
 
         def run(argv, *, env, input, **_):
-            self.calls.append((argv[2:], env, input))
-            if argv[2] == "obscure":
+            argv = argv[argv.index("rclone") + 1 :]
+            self.calls.append((argv, env, input))
+            if argv[0] == "obscure":
                 return subprocess.CompletedProcess(argv, 0, "obscured\n", "")
             return subprocess.CompletedProcess(argv, returncode, "a\nb\n", stderr)
 

@@ -1,0 +1,182 @@
+"""Rounds of shipping into a copy that is a dictionary: what is sent when, and who is kept from it."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import marketplace_ship
+import pytest
+from marketplace_backups import Backup, Catalogue
+from marketplace_lock import Lock
+from marketplace_paths import Paths
+from marketplace_ship import Memory, ship, take_over, was_fetched
+from marketplace_spool import Spool
+from marketplace_vault import VaultError
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+class Shelf:
+    """A copy, in memory: ``files`` by name. ``broken`` is what its next use says."""
+
+    def __init__(self, place="s3:bucket/x"):
+        self.target = self.place = place
+        self.files = {}
+        self.broken = ""
+        self.asked = 0
+
+    def _used(self):
+        self.asked += 1
+        if self.broken:
+            raise VaultError(self.broken)
+
+    def top(self):
+        self._used()
+        return sorted({name.split("/")[0] + ("/" if "/" in name else "") for name in self.files})
+
+    def names(self):
+        self._used()
+        return sorted(self.files)
+
+    def put(self, directory, names):
+        self._used()
+        self.files |= {name: (directory / name).read_bytes() for name in names}
+
+    def get(self, directory, names):
+        self._used()
+        for name in names:
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (directory / name).write_bytes(self.files[name])
+
+    def drop(self, names):
+        self._used()
+        for name in names:
+            self.files.pop(name, None)
+
+    @property
+    def backups(self):
+        return {name for name in self.files if not name.startswith("owner-")}
+
+    @property
+    def owner(self):
+        (name,) = self.files.keys() - self.backups
+        return name
+
+
+@pytest.fixture(autouse=True)
+def no_house(monkeypatch):
+    monkeypatch.setattr(marketplace_ship, "_take_house", lambda world: None)
+
+
+def droplet(root):
+    paths = Paths(root)
+    barman = paths.backups / "barman/postgres"
+    barman.mkdir(parents=True)
+    return SimpleNamespace(
+        paths=paths,
+        catalogue=Catalogue(paths.backups),
+        barman=SimpleNamespace(directory=barman, name="postgres", home=barman.parent),
+        spool=Spool(paths.spool),
+        lock=Lock(paths.backup_lock),
+        ship_lock=Lock(paths.state / "ship.lock"),
+        clock=SimpleNamespace(now=lambda: NOW, monotonic=lambda: 0.0),
+        host=None,
+    )
+
+
+def keep(world, identity, content="x"):
+    """A backup of the cache, as one is kept."""
+    file = world.paths.backups / "redis" / f"{identity}.rdb.zst"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(content)
+    when = NOW.isoformat()
+    world.catalogue.add(Backup("redis", identity, when, when, 1, {f"redis/{identity}.rdb.zst": ""}))
+
+
+@pytest.fixture
+def here(tmp_path):
+    world = droplet(tmp_path / "here")
+    keep(world, "1")
+    return world
+
+
+def test_what_is_new_is_sent_once_and_a_quiet_round_asks_for_nothing(here):
+    shelf = Shelf()
+    assert ship(here, shelf, "x")["outcome"] == "shipped"
+    assert shelf.backups == {"redis/1.rdb.zst", "records/redis-1.json"}
+    asked = shelf.asked
+    assert ship(here, shelf, "x")["files"] == 0
+    assert shelf.asked == asked
+    keep(here, "2")
+    assert ship(here, shelf, "x")["files"] == 2
+    assert shelf.owner.endswith(".4")  # two groups, twice
+
+
+def test_an_emptied_copy_and_another_one_get_everything(here):
+    shelf, other = Shelf(), Shelf("s3:other/x")
+    ship(here, shelf, "x")
+    shelf.files.clear()
+    keep(here, "2")
+    assert ship(here, shelf, "x")["files"] == 4
+    assert ship(here, other, "x")["files"] == 4
+    assert other.backups == shelf.backups
+
+
+def test_a_round_that_fails_or_is_killed_does_not_lock_its_own_droplet_out(here):
+    shelf = Shelf()
+
+    def cut_off(directory, names):
+        shelf.files[names[0]] = b""
+        raise KeyboardInterrupt
+
+    put, shelf.put = shelf.put, cut_off
+    with pytest.raises(KeyboardInterrupt):
+        ship(here, shelf, "x")
+    shelf.put = put
+    assert ship(here, shelf, "x")["outcome"] == "shipped"
+    shelf.broken = "away"
+    keep(here, "2")
+    assert ship(here, shelf, "x")["reason"] == "away"
+    shelf.broken = ""
+    assert ship(here, shelf, "x")["files"] == 2
+
+
+def test_a_droplet_that_was_replaced_is_refused_and_the_new_one_goes_on(here, tmp_path):
+    shelf, new = Shelf(), droplet(tmp_path / "new")
+    ship(here, shelf, "x")
+    take_over(new, shelf, "x")
+    shelf.get(new.paths.backups, sorted(shelf.backups))
+    was_fetched(new, shelf, "x")
+    before = set(shelf.backups)
+    assert ship(new, shelf, "x")["files"] == 0
+    keep(here, "2")
+    refused = ship(here, shelf, "x")
+    assert (refused["outcome"], shelf.backups) == ("failed", before)
+    assert "another droplet" in refused["reason"]
+    keep(new, "3")
+    assert ship(new, shelf, "x")["files"] == 2
+
+
+def test_a_droplet_that_comes_back_as_it_was_is_refused(here):
+    shelf = Shelf()
+    ship(here, shelf, "x")
+    file = here.paths.state / "shipped.json"
+    yesterday = file.read_text()
+    keep(here, "2")
+    ship(here, shelf, "x")
+    before = dict(shelf.files)
+    file.write_text(yesterday)
+    keep(here, "2", "another")
+    refused = ship(here, shelf, "x")
+    assert (refused["outcome"], shelf.files) == ("failed", before)
+    assert "newer than this droplet" in refused["reason"]
+
+
+def test_what_was_shipped_before_copies_had_owners_counts(here):
+    shelf = Shelf()
+    ship(here, shelf, "x")
+    shelf.files.pop(shelf.owner)
+    memory = Memory.read(here)
+    memory.place, memory.identity = "", ""
+    memory.write(here)
+    keep(here, "2")
+    assert ship(here, shelf, "x")["files"] == 2
