@@ -7,15 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from marketplace_watch_history import History
-from marketplace_watch_rules import NEEDED, TIMEOUTS
+from marketplace_watch_rules import TIMEOUTS, waits
 from marketplace_watch_seen import Seen
 
 # How long the edge must have had no answer. It says so 4 to 7 s after the last one, so this is one of 10 to 13 s.
 HUNG_SECONDS = 6
 # The same of one that has used most of its processor time meanwhile: it may be through with its work before that.
 BUSY_SECONDS, BUSY = 60, 0.5
-# A backend finds its way back to what it needs within so many seconds.
-WAITS_SECONDS = 20
 # A container is left alone for so long after its start.
 YOUNG_SECONDS = 20
 # The proxy answers its own socket within milliseconds.
@@ -79,8 +77,7 @@ def spared(seen: Seen) -> set[str]:
 
     A backend whose PostgreSQL or Redis does not answer, or has just come back, may well give no answer in time itself.
     """
-    waits = any((seen.up_for(name) or 0) < WAITS_SECONDS for name in NEEDED)
-    found = {"backend"} if seen.releasing or waits else set()
+    found = {"backend"} if seen.releasing or waits(seen) else set()
     return found | ({"postgres", "backend"} if seen.restoring else set())
 
 

@@ -25,6 +25,8 @@ TIMING = {
 AT_ONCE = Timing(0, 30)
 # What the backend is not ready without.
 NEEDED = ("postgres", "redis")
+# It finds its way back to them within so many seconds.
+WAITS_SECONDS = 20
 # What fires at a limit is over only when it is so many points below.
 _SLACK = 5
 _LOOP = 3
@@ -80,7 +82,7 @@ def services(seen: Seen) -> Iterator[Finding]:
         if name == "postgres" and seen.restoring:
             continue
         # A backend that can't do without them is well itself, however it puts that.
-        if name == "backend" and away & set(NEEDED):
+        if name == "backend" and (away & set(NEEDED) or waits(seen)):
             continue
         yield _down(name, judged[name], seen, and_bot=name in NEEDED and "backend" in away)
     worker = (seen.containers or {}).get("worker")
@@ -89,6 +91,11 @@ def services(seen: Seen) -> Iterator[Finding]:
         words = f"container {worker.name} is {worker.status} (exit code {worker.exit_code})"
         cause, command = _cause("worker", worker, seen), f"docker start {worker.name}"
         yield Finding("service.down", "worker", "warning", words, cause, command)
+
+
+def waits(seen: Seen) -> bool:
+    """Whether the backend may have to do without PostgreSQL or Redis, or has got them back only just now."""
+    return any((seen.up_for(name) or 0) < WAITS_SECONDS for name in NEEDED)
 
 
 def _down(name: str, service: ServiceHealth, seen: Seen, and_bot: bool) -> Finding:

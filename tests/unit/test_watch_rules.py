@@ -74,6 +74,8 @@ def test_a_backend_that_waits_for_the_database_is_no_news_of_its_own():
     # By itself it is.
     alone = found(look(checks={"backend": waiting}))
     assert "not ready" in alone["service.down/backend"].cause
+    # Nor is one that has just got it back.
+    assert found(look(checks={"postgres": up(lastchg="19"), "backend": waiting})) == {}
     # However it puts that: it may be busy with waiting.
     both = found(look(checks={"postgres": silent(9), "backend": silent(9)}))
     assert list(both) == ["service.down/postgres"]
