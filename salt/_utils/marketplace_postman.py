@@ -61,7 +61,9 @@ class Postman:
         letters, old = of_events(self._spool.pending(), droplet, now)
         for identity in old:
             self._spool.acknowledge(identity)
-        self._outbox.put([*letters, *of_conditions(conditions, droplet)], now)
+        # While nobody is to be told, they wait in the spool for somebody who will be.
+        heard = letters if self._outbox.ways else []
+        self._outbox.put([*heard, *of_conditions(conditions, droplet)], now)
         try:
             self._hand_over(now)
             self._count(now)

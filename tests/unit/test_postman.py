@@ -248,3 +248,15 @@ def test_what_alertmanager_is_given_and_what_it_refuses():
         server.shutdown()
     with pytest.raises(AlertmanagerError, match="systemctl status prometheus-alertmanager"):
         Alertmanager(9).post([])
+
+
+def test_while_nobody_is_to_be_told_events_wait_for_who_will_be(paths, fake, postman):
+    event = Spool(paths.spool).emit("release.live", "info", "1.4.2 is live")
+    silent = SETTINGS | {
+        "alerts": {"telegram": {"chat": ""}, "email": {"to": ""}, "webhook": False, "dead_man": False}
+    }
+    for after in (0, 60, 600):
+        postman.turn([], silent, NOW + after)
+    assert (fake.alerts, Spool(paths.spool).pending()) == ([], [event])
+    postman.turn([], SETTINGS, NOW + 700)
+    assert [alert.labels["alertname"] for alert in fake.alerts] == ["release.live"]
