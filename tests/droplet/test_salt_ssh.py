@@ -68,7 +68,10 @@ def laptop(controller: Machine, site: Site, images: Images, target: Droplet) -> 
     controller.put(f"{CHECKOUT}/roster", yaml.safe_dump({"development": roster}))
     # A bot and a name of its own: two droplets must not take each other's webhook.
     own = {
-        "secrets": {"telegram_token": {"value": f"7000000002:{'o' * 35}"}},
+        "secrets": {
+            "telegram_token": {"value": f"7000000002:{'o' * 35}"},
+            "alerts_telegram_token": {"value": site.alerts_token},
+        },
         "edge": {"domains": ["bare.test"]},
     }
     controller.put(
