@@ -143,7 +143,9 @@ def test_a_flood_of_log_lines_is_cut_off_and_nobody_waits_for_it(
     before = users.figures().failed
     flood = f"yes 'a flood of {service}' | head -n {FLOOD} > /proc/1/fd/1"
     assert inside(droplet, service, flood).ok
-    assert unwell(droplet) <= {service}
+    # What was said of an earlier flood is said for some minutes.
+    others = {name for name in unwell(droplet) if "its log is cut off" not in detail(droplet, name)}
+    assert others <= {service}
     droplet.run(["journalctl", f"--namespace={service}", "--sync"])
     words = [
         "journalctl",
