@@ -77,19 +77,12 @@ def create(jitter=0, **unknown):
     if settings is None:
         return _refused(why)
     _sleep(longest)
-    try:
-        with view(sys.stderr, "Backup") as progress, interruptible():
-            answer = take(_world(), settings, progress, caller(os.environ))
-            progress.summary(answer)
-    except KeyboardInterrupt as error:
-        return _refused(
-            f"{error}: stopped; what was complete by then is kept, and the rest is cleared by the next one"
-        )
-    except FAILURES as error:
-        return _refused(str(error))
-    if answer["outcome"] != "good":
-        __context__["retcode"] = 1
-    return answer
+    return _shown(
+        "Backup",
+        lambda progress: take(_world(), settings, progress, caller(os.environ)),
+        "good",
+        "what was complete by then is kept, and the rest is cleared by the next one",
+    )
 
 
 def list_():
@@ -179,20 +172,13 @@ def restore(time=None, to="scratch", what="database", **unknown):
         return _refused(why)
     by = caller(os.environ)
     title = f"Restoring the {what} to {to}, up to {target.words}"
-    try:
-        with view(sys.stderr, title) as progress, interruptible():
-            if to == "scratch":
-                answer = restore_scratch(_world(), settings, target, progress, by)
-            else:
-                answer = _live(settings, target, progress, by, what)
-            progress.summary(answer)
-    except KeyboardInterrupt as error:
-        return _refused(f"{error}: stopped; the same command takes it up again")
-    except FAILURES as error:
-        return _refused(str(error))
-    if answer["outcome"] != "restored":
-        __context__["retcode"] = 1
-    return answer
+
+    def work(progress):
+        if to == "scratch":
+            return restore_scratch(_world(), settings, target, progress, by)
+        return _live(settings, target, progress, by, what)
+
+    return _shown(title, work, "restored", "the same command takes it up again")
 
 
 def _live(settings, target, progress, by, what):
@@ -291,17 +277,12 @@ def drill(jitter=0, **unknown):
     if settings is None:
         return _refused(why)
     _sleep(longest)
-    try:
-        with view(sys.stderr, "Restoring the newest backup on trial") as progress, interruptible():
-            answer = run_drill(_world(), settings, progress, caller(os.environ))
-            progress.summary(answer)
-    except KeyboardInterrupt as error:
-        return _refused(f"{error}: stopped; nothing is left of it")
-    except FAILURES as error:
-        return _refused(str(error))
-    if answer["outcome"] != "passed":
-        __context__["retcode"] = 1
-    return answer
+    return _shown(
+        "Restoring the newest backup on trial",
+        lambda progress: run_drill(_world(), settings, progress, caller(os.environ)),
+        "passed",
+        "nothing is left of it",
+    )
 
 
 def ship(rounds=1, every=30, **unknown):
@@ -417,18 +398,13 @@ def rebuild(
     except Unusable as error:
         return _refused(str(error))
     environment = environment_of(__opts__["id"])
-    try:
-        with view(sys.stderr, f"Rebuilding this droplet from {place['target']}") as progress, interruptible():
-            vault = Vault(place, secrets)
-            answer = Rebuild(_world(), vault, environment, until, progress, caller(os.environ)).perform()
-            progress.summary(answer)
-    except KeyboardInterrupt as error:
-        return _refused(f"{error}: stopped; the same command takes it up again")
-    except FAILURES as error:
-        return _refused(str(error))
-    if answer["outcome"] != "rebuilt":
-        __context__["retcode"] = 1
-    return answer
+
+    def work(progress):
+        vault = Vault(place, secrets)
+        return Rebuild(_world(), vault, environment, until, progress, caller(os.environ)).perform()
+
+    title = f"Rebuilding this droplet from {place['target']}"
+    return _shown(title, work, "rebuilt", "the same command takes it up again")
 
 
 def key(**unknown):
@@ -481,6 +457,21 @@ def check():
 
 def _settings():
     return settings_for_change(__pillar__, _paths().settings)
+
+
+def _shown(title, work, good, left):
+    """Do ``work``, shown under a title; it failed unless its outcome is ``good``. ``left``: what a Ctrl-C leaves."""
+    try:
+        with view(sys.stderr, title) as progress, interruptible():
+            answer = work(progress)
+            progress.summary(answer)
+    except KeyboardInterrupt as error:
+        return _refused(f"{error}: stopped; {left}")
+    except FAILURES as error:
+        return _refused(str(error))
+    if answer["outcome"] != good:
+        __context__["retcode"] = 1
+    return answer
 
 
 def _sleep(longest):

@@ -49,6 +49,11 @@ class ContainerState:
         return datetime.fromisoformat(self.started.split(".")[0].rstrip("Z") + "+00:00")
 
     @property
+    def well(self) -> bool:
+        """Whether it runs, and its own health check says so."""
+        return self.running and self.health == "healthy"
+
+    @property
     def killed(self) -> bool:
         """Whether it ended by SIGKILL, which out of our own hand is the kernel's, for the memory limit.
 
@@ -186,6 +191,11 @@ class Docker:
             raise DockerError(f"docker container inspect gave no JSON: {result.stdout[:200]}") from error
         states = [container_state(document) for document in documents]
         return {state.name: state for state in states}
+
+    def is_well(self, name: str) -> bool:
+        """Whether that container is there and well."""
+        state = self.containers(name).get(name)
+        return state is not None and state.well
 
     def start_project(self, file: Path, service: str, timeout: float = 120) -> None:
         """Create and start one service of a compose file anew, whatever ran under its name before."""

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from marketplace_control_group import ControlGroup
+
 # From these shares on somebody has to hear of it.
 MEMORY_SHARE, PROCESS_SHARE, DISK_SHARE = 0.95, 0.9, 0.9
-# No limit: cgroup v1 says so by a number that no memory has.
-_UNLIMITED = 1 << 60
 
 
 @dataclass(frozen=True)
@@ -28,28 +28,9 @@ class Usage:
 def usage(pid: int, proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> Usage | None:
     """What the container uses whose first process is ``pid``; None where the kernel does not tell."""
     try:
-        lines = (proc / str(pid) / "cgroup").read_text().splitlines()
-        paths = {
-            name: path
-            for line in lines
-            for _, names, path in [line.split(":", 2)]
-            for name in names.split(",")
-        }
-        if "memory" in paths:
-            memory = groups / "memory" / paths["memory"].lstrip("/")
-            processes = groups / "pids" / paths["pids"].lstrip("/")
-            names = ("memory.limit_in_bytes", "total_rss", "total_shmem", "memory.oom_control")
-        else:
-            memory = processes = groups / paths[""].lstrip("/")
-            names = ("memory.max", "anon", "shmem", "memory.events")
-        limit, private, shared, events = names
-        counted = _pairs(memory / "memory.stat")
+        group = ControlGroup.of_process(pid, proc, groups)
         return Usage(
-            counted[private] + counted[shared],
-            _limit((memory / limit).read_text()),
-            int((processes / "pids.current").read_text()),
-            _limit((processes / "pids.max").read_text()),
-            _pairs(memory / events).get("oom_kill", 0),
+            group.memory(), group.memory_limit(), group.processes(), group.process_limit(), group.kills()
         )
     except (OSError, ValueError, KeyError):
         return None
@@ -69,13 +50,3 @@ def near_limit(found: Usage | None, disk: tuple[int, int] | None) -> str | None:
     if disk is not None and disk[1] and disk[1] - disk[0] >= DISK_SHARE * disk[1]:
         words.append(f"its disk is {(disk[1] - disk[0]) * 100 // disk[1]}% full")
     return "; ".join(words) or None
-
-
-def _limit(text: str) -> int | None:
-    text = text.strip()
-    return None if text == "max" or int(text) >= _UNLIMITED else int(text)
-
-
-def _pairs(file: Path) -> dict[str, int]:
-    found = (line.split() for line in file.read_text().splitlines())
-    return {pair[0]: int(pair[1]) for pair in found if len(pair) == 2}

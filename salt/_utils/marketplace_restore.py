@@ -328,11 +328,9 @@ class _LiveRestore(_Restore):
         """The live server, on the restored data."""
         self.world.docker.start("postgres")
 
-        def healthy() -> bool:
-            state = self.world.docker.containers("postgres").get("postgres")
-            return state is not None and state.running and state.health == "healthy"
-
-        if not self.world.clock.wait_until(healthy, timeout=START_SECONDS, interval=0.5):
+        if not self.world.clock.wait_until(
+            lambda: self.world.docker.is_well("postgres"), timeout=START_SECONDS, interval=0.5
+        ):
             raise BackupError(
                 "PostgreSQL does not come up on the restored data; see: deploy.logs service=postgres"
             )

@@ -97,11 +97,9 @@ def kept_caches(world: BackupWorld) -> list[Path]:
 def _start(world: BackupWorld) -> str:
     world.docker.start(CONTAINER)
 
-    def healthy() -> bool:
-        state = world.docker.containers(CONTAINER).get(CONTAINER)
-        return state is not None and state.running and state.health == "healthy"
-
-    if not world.clock.wait_until(healthy, timeout=START_SECONDS, interval=0.5):
+    if not world.clock.wait_until(
+        lambda: world.docker.is_well(CONTAINER), timeout=START_SECONDS, interval=0.5
+    ):
         raise BackupError("Redis does not come up; see: deploy.logs service=redis")
     return "Redis answers"
 
