@@ -13,6 +13,7 @@ PROGRAM = Path(__file__).with_name("marketplace_survey.py")
 EVERY = {
     "health": 30.0,
     "answers": 60.0,
+    "queries": 60.0,
     "webhook": 60.0,
     "release": 60.0,
     "units": 60.0,
