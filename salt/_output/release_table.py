@@ -25,5 +25,9 @@ def output(data, **_):
         ``{minion: records}``, as Salt hands it to outputters.
     """
     records = next(iter(data.values()), None) if isinstance(data, dict) else data
-    seen = picture(sys.stdout, table, records) if isinstance(records, list) and records else None
+    seen = (
+        picture(sys.stdout, table, records, bool(__opts__.get("color")))
+        if isinstance(records, list) and records
+        else None
+    )
     return salt.output.out_format(data, "nested", __opts__) if seen is None else seen

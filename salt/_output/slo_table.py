@@ -25,5 +25,9 @@ def output(data, **_):
         ``{minion: answer}``, as Salt hands it to outputters.
     """
     found = next(iter(data.values()), None) if isinstance(data, dict) else data
-    seen = picture(sys.stdout, table, found) if isinstance(found, dict) and "series" in found else None
+    seen = (
+        picture(sys.stdout, table, found, bool(__opts__.get("color")))
+        if isinstance(found, dict) and "series" in found
+        else None
+    )
     return salt.output.out_format(data, "nested", __opts__) if seen is None else seen

@@ -1,20 +1,23 @@
 """Where the record of how well the bot was reached is kept: a file of minutes a day, and one of the days before.
 
-Only the watchdog writes. Every line is durable when it is written, which is once a minute. A line takes 100 to 400
+The watchdog alone adds to it. Every line is durable when it is written, which is once a minute. A line takes 100 to 400
 bytes, 2000 at worst: all of it is some megabytes at most.
 """
 
 import calendar
 import contextlib
+import math
 import os
 import time
 from pathlib import Path
 
 from marketplace_durable import DISK, make_directory
-from marketplace_slo_lines import DAY, Line, merged, read, rolled, written
+from marketplace_slo_lines import DAY, Line, Span, clipped, merged, read, rolled, written
 
 # Minutes are kept for today and so many days before; days for somewhat more than a year.
 MINUTES_DAYS, KEPT_DAYS = 2, 400
+# The last line is among so many bytes at the end.
+_TAIL = 16384
 _DAYS = "days.jsonl"
 _MINUTES = "minutes-"
 
@@ -35,8 +38,21 @@ class Record:
 
     def last(self) -> Line | None:
         """The line that reaches furthest."""
-        lines = [line for _, path in self._minutes()[-1:] for line in read(_text(path))]
-        return max(lines or read(_text(self.directory / _DAYS)), key=lambda line: line.to, default=None)
+        files = [path for _, path in self._minutes()[-1:]] or [self.directory / _DAYS]
+        lines = (line for path in files for line in read(_end(path)))
+        return max(lines, key=lambda line: line.to, default=None)
+
+    def down(self, since: float) -> tuple[Span, ...]:
+        """When the bot could not be reached since an instant that is not long ago."""
+        found: list[Span] = []
+        for begun, path in self._minutes():
+            if begun + DAY > since:
+                # Few lines tell of any: the others needn't all be in memory at once.
+                with path.open(errors="replace") as file:
+                    found += (
+                        span for raw in file if '"down"' in raw for line in read(raw) for span in line.down
+                    )
+        return clipped(found, since, math.inf)
 
     def append(self, line: Line) -> None:
         """Keep a minute's line, durably.
@@ -84,6 +100,16 @@ class Record:
                 begun = calendar.timegm(time.strptime(name, f"{_MINUTES}%Y-%m-%d.jsonl"))
                 found.append((begun, self.directory / name))
         return found
+
+
+def _end(path: Path) -> str:
+    """The last lines of a file; the first of them may lack its beginning."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 def _text(path: Path) -> str:

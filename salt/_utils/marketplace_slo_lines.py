@@ -5,7 +5,6 @@ either has seen counts once. Days are of UTC.
 """
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,12 +83,11 @@ def pieces(since: float, until: float, size: int) -> Iterable[tuple[int, Span]]:
 
 def added(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
     """Sums, by name."""
-    found: dict[str, list[float]] = {}
+    found: dict[str, float] = {}
     for part in parts:
         for name, value in part.items():
-            found.setdefault(name, []).append(value)
-    # fsum: the order doesn't show.
-    return {name: math.fsum(values) for name, values in found.items()}
+            found[name] = found.get(name, 0.0) + value
+    return found
 
 
 def merged(lines: Iterable[Line]) -> list[Line]:

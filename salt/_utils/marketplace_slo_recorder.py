@@ -44,8 +44,7 @@ class Recorder:
         self._covered = last.to if last else None
         self._same = last is None or last.by.startswith(f"{machine}-")
         self._open: dict[int, Line] = {}
-        self._down = united(span for line in record.lines(now - LONGEST) for span in line.down)
-        self._rolled = -1
+        self._down = record.down(now - LONGEST)
         self._reachable, self._trouble = True, ""
 
     def probed(self, probe: Probe, planned: bool, gap: Callable[[float, float, bool], Gap]) -> None:
@@ -85,10 +84,6 @@ class Recorder:
     def turn(self, now: float) -> None:
         """Write what is over."""
         self._write([at for at in sorted(self._open) if at + MINUTE <= now])
-        day = int(now // DAY)
-        if day != self._rolled and not self._trouble:
-            self._record.roll(now)
-            self._rolled = day
 
     def stop(self) -> None:
         """Write all there is."""

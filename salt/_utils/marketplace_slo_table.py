@@ -1,12 +1,14 @@
 """What `health.slo` found, as people read it: a row a question, with a character a day or hour. Pure."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from marketplace_sparkline import sparkline
-from marketplace_terminal import Style, columns
+from marketplace_terminal import Style
 
-_NAME, _TEXT = 15, 42
+# With them 30 days have just room in 80 columns.
+_NAME, _TEXT = 18, 26
 
 
 def table(found: Mapping[str, Any], style: Style, width: int) -> str:
@@ -24,34 +26,32 @@ def table(found: Mapping[str, Any], style: Style, width: int) -> str:
     spent = found["budget"]
     good = up["percent"] is None or spent["left"] >= 0
     rows = [
-        ("uptime", style.paint(_uptime(up), "green" if good else "red"), bars),
+        ("uptime", _uptime(up), bars),
         (
             "budget",
-            f"{_minutes(spent['used'])} of {_minutes(spent['minutes'])} used",
+            f"{spent['used']:g} of {spent['minutes']:g} min used",
             _from_nothing(series["down_minutes"], style),
         ),
-        ("longest outage", _outage(found["longest_outage"]), ""),
+        ("planned", _minutes(up["planned_minutes"]), ""),
         ("not watched", _minutes(up["unknown_minutes"]), ""),
-        ("answers", _durations(found["answers"]), _from_nothing(series["answers_p95_ms"], style)),
-        ("queries, about", _queries(found["queries"]), _from_nothing(series["queries_p95_ms"], style)),
+        ("longest outage", _outage(found["longest_outage"]), ""),
+        ("answer p50 p95 p99", _durations(found["answers"]), _from_nothing(series["answers_p95_ms"], style)),
+        ("query p50 p95 p99", _queries(found["queries"]), _from_nothing(series["queries_p95_ms"], style)),
         ("lost requests", _lost(found["answers"]), _from_nothing(series["lost"], style)),
         ("releases", _counts(found["releases"]), _from_nothing(series["releases"], style)),
         ("rollbacks", _counts(found["rollbacks"]), ""),
         ("restarts", _counts(found["restarts"]), _from_nothing(series["restarts"], style)),
     ]
-    room = max(0, width - _NAME - _TEXT - 5)
+    room = max(0, width - _NAME - _TEXT - 6)
     lines = [style.paint(style.shorten(title, width - 1), "bold")]
     for name, text, line in rows:
         # The newest are the last, and stay where there is no room for all.
         shown = line[-room:] if room else ""
-        lines.append(f"  {name:<{_NAME}} {_padded(text, style)}  {style.paint(shown, 'cyan')}".rstrip())
+        cell = f"{style.shorten(text, _TEXT):<{_TEXT}}"
+        if name == "uptime":
+            cell = style.paint(cell, "green" if good else "red")
+        lines.append(f"  {name:<{_NAME}} {cell}  {style.paint(shown, 'cyan')}".rstrip())
     return "\n".join(lines)
-
-
-def _padded(text: str, style: Style) -> str:
-    # What paints takes no columns.
-    taken = columns(text) - (len(style.paint("x", "green")) - 1 if text.startswith("\x1b") else 0)
-    return text + " " * max(0, _TEXT - taken)
 
 
 def _article(step: str) -> str:
@@ -64,25 +64,25 @@ def _from_nothing(values: list[float | None], style: Style) -> str:
 
 def _uptime(up: Mapping[str, Any]) -> str:
     if up["percent"] is None:
-        return "unknown: nobody has looked yet"
-    planned = f", {_minutes(up['planned_minutes'])} of it planned" if up["planned_minutes"] else ""
-    return f"{up['percent']:g}% (goal {up['goal']:g}%){planned}"
+        return "nobody has looked yet"
+    return f"{up['percent']:g}% (goal {up['goal']:g}%)"
 
 
 def _outage(outage: Mapping[str, Any] | None) -> str:
     if outage is None:
         return "none"
-    return f"{_minutes(outage['minutes'])}, {outage['began'][:16].replace('T', ' ')} UTC"
+    began = datetime.fromisoformat(outage["began"])
+    return f"{_minutes(outage['minutes'])}, {began:%d %b %H:%M} UTC"
 
 
 def _durations(found: Mapping[str, Any]) -> str:
     if found["p50_ms"] is None:
         return "nothing was asked"
-    return ", ".join(f"p{percent} {_milliseconds(found[f'p{percent}_ms'])}" for percent in (50, 95, 99))
+    return " ".join(f"{_milliseconds(found[f'p{percent}_ms'])}" for percent in (50, 95, 99))
 
 
 def _queries(found: Mapping[str, Any]) -> str:
-    return "unknown, see --out=json" if found["unknown"] else _durations(found)
+    return "unknown: see --out=json" if found["unknown"] else _durations(found)
 
 
 def _lost(found: Mapping[str, Any]) -> str:
@@ -100,4 +100,4 @@ def _minutes(minutes: float) -> str:
 
 
 def _milliseconds(milliseconds: float) -> str:
-    return f"{milliseconds:g} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.3g} s"
+    return f"{milliseconds:.3g}ms" if milliseconds < 1000 else f"{milliseconds / 1000:.3g}s"

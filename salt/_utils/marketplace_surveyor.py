@@ -19,6 +19,7 @@ EVERY = {
     "units": 60.0,
     "reboot": 600.0,
     "clock": 300.0,
+    "record": 3600.0,
     "backups": 120.0,
     "updates": 6 * 3600.0,
 }

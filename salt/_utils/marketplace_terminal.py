@@ -8,7 +8,7 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 from marketplace_progress import Progress
@@ -39,15 +39,19 @@ def picture(
     stream: TextIO,
     draw: Callable[[Any, "Style", int], str],
     found: Any,
+    colour: bool,
     environment: Mapping[str, str] = os.environ,
 ) -> str | None:
     """What was found, drawn for the terminal that a stream is; None where it is none.
 
     Args:
         draw: makes the text of what was found, for a style and a width in columns.
+        colour: whether somebody has asked for colours, or not for none.
     """
     style = style_of(stream, environment)
-    return None if style is None else draw(found, style, _width(stream))
+    if style is None:
+        return None
+    return draw(found, replace(style, colour=style.colour and colour), _width(stream))
 
 
 def style_of(stream: TextIO, environment: Mapping[str, str]) -> "Style | None":

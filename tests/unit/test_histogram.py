@@ -53,7 +53,7 @@ def test_what_is_all_the_same_is_no_guess(deviation):
 @pytest.mark.parametrize("spread", [0.1, 0.8])
 def test_a_guess_tells_one_in_twenty_from_fewer_and_more(slow, spread):
     """Queries of some milliseconds of which a share takes two seconds: not log-normal at all."""
-    chance = random.Random(5)
+    chance = random.Random(5)  # noqa: S311
     durations = [
         math.exp(chance.gauss(math.log(2000 if chance.random() < slow else 4), spread)) for _ in range(20_000)
     ]
@@ -64,7 +64,7 @@ def test_a_guess_tells_one_in_twenty_from_fewer_and_more(slow, spread):
 
 
 def test_a_guess_is_right_where_durations_are_as_it_takes_them_to_be():
-    chance = random.Random(7)
+    chance = random.Random(7)  # noqa: S311
     durations = [math.exp(chance.gauss(math.log(20), 1.0)) for _ in range(20_000)]
     told = guessed(20_000, statistics.fmean(durations), statistics.pstdev(durations))
     for percent in (50, 95, 99):

@@ -1,5 +1,6 @@
 """The record's lines: read twice or in another order they say the same, and a day's line says what its minutes did."""
 
+import itertools
 import random
 
 import pytest
@@ -49,7 +50,7 @@ ROWS = st.lists(lines(), max_size=12)
 @given(SPANS)
 def test_united_spans_are_apart_and_as_long_as_the_time_they_cover(spans):
     found = united(spans)
-    assert all(before[1] < after[0] for before, after in zip(found, found[1:], strict=False))
+    assert all(before[1] < after[0] for before, after in itertools.pairwise(found))
     covered = {second for begin, end in spans for second in range(int(begin), int(end))}
     assert length(found) == len(covered)
     assert united(found) == found
@@ -135,7 +136,7 @@ def test_a_histogram_is_among_the_counts():
 
 
 def test_a_busy_minute_is_small():
-    chance = random.Random(1)
+    chance = random.Random(1)  # noqa: S311
     buckets = {index: chance.random() * 100 for index in range(-8, 37)}
     counts = {"up": 60.0, "probes": 6.0, **named("answers", buckets), **named("queries", buckets)}
     assert len(written(Line(MIDNIGHT + DAY, "0123abcd-1700006400", 0.0, (), counts))) < 2000

@@ -22,6 +22,15 @@ def minute(at, by="one-1", **counts):
     return Line(at, by, at + 60.0, (), counts or {"up": 60.0})
 
 
+def test_the_downtime_of_late(tmp_path):
+    record = Record(tmp_path)
+    for at in (NOON - DAY, NOON - 60, NOON):
+        record.append(Line(at, "one-1", at + 60.0, ((at + 10.0, at + 60.0),), {"up": 10.0}))
+    record.append(minute(NOON + 60))
+    assert record.down(NOON - 40) == ((NOON - 40, NOON), (NOON + 10, NOON + 60))
+    assert len(record.down(NOON - DAY)) == 3
+
+
 def silent(*_):
     raise AssertionError("nobody was away")
 
@@ -61,7 +70,7 @@ def test_old_days_become_a_line_each_and_the_oldest_go(tmp_path):
     assert record.lines(0)[0].counts == {"up": 120.0}
     record.roll(NOON + 3 * DAY)
     assert record.lines(0)[0].counts == {"up": 120.0}
-    assert MINUTES not in os.listdir(tmp_path)
+    assert not (tmp_path / MINUTES).exists()
     record.roll(NOON + (KEPT_DAYS + 6) * DAY)
     assert record.lines(0) == []
 
