@@ -55,6 +55,8 @@ class Recorder:
             gap: tells what is known of a time in which nobody looked, and that this machine was (or was not) the one
                 that was watched before.
         """
+        if self._covered is None and not probe.good:
+            return  # Nobody misses what has never been there.
         since = min(probe.at if self._covered is None else self._covered, probe.at)
         if probe.at - since > STANDS_FOR:
             self._lost(gap(since, probe.at, self._same).down())
@@ -78,12 +80,14 @@ class Recorder:
 
     def note(self, counts: Mapping[str, float], now: float) -> None:
         """Take in what else there is to count."""
-        if counts:
-            self._add(int(now // MINUTE) * MINUTE, self._covered or now, counts=counts)
+        if counts and self._covered is not None:
+            self._add(int(now // MINUTE) * MINUTE, self._covered, counts=counts)
 
     def turn(self, now: float) -> None:
         """Write what is over."""
-        self._write([at for at in sorted(self._open) if at + MINUTE <= now])
+        # The probe that stands for a minute's end comes in the next one, or not at all.
+        over = max(self._covered or 0.0, now - 2 * STANDS_FOR)
+        self._write([at for at in sorted(self._open) if at + MINUTE <= over])
 
     def stop(self) -> None:
         """Write all there is."""

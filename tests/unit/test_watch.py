@@ -1,5 +1,6 @@
 """The watchdog as a whole, over a droplet that is made up: what it keeps, whom it restarts, what it shows."""
 
+import json
 import time
 from types import SimpleNamespace
 
@@ -248,7 +249,7 @@ def probed(watch, at, status=200, **changes):
 def test_minutes_are_written_when_they_are_over(paths):
     watch = watching(paths)
     begun = NOW // 60 * 60
-    for step in range(13):
+    for step in range(14):
         probed(watch, begun + 10 * step, status=503 if step in (3, 4) else 200)
     assert [line.at for line in lines(paths)] == [begun, begun + 60]
     first = lines(paths)[0]
@@ -256,6 +257,31 @@ def test_minutes_are_written_when_they_are_over(paths):
     assert first.counts == {"up": 40, "probes": 6, "probes.good": 4}
     watch.recorder.stop()
     assert len(lines(paths)) == 3
+
+
+def test_no_second_is_lost_or_counted_twice(paths):
+    watch = watching(paths)
+    for step in range(200):
+        probed(watch, NOW + 11.3 * step, status=503 if step % 7 == 3 else 200)
+        watch.look.next = look(at=NOW + 11.3 * step + 3)
+        watch.turn(SETTINGS)
+    watch.recorder.stop()
+    whole = tallied(lines(paths))
+    assert whole["up"] + whole["down"] == pytest.approx(11.3 * 199)
+    assert whole["down"] == pytest.approx(11.3 * 29)
+    written = [json.loads(row)["at"] for file in paths.slo.iterdir() for row in file.read_text().splitlines()]
+    assert len(written) == len(set(written))
+
+
+def test_a_bot_that_was_never_there_is_not_missed(paths):
+    watch = watching(paths)
+    for step in range(30):
+        probed(watch, NOW + 10 * step, 503)
+    assert "slo.budget/edge" not in watch.quick.active
+    probed(watch, NOW + 300)
+    probed(watch, NOW + 310, 503)
+    watch.recorder.stop()
+    assert tallied(lines(paths))["down"] == 10
 
 
 @pytest.mark.parametrize(
@@ -290,6 +316,7 @@ def test_a_rebuild_was_not_planned(paths):
 
 def test_a_budget_that_is_used_up_fast_is_told(paths):
     watch = watching(paths)
+    probed(watch, NOW - 10)
     for step in range(30):
         probed(watch, NOW + 10 * step, 503)
     told = watch.quick.active["slo.budget/edge"].finding
@@ -307,6 +334,7 @@ def test_what_a_survey_and_the_restarts_say_is_counted(paths):
         "queries": None,
     }
     watch.surveyor.turn = lambda: ["answers", "queries"]
+    watch.prober.next = Probe(NOW, 200)
     watch.look.next = look(with_containers={"redis": container("redis", restarts=2)})
     watch.turn(SETTINGS)
     watch.look.next = look(at=NOW + 3, with_containers={"redis": container("redis", restarts=3)})
@@ -316,6 +344,7 @@ def test_what_a_survey_and_the_restarts_say_is_counted(paths):
     watch.recorder.stop()
     counts = added(line.counts for line in lines(paths))
     assert counts == {
+        "probes": 1, "probes.good": 1,
         "answers": 9, "answers.slow": 3, "answers.2xx": 6, "answers.none": 3, "answers~9": 6,
         "queries.unread": 3, "restarts.redis": 1,
     }  # fmt: skip
