@@ -1,15 +1,20 @@
 """The health of the droplet and its services."""
 
+import time
 from pathlib import Path
 
 from marketplace_durable import read_json
 from marketplace_health import report
+from marketplace_ledger import LedgerError
 from marketplace_log_reach import look, tell
 from marketplace_paths import Paths
+from marketplace_slo import LONGEST_DAYS
+from marketplace_slo import slo as reached
 from marketplace_watched import watched
 from marketplace_world import World
 
 __virtualname__ = "health"
+__outputter__ = {"slo": "slo_table"}
 
 
 def __virtual__():
@@ -68,6 +73,50 @@ def logs():
     if found:
         __context__["retcode"] = 1
     return {"short": [one.words for one in found]}
+
+
+def slo(days=30):
+    """How well the bot was reached: uptime against the goal (``monitoring:uptime``), answers, queries, releases.
+
+    days
+        So many days of UTC, today among them (default 30, 400 at most). One or two are told by the hour.
+
+    ``uptime`` is the share of the time that was watched in which ``/healthz`` answered 200 at the public address,
+    asked every 10 seconds; maintenance counts against it, and is told as ``planned_minutes`` as well. While the
+    droplet was off the bot was down; while only the watchdog was, nobody knows (``unknown_minutes``). ``budget`` is in
+    minutes.
+    ``answers`` are of the bot to Telegram, as the edge logged them, and ``lost`` those of them with 5xx or without an
+    answer: Telegram sends the update again. ``queries`` are the bot's, and a guess: PostgreSQL keeps means and
+    deviations. ``burn`` is how many times faster than 30 days allow the budget was used of late. What the last minute
+    brought is not among it yet. Exit code 1 where the budget is overspent.
+
+    On a terminal it is a table, with a character a day or hour, the oldest first.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call health.slo
+        salt-call health.slo 2
+        salt-call health.slo days=90 --out=json
+    """
+    if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= LONGEST_DAYS:
+        return _refused(f"days is {days!r}, expected a whole number from 1 to {LONGEST_DAYS}, such as 30")
+    settings = read_json(_paths().settings)
+    if settings is None:
+        return _refused("this droplet is not converged yet: run state.apply")
+    try:
+        found = reached(World.of(_paths()), settings, days, time.time())
+    except LedgerError as error:
+        return _refused(str(error))
+    if found["budget"]["left"] < 0:
+        __context__["retcode"] = 1
+    return found
+
+
+def _refused(reason):
+    __context__["retcode"] = 1
+    return {"outcome": "refused", "reason": reason}
 
 
 def _paths():

@@ -175,9 +175,14 @@ def _restart(container: str) -> None:
 
 
 def access_granted(
-    name: str, container: str, owner: str, application: str, roles: dict[str, dict[str, Any]]
+    name: str,
+    container: str,
+    owner: str,
+    application: str,
+    roles: dict[str, dict[str, Any]],
+    extensions: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Ensure the database, its roles and who may do what.
+    """Ensure the database, its roles, who may do what, and what the server is extended by.
 
     The owner owns the database and everything in it; the application reads and writes what the owner makes; PUBLIC
     may do nothing. Passwords are compared with the server's verifiers here and never leave the secret store.
@@ -189,6 +194,7 @@ def access_granted(
         application: the role that serves.
         roles: role -> {secret: name in the secret store (none: the role cannot log in), superuser, replication,
             member_of, connects, executes}.
+        extensions: made in the database ``postgres``, where they are missing.
     """
     ret: dict[str, Any] = {
         "name": name,
@@ -198,7 +204,7 @@ def access_granted(
         "comment": "Roles and grants are right",
     }
     try:
-        access = _access(name, owner, application, roles)
+        access = _access(name, owner, application, roles, tuple(extensions or ()))
         found = parse(_psql(container, "postgres", question(access)))
         changes = difference(access, found)
         if not changes:
@@ -223,12 +229,19 @@ def access_granted(
     return ret | {"changes": changes, "comment": "Roles and grants were set right"}
 
 
-def _access(database: str, owner: str, application: str, roles: dict[str, dict[str, Any]]) -> Access:
+def _access(
+    database: str,
+    owner: str,
+    application: str,
+    roles: dict[str, dict[str, Any]],
+    extensions: tuple[str, ...],
+) -> Access:
     store = Store(Paths().secrets)
     return Access(
         database=database,
         owner=owner,
         application=application,
+        extensions=extensions,
         roles=tuple(
             Role(
                 name=name,

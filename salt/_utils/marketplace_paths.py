@@ -167,6 +167,15 @@ class Paths:
         return self.run / "watch.json"
 
     @property
+    def slo(self) -> Path:
+        """The record of how well the bot was reached."""
+        return self.state / "slo"
+
+    def surveyed(self, part: str) -> Path:
+        """How far the last survey of a part has read, where the next one has to go on."""
+        return self.run / f"surveyed-{part}.json"
+
+    @property
     def file_systems(self) -> dict[str, Path]:
         """Where the file systems are that may run full, by whose they are."""
         data = {service: self.root / "srv/data" / service for service in ("postgres", "redis")}

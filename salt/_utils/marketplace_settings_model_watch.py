@@ -37,6 +37,11 @@ class Thresholds:
         "how long 95% of the answers may take at most, over five minutes",
         2,
     )
+    query: float = setting(
+        Number("0.5", "seconds, 0.01 to 60", 0.01, 60),
+        "how long 95% of the bot's queries may take at most, over five minutes",
+        0.5,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,11 @@ class MonitoringLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class Monitoring:
+    uptime: float = setting(
+        Number("99.5", "percent, 90 to 99.99", 90, 99.99),
+        "the share of 30 days in which the bot has to be reached; maintenance counts as if it were not",
+        99.5,
+    )
     thresholds: Thresholds = section(Thresholds, "from where on people are told")
     limits: MonitoringLimits = section(MonitoringLimits, "what watching may use")
 

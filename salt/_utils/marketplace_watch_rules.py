@@ -58,6 +58,7 @@ def findings(
     yield from full_disks(seen, limits["disk"], active)
     yield from failures(seen, history, limits["errors"])
     yield from slow(seen, history, limits["slow"])
+    yield from slow_queries(seen, history, limits["query"])
     yield from maintained(seen)
 
 
@@ -227,15 +228,29 @@ def failures(seen: Seen, history: History, percent: float) -> Iterator[Finding]:
 
 def slow(seen: Seen, history: History, seconds: float) -> Iterator[Finding]:
     """More than one answer in twenty took too long: that is what a 95th percentile above it means."""
-    count, late = history.slow_answers
+    count, late = history.slow_answers.sums
     if late < _FEWEST_SLOW or late <= 0.05 * count or history.unwell(seen.at):
         return
     words = (
-        f"{100 * late / count:.0f}% of {count} updates took longer than {seconds:g} s within {SPAN / 60:.0f} minutes "
-        "(at most 5% should)"
+        f"{100 * late / count:.0f}% of {count:.0f} updates took longer than {seconds:g} s within "
+        f"{SPAN / 60:.0f} minutes (at most 5% should)"
     )
     cause = "PostgreSQL or the bot lack processor time, or wait for something"
     yield Finding("edge.slow", "backend", "warning", words, cause, "salt-call health.check")
+
+
+def slow_queries(seen: Seen, history: History, seconds: float) -> Iterator[Finding]:
+    """The same of the bot's queries, by the best guess there is: how long each took, PostgreSQL does not keep."""
+    count, late = history.slow_queries.sums
+    if late < _FEWEST_SLOW or late <= 0.05 * count or history.unwell(seen.at):
+        return
+    words = (
+        f"about {100 * late / count:.0f}% of the bot's {count:.0f} queries took longer than {seconds:g} s within "
+        f"{SPAN / 60:.0f} minutes (at most 5% should)"
+    )
+    cause = "a query without an index, one that waits for another, or too little processor time"
+    command = "salt-call deploy.logs service=postgres"
+    yield Finding("query.slow", "postgres", "warning", words, cause, command)
 
 
 def maintained(seen: Seen) -> Iterator[Finding]:

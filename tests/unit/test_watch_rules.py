@@ -225,7 +225,7 @@ def test_failures_of_an_outage_are_no_news_of_their_own():
 def answered(count, slow):
     remembered = history(look())
     for minute in range(5):
-        remembered.answered(NOW + 60 * minute, count // 5, slow // 5)
+        remembered.slow_answers.note(NOW + 60 * minute, count // 5, slow // 5)
     return look(at=NOW + 250), remembered
 
 
@@ -234,8 +234,26 @@ def test_slow_answers():
     assert found(*answered(500, 25)) == {}
     # Too few to be a rule.
     few = history(look())
-    few.answered(NOW, 20, 4)
+    few.slow_answers.note(NOW, 20, 4)
     assert found(look(at=NOW + 1), few) == {}
     _, remembered = answered(500, 30)
-    remembered.answered(NOW + 250 + SPAN, 10, 0)
-    assert remembered.slow_answers == (10, 0)
+    remembered.slow_answers.note(NOW + 250 + SPAN, 10, 0)
+    assert remembered.slow_answers.sums == (10, 0)
+
+
+def test_slow_queries():
+    seen, remembered = answered(500, 0)
+    remembered.slow_queries.note(NOW, 1000, 60.4)
+    told = found(seen, remembered)["query.slow/postgres"]
+    assert "about 6% of the bot's 1000 queries took longer than 0.5 s" in told.summary
+    assert (told.severity, told.command) == ("warning", "salt-call deploy.logs service=postgres")
+    # Fewer than one in twenty; too few to go by; while nothing is served anyway.
+    remembered.slow_queries.note(NOW, 250, 1)
+    assert found(seen, remembered) == {}
+    _, few = answered(500, 0)
+    few.slow_queries.note(NOW, 20, 4.9)
+    assert found(seen, few) == {}
+    few.slow_queries.note(NOW, 10, 5)
+    assert "query.slow/postgres" in found(seen, few)
+    few.note(look(closed=("operator",)))
+    assert found(seen, few) == {}
