@@ -16,6 +16,7 @@ from marketplace_backup_status import status as backup_status
 from marketplace_backup_world import BackupWorld
 from marketplace_durable import read_json
 from marketplace_health import report
+from marketplace_metrics import units
 from marketplace_paths import Paths
 from marketplace_world import World
 
@@ -63,9 +64,17 @@ def _release(world: World, _: Mapping[str, Any]) -> Any:
     return None if entry is None or world.lock.holder() else {"step": str(entry.get("step", ""))}
 
 
-def _units(*_: Any) -> Any:
-    listed = _run("systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager")
-    return sorted(line.split()[0] for line in listed.splitlines() if line.strip())
+def _units(_: World, settings: Mapping[str, Any]) -> Any:
+    """Units that have failed, and those of Prometheus and its exporters that do not run."""
+    failed, wanted = _listed("--failed"), {f"{name}.service" for name in units(settings)}
+    # One that systemd starts again and again never fails.
+    running = _listed("--state=active", *sorted(wanted)) if wanted else set()
+    return sorted(failed | (wanted - running))
+
+
+def _listed(*which: str) -> set[str]:
+    lines = _run("systemctl", "list-units", "--plain", "--no-legend", "--no-pager", *which).splitlines()
+    return {line.split()[0] for line in lines if line.strip()}
 
 
 def _clock(*_: Any) -> Any:
