@@ -19,6 +19,8 @@ RULES = {
     "host": "salt://prometheus/files/rules.yml",
     "services": "salt://marketplace/files/metrics-rules.yml",
 }
+# Where the host's exporter finds what others have written down for it: the package makes it.
+TEXTFILES = "/var/lib/prometheus/node-exporter"
 # Who reads what is delivered there.
 CONSUMER = "monitoring"
 _PORT, _ALERTMANAGER_PORT, _HAPROXY_PORT = 9090, 9093, 8405
@@ -36,6 +38,7 @@ _COLLECTORS = (
     "netdev",
     "pressure",
     "stat",
+    "textfile",
     "time",
     "vmstat",
 )
@@ -152,9 +155,13 @@ def exporters(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
                 "--web.disable-exporter-metrics",
                 "--collector.disable-defaults",
                 *(f"--collector.{name}" for name in _COLLECTORS),
+                f"--collector.textfile.directory={TEXTFILES}",
                 # Those of the watchdog, whatever they are on.
                 f"--collector.filesystem.mount-points-include=^({places})$",
                 "--collector.filesystem.fs-types-exclude=^$",
+                # Every container has one, under another name each time.
+                "--collector.netdev.device-exclude=^(lo|veth.*)$",
+                "--log.level=warn",
             ),
             proc="all",
         ),
@@ -197,7 +204,7 @@ def exporters(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         ),
         BLACKBOX: exporter(
             BLACKBOX,
-            (f"--config.file=/etc/exporters/{BLACKBOX}.yml", "--history.limit=5", "--log.prober=error"),
+            (f"--config.file=/etc/exporters/{BLACKBOX}.yml", "--history.limit=5", "--log.level=warn"),
             config={"modules": {_MODULE: _healthz(settings["edge"]["domains"][0])}},
         ),
     }

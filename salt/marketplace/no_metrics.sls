@@ -9,3 +9,9 @@ Ensure monitoring can no longer log in to the data services:
     - name: /etc/marketplace/delivered/monitoring
     - require:
       - sls: exporters.removed
+
+Ensure no figures are left for the host's exporter:
+  file.absent:
+    - name: /var/lib/prometheus/node-exporter
+    - require:
+      - sls: exporters.removed
