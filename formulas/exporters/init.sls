@@ -1,5 +1,9 @@
 {% from "exporters/map.jinja" import exporters with context %}
 
+Ensure exporters are installed:
+  apt_package.installed:
+    - pkgs: {{ exporters.units.keys() | list | json }}
+
 {% for unit, exporter in exporters.units.items() %}
 Ensure {{ unit }} has a configuration:
   file.serialize:
@@ -18,12 +22,8 @@ Ensure {{ unit }} is confined:
     - context:
         unit: {{ unit }}
         exporter: {{ exporter | json }}
-
-Ensure {{ unit }} is installed:
-  apt_package.installed:
-    - pkgs: [{{ unit }}]
-    - require:
-      - file: Ensure {{ unit }} is confined
+    - require_in:
+      - apt_package: Ensure exporters are installed
 
 Ensure {{ unit }} is current:
   systemd_unit.current:
@@ -33,7 +33,7 @@ Ensure {{ unit }} is current:
       - file: Ensure {{ unit }} has a configuration
       - file: Ensure {{ unit }} is confined
     - require:
-      - apt_package: Ensure {{ unit }} is installed
+      - apt_package: Ensure exporters are installed
 
 Ensure {{ unit }} is running:
   service.running:
