@@ -119,7 +119,9 @@ def test_the_first_state_is_the_gate(minion):
 def test_a_service_is_confined_before_its_package_starts_it(minion, sls):
     low = minion["state.show_low_sls"](sls, pillar=minion.pillar)
     [installed] = [chunk for chunk in low if chunk["state"] == "apt_package"]
-    required = {name for requirement in installed["require"] for name in requirement.values()}
+    required = {name for requirement in installed.get("require", ()) for name in requirement.values()}
+    before = {"apt_package": installed["__id__"]}
+    required |= {chunk["__id__"] for chunk in low if before in chunk.get("require_in", ())}
     confined = {chunk["__id__"] for chunk in low if chunk["__id__"].endswith(" is confined")}
     assert len(confined) == len(installed["pkgs"]) == (len(EXPORTERS) if sls == "exporters" else 1)
     assert confined <= required
