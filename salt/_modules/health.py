@@ -6,6 +6,7 @@ from pathlib import Path
 from marketplace_durable import read_json
 from marketplace_health import report
 from marketplace_ledger import LedgerError
+from marketplace_log_metrics import publish
 from marketplace_log_reach import look, tell
 from marketplace_paths import Paths
 from marketplace_slo import LONGEST_DAYS
@@ -54,6 +55,7 @@ def check(brief=False):
 
 def logs():
     """Whether every log reaches back as far as ``logs:keep_days`` says; operators are told where one does not.
+    Where there is a Prometheus, it gets to know as well.
 
     A log does not while its share of ``logs:size`` is used up before the days are over, or the disk is nearly full.
     Runs every hour. Returns ``short``, a sentence for each. Exit code 1 where there is one.
@@ -70,6 +72,7 @@ def logs():
         return {"short": ["this droplet is not converged yet: run state.apply"]}
     found = look(world, settings)
     tell(world, found)
+    publish(world, settings)
     if found:
         __context__["retcode"] = 1
     return {"short": [one.words for one in found]}

@@ -18,6 +18,7 @@ from marketplace_database import DatabaseError
 from marketplace_durable import DISK, make_directory, read_json, to_json
 from marketplace_health import report
 from marketplace_histogram import counted
+from marketplace_metrics import units
 from marketplace_paths import Paths
 from marketplace_slo_files import Record
 from marketplace_statements import Statement, read, since, summed
@@ -104,9 +105,17 @@ def _record(world: World, _: Mapping[str, Any]) -> Any:
     Record(world.paths.slo).roll(time.time())
 
 
-def _units(*_: Any) -> Any:
-    listed = _run("systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager")
-    return sorted(line.split()[0] for line in listed.splitlines() if line.strip())
+def _units(_: World, settings: Mapping[str, Any]) -> Any:
+    """Units that have failed, and those of Prometheus and its exporters that do not run."""
+    failed, wanted = _listed("--failed"), {f"{name}.service" for name in units(settings)}
+    # One that systemd starts again and again never fails.
+    running = _listed("--state=active", *sorted(wanted)) if wanted else set()
+    return sorted(failed | (wanted - running))
+
+
+def _listed(*which: str) -> set[str]:
+    lines = _run("systemctl", "list-units", "--plain", "--no-legend", "--no-pager", *which).splitlines()
+    return {line.split()[0] for line in lines if line.strip()}
 
 
 def _clock(*_: Any) -> Any:

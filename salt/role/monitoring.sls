@@ -1,2 +1,7 @@
 include:
   - marketplace.watch
+{%- if pillar.settings.monitoring.strength == "full" %}
+  - marketplace.metrics
+{%- else %}
+  - marketplace.no_metrics
+{%- endif %}

@@ -223,6 +223,28 @@ def test_a_survey_that_hangs_is_ended(tmp_path, monkeypatch):
     assert "took longer" in surveyor.errors["units"]
 
 
+@pytest.mark.parametrize(
+    ("strength", "unwell"),
+    [
+        ("full", ["b.service", "prometheus-node-exporter.service"]),
+        # Nobody misses what nobody wants.
+        ("minimal", ["b.service"]),
+    ],
+)
+def test_units_that_failed_or_that_systemd_starts_again_and_again(monkeypatch, strength, unwell):
+    def systemctl(*command):
+        patterns = [word for word in command if word.endswith(".service")]
+        listed = {"b.service": "failed", "prometheus-node-exporter.service": "activating"}
+        listed |= dict.fromkeys(set(patterns) - listed.keys(), "active")
+        state = next(
+            word.rpartition("=")[2].replace("--", "") for word in command if word[:3] in ("--f", "--s")
+        )
+        return "".join(f"{name} loaded {shown} -\n" for name, shown in listed.items() if shown == state)
+
+    monkeypatch.setattr("marketplace_survey._run", systemctl)
+    assert PARTS["units"](None, {"monitoring": {"strength": strength}}) == unwell
+
+
 def test_one_part_that_fails_keeps_nobody_from_the_others(monkeypatch):
     def fails(*_):
         raise FileNotFoundError("chronyc")
