@@ -29,3 +29,16 @@ def logs():
         salt-ssh production health.logs
     """
     return __salt__["droplet.call"]("health.logs")
+
+
+def drift(**options):
+    """What somebody has changed by hand.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production health.drift
+        salt-ssh production health.drift now=True
+    """
+    return __salt__["droplet.call"]("health.drift", **options)

@@ -1,2 +1,3 @@
 include:
   - marketplace.watch
+  - marketplace.drift
