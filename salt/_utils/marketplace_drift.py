@@ -6,7 +6,7 @@ change is pending, and no drift.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,10 +19,9 @@ _FOLLOWING = frozenset(
 )
 _REQUISITE = "One or more requisite failed"
 _LINES, _CHARACTERS = 12, 160
-# A password that somebody wrote into a file by hand is in no store.
-_PASSWORD = re.compile(
-    r"""(?i)\b([\w.-]*(?:passw(?:or)?d|passphrase|secret|token|api_?key|credentials?)[\w.-]*["']?\s*[=: ]\s*)\S.*"""
-)
+# A password that somebody wrote into a file by hand is in no store: "word = value", and in a diff "word value".
+_WORD = r"[\w.-]*(?:passw(?:or)?d|passphrase|requirepass|secret|token|api_?key|credential)[\w.-]*"
+_PASSWORD = re.compile(rf"""(?im)(\b{_WORD}["']?[ \t]*[=:][ \t]*|^[+-][ \t]*{_WORD}[ \t]+)\S.*""")
 _PEM = re.compile(r"(-----BEGIN [A-Z ]+-----).*?(-----END [A-Z ]+-----|\Z)", re.DOTALL)
 _SET = {
     "set to start": "is stopped",
@@ -79,18 +78,24 @@ class Answer:
     known: frozenset[str] = frozenset()
 
 
-def read(answer: Any) -> Answer:
-    """What Salt's answer to ``state.apply test=True`` says."""
+def read(answer: Any, scrubbed: Callable[[str], str] = str) -> Answer:
+    """What Salt's answer to ``state.apply test=True`` says.
+
+    Args:
+        scrubbed: takes secrets that are known out of a text; what only looks like one is taken out in any case.
+    """
     if not isinstance(answer, Mapping) or not answer or not all("_|-" in str(key) for key in answer):
         said = answer if isinstance(answer, list) else [answer]
         return Answer(
-            trouble=_short(" / ".join(str(line).strip() for line in said) or "no states at all", 400)
+            trouble=_short(
+                _clean(" / ".join(str(line).strip() for line in said), scrubbed) or "no states at all", 400
+            )
         )
     rows = sorted(answer.items(), key=lambda item: item[1].get("__run_num__", 0))
     known = frozenset(str(row.get("name") or key.split("_|-")[2]) for key, row in rows)
     pending = next((_waits(row) for _, row in rows if row.get("__id__") == SETTLED), [])
     found = [
-        _difference(key.split("_|-"), row)
+        _difference(key.split("_|-"), row, scrubbed)
         for key, row in rows
         if row.get("__id__") != SETTLED and (row.get("result") is not True or row.get("changes"))
     ]
@@ -122,18 +127,26 @@ def _is_following(row: Mapping[str, Any]) -> bool:
     return failed or (bool(changes) and set(changes) <= _FOLLOWING)
 
 
-def _difference(key: list[str], row: Mapping[str, Any]) -> Difference:
+def _clean(value: Any, scrubbed: Callable[[str], str]) -> Any:
+    """``value`` with no secret in any text: before anything is shortened, for half a secret is not found any more."""
+    if isinstance(value, Mapping):
+        return {key: _clean(inner, scrubbed) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(inner, scrubbed) for inner in value]
+    return mask(scrubbed(value)) if isinstance(value, str) else value
+
+
+def _difference(key: list[str], row: Mapping[str, Any], scrubbed: Callable[[str], str]) -> Difference:
     module, _, name = key[:3]
-    changes, comment = row.get("changes") or {}, str(row.get("comment") or "").strip()
+    changes = _clean(row.get("changes") or {}, scrubbed)
+    comment = _clean(str(row.get("comment") or "").strip(), scrubbed)
     if row.get("result") is False:
         words, detail = _short(comment.splitlines()[0] if comment else "the state fails", 400), ""
     else:
         words, detail = _words(module, changes, comment)
     state, name = str(row.get("__id__")), str(row.get("name") or name)
     remedy = "salt-call deploy.resume" if module == "release" else APPLY
-    # States of secrets say of each what was done about it, and never its value.
-    words = words if module == "secret" else mask(words)
-    return Difference(state, name, words, mask(detail), True, _is_following(row), remedy)
+    return Difference(state, name, words, detail, True, _is_following(row), remedy)
 
 
 def _words(module: str, changes: Mapping[str, Any], comment: str) -> tuple[str, str]:

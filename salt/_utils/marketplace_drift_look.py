@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from marketplace_drift import Difference, mask, read
+from marketplace_drift import Difference, read
 from marketplace_drift_record import document, write
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
 from marketplace_inventory import KINDS, compare
@@ -90,8 +89,8 @@ class DriftLook:
         begun = time.monotonic()
         paths = self.world.paths
         afar = not (paths.root / STATES).exists()
-        answer = read([] if afar else self._apply())
-        trouble = [f"state.apply test=True fails: {mask(answer.trouble)}"] if answer.trouble else []
+        answer = read([] if afar else self._apply(), self.world.scrubbed)
+        trouble = [f"state.apply test=True fails: {answer.trouble}"] if answer.trouble else []
         trouble = [FROM_AFAR] if afar else trouble
         differences = [*answer.differences, *self._images(settings, trouble)]
         now, unseen = take(self.world)
@@ -104,15 +103,11 @@ class DriftLook:
         extra = compare(before, now, known, frozenset())
         owners = packaged(one.name for one in extra if one.state == "file")
         differences += [one for one in extra if one.name not in owners]
-        scrubbed = self.world.scrubbed
-        differences = [
-            replace(one, words=scrubbed(one.words), detail=scrubbed(one.detail)) for one in differences
-        ]
         return document(
             read_json(paths.drift),
             differences,
-            [scrubbed(words) for words in answer.pending],
-            [scrubbed(words) for words in trouble],
+            answer.pending,
+            [self.world.scrubbed(words) for words in trouble],
             self.world.clock.now(),
             time.monotonic() - begun,
         )

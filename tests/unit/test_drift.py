@@ -109,11 +109,20 @@ def test_an_answer_that_is_none_is_trouble(answer):
 def test_no_secret_is_shown():
     assert mask("password = hunter2 and more") == "password = (secret)"
     assert mask('+  "api_token": "abc"\n+next') == '+  "api_token": (secret)\n+next'
+    assert mask("-requirepass hunter2\n+requirepass other") == "-requirepass (secret)\n+requirepass (secret)"
+    prose = "Passwords stay on: none of root has an authorised key"
+    assert mask(prose) == prose
     pem = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----"
     assert mask(pem) == "-----BEGIN PRIVATE KEY----- (secret) -----END PRIVATE KEY-----"
     diff = "-db_password: hunter2\n+as it was"
     found = read(row(1, "file", "/etc/x", changes={"diff": diff})).differences[0]
     assert "hunter2" not in f"{found}"
+    # Before it is shortened: half of one would not be known any more.
+    long = row(1, "file", "/etc/x", changes={"diff": f"-{'x' * 150}hunter2hunter2hunter2"})
+    assert (
+        "hunter2"
+        not in read(long, lambda text: text.replace("hunter2hunter2hunter2", "*")).differences[0].detail
+    )
 
 
 def test_a_long_diff_is_shortened():
