@@ -91,7 +91,8 @@ def drift(now=False, accept=False, wait=60, **unknown):
     Returns ``drift``, a sentence, and ``differences``: each with ``name``, ``words``, ``detail`` (a shortened diff, no
     secrets), ``state``, ``since``, ``owned`` (whether ``state.apply`` puts it right), ``remedy`` (what to type) and
     ``follows`` (whether it goes back to another). ``pending`` is what waits to be applied and is therefore no drift,
-    ``trouble`` what could not be looked at. Exit code 1 where there are differences or trouble.
+    ``trouble`` what could not be looked at, ``note`` why some is never looked at on this droplet. Exit code 1 where
+    there are differences or trouble.
 
     CLI Example:
 

@@ -90,8 +90,7 @@ class DriftLook:
         paths = self.world.paths
         afar = not (paths.root / STATES).exists()
         answer = read([] if afar else self._apply(), self.world.scrubbed)
-        trouble = [f"state.apply test=True fails: {answer.trouble}"] if answer.trouble else []
-        trouble = [FROM_AFAR] if afar else trouble
+        trouble = [f"state.apply test=True fails: {answer.trouble}"] if answer.trouble and not afar else []
         differences = [*answer.differences, *self._images(settings, trouble)]
         now, unseen = take(self.world)
         trouble += unseen
@@ -110,7 +109,7 @@ class DriftLook:
             [self.world.scrubbed(words) for words in trouble],
             self.world.clock.now(),
             time.monotonic() - begun,
-        )
+        ) | {"note": FROM_AFAR if afar else ""}
 
     def _images(self, settings: dict[str, Any], trouble: list[str]) -> list[Difference]:
         pending = " ".join(str(words) for words in read_json(self.world.paths.pending) or [])

@@ -109,7 +109,7 @@ def test_a_droplet_that_is_converged_from_elsewhere_looks_at_the_rest(droplet):
     look(droplet)
     droplet.there["file"] = {"/etc/cron.d/ours": "1", "/etc/cron.d/eve": "2"}
     found = looking(droplet, apply=lambda: pytest.fail("there are no states")).look(SETTINGS, "ann", 0)
-    assert found["trouble"] == [FROM_AFAR]
+    assert (found["trouble"], found["note"]) == ([], FROM_AFAR)
     assert [one["name"] for one in found["differences"]] == ["/etc/cron.d/eve"]
 
 
