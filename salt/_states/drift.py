@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_applied import fingerprint, pillar_digest, waits
+from marketplace_drift_look import write_inventory
 from marketplace_drift_record import put_right, write
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
+from marketplace_inventory_look import take
 from marketplace_paths import Paths
 from marketplace_tree import revision
+from marketplace_world import World
 
 _WRITERS = ("file.managed", "file.serialize")
 ROOT = (0, 0)
@@ -57,8 +60,8 @@ def protected(name: str) -> dict[str, Any]:
 def settled(name: str, whole: list[str]) -> dict[str, Any]:
     """Ensure it is on record which tree and pillar were applied, where all of this run's states went well.
 
-    Under test=True the changes say what waits to be applied. What a look for drift has found and this run has put
-    right is no drift any more.
+    What no state owns is taken for right as it is the first time. Under test=True the changes say what waits to be
+    applied. What a look for drift has found and this run has put right is no drift any more.
 
     Args:
         name: a sentence.
@@ -83,6 +86,8 @@ def settled(name: str, whole: list[str]) -> dict[str, Any]:
         before = read_json(paths.applied)
         changes: dict[str, Any] = waits(before, now)
         drift = read_json(paths.drift)
+        if not paths.inventory.exists():
+            changes["inventory"] = "what no state owns has not been taken for right yet"
     except ValueError as error:
         return ret | {"result": False, "comment": f"{error}: remove it, and apply again"}
     better = put_right(drift) if drift else None
@@ -92,6 +97,9 @@ def settled(name: str, whole: list[str]) -> dict[str, Any]:
     if changes:
         make_directory(paths.applied.parent)
         write_atomic(paths.applied, to_json(now), 0o600)
+    if "inventory" in changes:
+        world = World.of(paths)
+        write_inventory(world, take(world)[0])
     if better is not None:
         write(paths.drift, better)
         changes["drift"] = "put right"

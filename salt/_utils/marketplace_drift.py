@@ -14,9 +14,7 @@ APPLY = "salt-call state.apply"
 # The id of the state that knows what was applied (_states/drift.py).
 SETTLED = "Ensure what was applied is on record"
 # What a state says that only looks whether a process is older than its files: the files are what differs.
-_FOLLOWING = frozenset(
-    {"process", "definition", "configuration", "loaded", "table", "proof", "at boot", "what is watched"}
-)
+_FOLLOWING = frozenset({"process", "definition", "configuration", "loaded", "table", "what is watched"})
 _REQUISITE = "One or more requisite failed"
 _LINES, _CHARACTERS = 12, 160
 # A password that somebody wrote into a file by hand is in no store: "word = value", and in a diff "word value".
@@ -145,6 +143,7 @@ def _difference(key: list[str], row: Mapping[str, Any], scrubbed: Callable[[str]
     else:
         words, detail = _words(module, changes, comment)
     state, name = str(row.get("__id__")), str(row.get("name") or name)
+    name = f"firewall table {name}" if module == "nft_table" else name
     remedy = "salt-call deploy.resume" if module == "release" else APPLY
     return Difference(state, name, words, detail, True, _is_following(row), remedy)
 

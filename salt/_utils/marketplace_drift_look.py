@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_drift import Difference, read
-from marketplace_drift_record import document, write
+from marketplace_drift_record import FAILS, document, write
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
 from marketplace_inventory import KINDS, compare
 from marketplace_inventory_look import TROUBLE, other_images, packaged, take
@@ -66,7 +66,7 @@ class DriftLook:
         raise Disturbed(f"something changed the droplet whenever it was looked at: {why}")
 
     def accept(self, by: str) -> list[str]:
-        """Take what there is now for right; the sentences that are no drift any more.
+        """Take what no state owns for right as it is now; what is no drift any more by that, in words.
 
         Raises:
             LockHeld: somebody looks just now.
@@ -74,42 +74,42 @@ class DriftLook:
         with self.lock.held(by, "accepting what has changed"):
             paths = self.world.paths
             now, _ = take(self.world)
-            before = read_json(paths.inventory) or {}
-            gone = compare(before, now, frozenset(), frozenset()) if before else []
-            write_inventory(self.world, {**before, **now})
+            gone = self._foreign(now, frozenset())
+            write_inventory(self.world, {**(read_json(paths.inventory) or {}), **now})
             kept = read_json(paths.drift)
             if kept is not None:
-                write(
-                    paths.drift,
-                    kept | {"differences": [row for row in kept["differences"] if row["state"] not in KINDS]},
-                )
+                left = [row for row in kept["differences"] if row["state"] not in KINDS]
+                write(paths.drift, kept | {"differences": left})
         return [f"{one.state} {one.name} {one.words}" for one in gone]
 
     def _look(self, settings: dict[str, Any]) -> dict[str, Any]:
         begun = time.monotonic()
-        paths = self.world.paths
-        afar = not (paths.root / STATES).exists()
+        afar = not (self.world.paths.root / STATES).exists()
         answer = read([] if afar else self._apply(), self.world.scrubbed)
-        trouble = [f"state.apply test=True fails: {answer.trouble}"] if answer.trouble and not afar else []
-        differences = [*answer.differences, *self._images(settings, trouble)]
+        trouble = [f"{FAILS}: {answer.trouble}"] if answer.trouble and not afar else []
+        images = self._images(settings, trouble)
         now, unseen = take(self.world)
-        trouble += unseen
-        before = read_json(paths.inventory)
-        if before is None:
-            write_inventory(self.world, now)
-            before = now
-        known = answer.known | set((read_json(paths.applied) or {}).get("names", ()))
-        extra = compare(before, now, known, frozenset())
-        owners = packaged(one.name for one in extra if one.state == "file")
-        differences += [one for one in extra if one.name not in owners]
-        return document(
-            read_json(paths.drift),
-            differences,
+        found = document(
+            read_json(self.world.paths.drift),
+            [*answer.differences, *images, *self._foreign(now, answer.known)],
             answer.pending,
-            [self.world.scrubbed(words) for words in trouble],
+            [self.world.scrubbed(words) for words in [*trouble, *unseen]],
             self.world.clock.now(),
             time.monotonic() - begun,
-        ) | {"note": FROM_AFAR if afar else ""}
+        )
+        return found | {"note": FROM_AFAR if afar else ""}
+
+    def _foreign(self, now: dict[str, dict[str, str]], known: frozenset[str]) -> list[Difference]:
+        """What no state owns and is not as it was taken for right. What was never looked at before is."""
+        paths = self.world.paths
+        before = read_json(paths.inventory) or {}
+        if now.keys() - before.keys():
+            before = {**now, **before}
+            write_inventory(self.world, before)
+        known |= set((read_json(paths.applied) or {}).get("names", ()))
+        found = compare(before, now, known)
+        owners = packaged(one.name for one in found if one.state == "file")
+        return [one for one in found if one.name not in owners]
 
     def _images(self, settings: dict[str, Any], trouble: list[str]) -> list[Difference]:
         pending = " ".join(str(words) for words in read_json(self.world.paths.pending) or [])

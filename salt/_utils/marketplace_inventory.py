@@ -1,7 +1,7 @@
 """What no state owns and nobody may add unseen: who can log in, with which keys, what runs by itself. Pure.
 
-The first look takes what there is as given. Later ones name what came and went since, until somebody says that it is
-right so (``health.drift accept=True``).
+The first state.apply that goes well takes what there is for right. Looks name what came and went since, until somebody
+says that it is right so (``health.drift accept=True``).
 """
 
 from collections.abc import Collection, Mapping
@@ -28,16 +28,13 @@ KINDS = {
 }
 
 
-def compare(
-    before: Inventory, now: Inventory, known: Collection[str], packaged: Collection[str]
-) -> list[Difference]:
+def compare(before: Inventory, now: Inventory, known: Collection[str]) -> list[Difference]:
     """What came, went or changed.
 
     Args:
         before: as it was taken for right.
         now: as it is.
         known: names that states are about: those are theirs to judge.
-        packaged: files that belong to packages, which come and go with them.
     """
     found = []
     for kind in KINDS:
@@ -46,7 +43,7 @@ def compare(
             continue
         for name in sorted({*before[kind], *now[kind]}):
             old, new = before[kind].get(name), now[kind].get(name)
-            if old != new and not _is_known(kind, name, known) and name not in packaged:
+            if old != new and not _is_known(kind, name, known):
                 found.append(_difference(kind, name, old, new))
     return found
 

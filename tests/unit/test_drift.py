@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from marketplace_applied import fingerprint, pillar_digest, waits
 from marketplace_drift import SETTLED, mask, read
-from marketplace_drift_record import LATE, document, put_right, status, words, write
+from marketplace_drift_record import FAILS, LATE, document, put_right, status, words, write
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 LATER = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -151,6 +151,8 @@ def test_an_apply_that_went_well_leaves_what_no_state_owns():
     assert put_right(both)["differences"] == [foreign]
     assert put_right(both | {"differences": [foreign]}) is None
     assert put_right(kept | {"differences": []}) is None
+    blind = kept | {"differences": [], "trouble": [f"{FAILS}: x", "container: y"]}
+    assert put_right(blind)["trouble"] == ["container: y"]
     assert words(both | {"differences": [foreign]}).startswith(
         "1 difference since 25 Nov 12:00 UTC: container eve"
     )

@@ -92,6 +92,7 @@ class Settled:
             __pillar__=pillar or {"a": 1},
             __lowstate__=[chunk("/etc/x", sls)],
             __running__={"file_|-x": {"__id__": "Ensure x", "result": not failed}},
+            take=lambda world: ({"account": {"root": "0"}}, []),
         )
         return module.settled("Ensure", ["marketplace.watch"])
 
@@ -102,7 +103,10 @@ def test_what_was_applied_is_on_record_once_all_went_well(tmp_path):
     assert droplet.run(failed=True)["changes"] == {}
     assert droplet.run(sls="other")["changes"] == {}
     assert not (tmp_path / "var/lib/marketplace/applied.json").exists()
-    assert set(droplet.run()["changes"]) == {"applied"}
+    assert set(droplet.run()["changes"]) == {"applied", "inventory"}
+    assert json.loads((tmp_path / "var/lib/marketplace/inventory.json").read_text()) == {
+        "account": {"root": "0"}
+    }
     assert droplet.run()["changes"] == {}
     assert set(droplet.run(test=True, pillar={"a": 2})["changes"]) == {"pillar"}
     assert droplet.run(test=True, pillar={"a": 1, "allow_restart": True})["changes"] == {}
@@ -113,7 +117,7 @@ def test_an_apply_that_went_well_is_the_end_of_the_drift_that_it_owns(tmp_path):
     droplet.run()
     file = tmp_path / "var/lib/marketplace/drift.json"
     rows = [{"owned": True, "name": "/etc/x"}, {"owned": False, "name": "eve"}]
-    file.write_text(json.dumps({"differences": rows, "pending": []}))
+    file.write_text(json.dumps({"differences": rows, "pending": [], "trouble": []}))
     assert droplet.run(failed=True)["changes"] == {}
     assert droplet.run()["changes"] == {"drift": "put right"}
     assert json.loads(file.read_text())["differences"] == rows[1:]
