@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 
 from marketplace_settings_fields import section, setting
-from marketplace_settings_kinds import Boolean, Choice, Integer, Number, Text, size
+from marketplace_settings_kinds import Boolean, Choice, Integer, Number, Text, size, time_of_day
 from marketplace_units import MIB
 
 MINIMAL, FULL = "minimal", "full"
@@ -73,6 +73,16 @@ class Monitoring:
     metrics: Metrics = section(Metrics, "what Prometheus keeps and may use, in strength full")
     thresholds: Thresholds = section(Thresholds, "from where on people are told")
     limits: MonitoringLimits = section(MonitoringLimits, "what watching may use")
+    drift: bool = setting(
+        Boolean("true", "true or false"),
+        "whether it is looked for once a day what somebody has changed by hand",
+        True,
+    )
+    drift_time: str = setting(
+        time_of_day("05:30"),
+        "when, in the droplet's time zone; releases, backups and runs of state.apply are waited for, for an hour",
+        "05:30",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,19 @@ def logs():
     return __salt__["droplet.call"]("health.logs")
 
 
+def drift(**options):
+    """What somebody has changed by hand.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production health.drift
+        salt-ssh production health.drift now=True
+    """
+    return __salt__["droplet.call"]("health.drift", **options)
+
+
 def slo(days=30):
     """How well the bot was reached.
 

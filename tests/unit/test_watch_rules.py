@@ -1,9 +1,11 @@
 """Every rule of the quick look: it fires, it does not below, and it clears."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from marketplace_consumption import Group
+from marketplace_drift_record import LATE
 from marketplace_watch_history import SPAN, History
 from marketplace_watch_rules import findings, timing
 
@@ -257,3 +259,37 @@ def test_slow_queries():
     assert "query.slow/postgres" in found(seen, few)
     few.note(look(closed=("operator",)))
     assert found(seen, few) == {}
+
+
+def drift(*rows, trouble=(), looked=NOW):
+    at = datetime.fromtimestamp(looked, UTC).isoformat(timespec="seconds")
+    return {"looked": at, "differences": list(rows), "pending": [], "trouble": list(trouble)}
+
+
+def difference(name, owned=True, follows=False, since=NOW - 60):
+    at = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")
+    state = "Ensure it" if owned else "container"
+    words = {"state": state, "name": name, "words": "was changed", "since": at}
+    return words | {"owned": owned, "follows": follows}
+
+
+def test_drift_is_told_until_a_look_or_an_apply_finds_none():
+    told = found(look(drift=drift(difference("/etc/motd"), difference("x.service", follows=True))))
+    assert told["drift/droplet"].summary.startswith("1 difference since")
+    assert "/etc/motd was changed" in told["drift/droplet"].summary
+    assert (told["drift/droplet"].command, told["drift/droplet"].since) == ("salt-call state.apply", NOW - 60)
+    assert found(look(drift=drift())) == {}
+    assert timing("drift").clear == 0
+
+
+def test_drift_that_no_state_puts_right_says_where_to_look():
+    told = found(look(drift=drift(difference("/etc/motd"), difference("eve", owned=False))))["drift/droplet"]
+    assert "container eve" in told.summary
+    assert told.command == "salt-call health.drift"
+
+
+def test_a_look_for_drift_that_fails_or_was_missed_is_told():
+    assert "can't be looked for" in found(look(drift=drift(trouble=["bad"])))["drift/droplet"].summary
+    late = found(look(drift=drift(looked=NOW - 3 * 86400)))["drift/droplet"]
+    assert late.summary == "nobody has looked for drift for 3 days"
+    assert found(look(drift=drift(looked=NOW - LATE + 60))) == {}
