@@ -117,6 +117,7 @@ CATALOGUE: dict[str, Secret] = {
 }
 
 WAYS = ("value", "file", "environment")
+_KEYS = "#!yaml|gpg as the file's first line, and the private key in Salt's gpgkeys (docs/settings.md)"
 _EXAMPLE = "{value: ...} or {file: /absolute/path} or {environment: VARIABLE}"
 
 
@@ -220,6 +221,8 @@ def _value(name: str, way: Any, sources: Sources) -> str:
         raise _Refused(f"has a {kind} that is no text, or empty")
     # A file written by an editor ends in a newline, which is no part of the secret.
     value = _READERS[kind](where, sources).strip("\r\n")
+    if value.startswith("-----BEGIN PGP MESSAGE-----"):
+        raise _Refused("is still encrypted: gpg can't decrypt it here", _KEYS)
     if not re.fullmatch(CATALOGUE[name].pattern, value):
         raise _Refused(
             f"has a value of {len(value)} characters that is not as it must be", CATALOGUE[name].rule

@@ -186,6 +186,12 @@ WRONG = [
     ("secrets.telegram_token", {"file": "token"}, "secrets.telegram_token", "absolute"),
     ("secrets.telegram_token", {"file": "/nowhere"}, "secrets.telegram_token", "No such file"),
     ("secrets.telegram_token", {"environment": "NOWHERE"}, "secrets.telegram_token", "not set"),
+    (
+        "secrets.telegram_token",
+        {"value": "-----BEGIN PGP MESSAGE-----\n\nhQEMA\n-----END PGP MESSAGE-----\n"},
+        "secrets.telegram_token",
+        "still encrypted",
+    ),
     ("secrets.webhook_secret", {"value": "has a space in it"}, "secrets.webhook_secret", "17 characters"),
     ("secrets.webhok_secret", {"value": "x" * 20}, "secrets.webhok_secret", "did you mean webhook_secret"),
     ("secrets.registry_password", {"value": "x"}, "secrets.registry_password", "registry.username"),
