@@ -1,8 +1,22 @@
 """The effective settings: what they are, where each comes from, and what is wrong with them."""
 
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import marketplace_settings_answers as answers
+from marketplace_arguments import caller
+from marketplace_lock import Lock, LockHeld
+from marketplace_paths import Paths
+from marketplace_rotation import WAYS, RotationError, refusal
+from marketplace_rotation import rotate as replace
+from marketplace_rotation_hands import DropletHands
+from marketplace_secrets import Store
+from marketplace_settings_gate import NO_PILLAR
+from marketplace_settings_guard import settings_for_change
+from marketplace_terminal import view
+from marketplace_world import World
 
 __outputter__ = {"show": "settings_table", "diff": "settings_table"}
 
@@ -68,6 +82,66 @@ def diff(ours: str, theirs: str) -> dict[str, Any]:
         SALT_MINION_CONFIG=$PWD/minion.conf salt-call --id production settings.diff staging production
     """
     return _answer(lambda: answers.diff(__opts__, ours, theirs))
+
+
+def rotate(*names: str) -> dict[str, Any]:
+    """Replace secrets that were generated on the droplet by new ones, without losing an update.
+
+    For a while both values are taken. What the running backend reads when it starts comes with a release of the live
+    version. One that was cut off, or failed, goes on when it is asked for again; until then both are taken, and
+    deploy.status shows it as pending.
+
+    Args:
+        names: ``webhook_secret``, ``webhook_path``, ``redis_app_password``, ``redis_operator_password``,
+            ``postgres_app_password``, ``postgres_owner_password``, ``postgres_backup_password``,
+            ``postgres_monitoring_password``, ``postgres_superuser_password``. ``all`` of them; none: only go on.
+
+    Returns ``outcome`` (``rotated``, ``unfinished`` or ``refused``), ``secrets``, the ``release`` that it took (or ""),
+    and a ``reason``. Exit code 1 unless it is ``rotated``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call settings.rotate webhook_secret webhook_path
+        salt-call settings.rotate all
+    """
+    settings, why = settings_for_change(__pillar__, _paths().settings)
+    if (__pillar__.get("settings_gate") or {}).get("source") == "none":
+        settings, why = None, NO_PILLAR
+    if settings is None:
+        return _failed("refused", why)
+    wanted = (
+        [name for name in WAYS if settings["secrets"].get(name) == "generated"]
+        if names == ("all",)
+        else list(names)
+    )
+    unfit = refusal(wanted, settings["secrets"])
+    if unfit:
+        return _failed("refused", unfit)
+    world, store, by = World.of(_paths()), Store(_paths().secrets), caller(os.environ)
+    if not wanted and not store.replaced():
+        return _failed("refused", f"which secrets? One or more of {', '.join(WAYS)}, or all")
+    lock = Lock(_paths().rotation_lock, "rotation", "wait for it, then ask again")
+    try:
+        with lock.held(by, "settings.rotate"), view(sys.stderr, "New secrets") as progress:
+            answer = replace(wanted, store, DropletHands(world, settings), progress.say)
+    except LockHeld as error:
+        return _failed("refused", str(error))
+    except RotationError as error:
+        return _failed("unfinished", f"{error}. Both values are taken: settings.rotate goes on")
+    told = f"{by} replaced {', '.join(answer['secrets'])}"
+    world.spool.emit("settings.rotated", "info", told, answer | {"by": by})
+    return answer
+
+
+def _failed(outcome, reason):
+    __context__["retcode"] = 1
+    return {"outcome": outcome, "reason": reason}
+
+
+def _paths():
+    return Paths(Path(__opts__.get("marketplace_root", "/")))
 
 
 def _answer(ask):
