@@ -13,11 +13,14 @@ from marketplace_rotation import WAYS, RotationError, refusal
 from marketplace_rotation import rotate as replace
 from marketplace_rotation_hands import DropletHands
 from marketplace_secrets import Store
-from marketplace_settings_gate import NO_PILLAR
 from marketplace_settings_guard import settings_for_change
 from marketplace_terminal import view
 from marketplace_world import World
 
+_ELSEWHERE = (
+    "the pillar of this droplet is on its controller, and new secrets need states between their steps: settings.rotate"
+    " works where the droplet has the pillar itself"
+)
 __outputter__ = {"show": "settings_table", "diff": "settings_table"}
 
 
@@ -108,7 +111,7 @@ def rotate(*names: str) -> dict[str, Any]:
     """
     settings, why = settings_for_change(__pillar__, _paths().settings)
     if (__pillar__.get("settings_gate") or {}).get("source") == "none":
-        settings, why = None, NO_PILLAR
+        settings, why = None, _ELSEWHERE
     if settings is None:
         return _failed("refused", why)
     wanted = (

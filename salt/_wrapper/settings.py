@@ -55,6 +55,18 @@ def diff(ours, theirs):
     return _answer(lambda: answers.diff(__opts__, ours, theirs))
 
 
+def rotate(*names):
+    """Replace secrets, on the droplet; only on one that has its pillar itself.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production settings.rotate webhook_secret
+    """
+    return __salt__["droplet.call"]("settings.rotate", *names)
+
+
 def _answer(ask):
     try:
         return ask()

@@ -372,6 +372,35 @@ def test_diff_of_what_is_no_environment_says_what_there_is(droplet):
     assert minion.context["retcode"] == 1
 
 
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ((), "which secrets?"),
+        (("telegram_token",), "telegram_token can't be replaced like this. Try: one of webhook_secret"),
+        (("webhook_secret",), "pillar gives webhook_secret"),
+    ],
+)
+def test_rotate_refuses_what_it_cannot_do_and_changes_nothing(converged, names, says):
+    converged.say(changes={"secrets.webhook_secret": {"value": "w" * 20}})
+    assert converged.minion().run("settings.written", "settings").result is True
+    before = converged.listing()
+    minion = converged.minion()
+    answer = minion.modules["settings.rotate"](*names)
+    assert answer["outcome"] == "refused"
+    assert says in answer["reason"]
+    assert minion.context["retcode"] == 1
+    assert converged.listing() == before
+
+
+def test_rotate_refuses_before_the_droplet_is_converged_and_without_its_pillar(droplet):
+    answer = droplet.minion().modules["settings.rotate"]("webhook_path")
+    assert "run state.apply first" in answer["reason"]
+    assert droplet.minion().run("settings.written", "settings").result is True
+    (droplet.pillar / "top.sls").unlink()
+    answer = droplet.minion().modules["settings.rotate"]("webhook_path")
+    assert "on its controller" in answer["reason"]
+
+
 @pytest.mark.parametrize("rights", [0o640, 0o604, 0o644])
 def test_a_local_pillar_that_others_may_read_is_refused(droplet, rights):
     local = droplet.pillar / "local"
