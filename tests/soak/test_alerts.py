@@ -234,3 +234,21 @@ def test_a_droplet_that_is_well_is_silent(droplet: Droplet, chat: Chat, note: No
             if line.startswith(("VmRSS", "RssAnon"))
         }
         note(f"{name}: {figures['VmRSS']} MB, of which {figures['RssAnon']} MB its own")
+
+
+def test_a_disk_is_told_though_telegram_fails_and_alertmanager_dies(
+    droplet: Droplet, chat: Chat, note: Note
+) -> None:
+    chat.bot.fail_next("sendMessage", 502, times=2)
+    droplet.run(["fallocate", "-l", "790M", "/srv/data/redis/fill"])
+    try:
+        seen = seconds_until(lambda: "resource.disk/redis" in alerts.active(droplet), 30)
+        droplet.run(["systemctl", "kill", "--signal=KILL", "prometheus-alertmanager.service"])
+        told = chat.arrives("the disk of redis is 8", 100)
+    finally:
+        droplet.run(["rm", "-f", "/srv/data/redis/fill"])
+    for words in ("since ", "<code>du -xh", "🟠 <b>development: redis</b>"):
+        assert words in told["text"]
+    over = chat.arrives("over: the disk of redis", 100)
+    note(f"disk: seen after {seen:.0f} s, told, and over {over['at'] - told['at']:.0f} s later")
+    assert len(chat.said("the disk of redis")) == 2
