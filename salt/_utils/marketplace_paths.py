@@ -34,6 +34,16 @@ class Paths:
         return self.etc / "secrets"
 
     @property
+    def rotation_lock(self) -> Path:
+        """Held while secrets are being replaced."""
+        return self.state / "rotation.lock"
+
+    @property
+    def rotation_access(self) -> Path:
+        """Included by PostgreSQL's access rules; there only while the application's password is being replaced."""
+        return self.etc / "postgres/rotation.conf"
+
+    @property
     def delivered(self) -> Path:
         """Per consumer, the secrets it may read, owned by its uid; containers mount these directories."""
         return self.etc / "delivered"

@@ -116,6 +116,11 @@ def test_bare_droplet_converges_and_ships_over_ssh(
     status = laptop.salt_ssh("deploy.status")
     assert status.value["live"]["version"] == "1.1.0"
     assert status.value["health"]["status"] == "healthy"
+    shown = laptop.salt_ssh("settings.show", "edge.domains")
+    assert shown.value == {"edge.domains": {"value": ["bare.test"], "origin": "pillar/local/init.sls"}}
+    assert laptop.salt_ssh("settings.check").value == []
+    differing = laptop.salt_ssh("settings.diff", "staging", "production").value
+    assert list(differing) == ["edge.domains", "edge.certificate"]
     refused = laptop.salt_ssh("deploy.release", "9.9.9")
     assert refused.returncode != 0
     assert refused.value["outcome"] == "refused"

@@ -104,9 +104,9 @@ def test_migration_that_cannot_be_taken_back_needs_force_and_secrets_are_todays(
 ) -> None:
     site.backend(IRREVERSIBLE)
     begin(droplet, site)
-    right, old = pillar.local(site, images), droplet.get(f"{SECRETS}/webhook_secret").decode().strip()
+    right, old = pillar.local(site, images), droplet.get(f"{SECRETS}/backend_webhook_secret").decode().strip()
     try:
-        new = right["secrets"] | {"webhook_secret": {"value": "another-secret-of-the-webhook"}}
+        new = right["secrets"] | {"backend_webhook_secret": {"value": "another-secret-of-the-webhook"}}
         apply(droplet, right | {"secrets": new})
         ahead = shipping.shipped(shipping.release(droplet, IRREVERSIBLE, "soak=0"))
         assert ahead["schema"]["after"] == ["0004"]
@@ -126,7 +126,7 @@ def test_migration_that_cannot_be_taken_back_needs_force_and_secrets_are_todays(
         # That release was made with another secret. Telegram sends today's.
         assert botapi.ask("/start", chat_id=504)
     finally:
-        apply(droplet, right | {"secrets": right["secrets"] | {"webhook_secret": {"value": old}}})
+        apply(droplet, right | {"secrets": right["secrets"] | {"backend_webhook_secret": {"value": old}}})
         apply(droplet, right)
         # It has emptied a column and changed no table: for other tests it never was.
         sql(droplet, "UPDATE alembic_version SET version_num = '0003'")
