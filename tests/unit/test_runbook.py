@@ -9,10 +9,12 @@ RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 
 def alerts() -> set[str]:
     """The names of all conditions that the rules know."""
-    sources = sorted((ROOT / "salt" / "_utils").glob("marketplace_*.py"))
-    return {
-        name for source in sources for name in re.findall(r'Finding\(\s*"([a-z_.]+)"', source.read_text())
-    }
+    found = set()
+    for source in (ROOT / "salt" / "_utils").glob("marketplace_*.py"):
+        found |= set(re.findall(r'Finding\(\s*"([a-z_.]+)"', source.read_text()))
+    for rules in (*ROOT.glob("formulas/prometheus/files/*.yml"), *ROOT.glob("salt/marketplace/files/*.yml")):
+        found |= set(re.findall(r"- alert: ([a-z_.]+)", rules.read_text()))
+    return found
 
 
 def test_every_alert_has_its_page_and_no_page_is_left_over() -> None:
