@@ -67,8 +67,10 @@ class DropletHands:
                 return ""
             words = (f"version='{live.version}'", f"image='{live.image}'")
             done = function("deploy.release", *words, timeout=_RELEASE_SECONDS)
-        if not isinstance(done, dict) or done.get("outcome") not in ("live", "unchanged"):
+        if not isinstance(done, dict) or "outcome" not in done:
             raise RotationError(f"releasing the backend failed: {done}")
+        if done["outcome"] not in ("live", "unchanged"):
+            raise RotationError(f"releasing the backend failed ({done['outcome']}): {done.get('reason')}")
         return str(done.get("release") or live.release)
 
     def note(self, names: Collection[str]) -> None:
