@@ -30,6 +30,7 @@ def said(text):
 def hands(tmp_path):
     paths = Paths(tmp_path)
     make_directory(paths.rotation_access.parent)
+    make_directory(paths.state)
     parsed, _ = parse(pillar(), "production", ENVIRONMENTS)
     docker, database, ledger = Mock(spec=Docker), Mock(spec=Database), Mock(spec=Ledger)
     docker.run.side_effect = [said("c1\nc2\n"), said("10.213.20.99\n10.213.20.21\n")]
@@ -110,9 +111,12 @@ def test_states_that_fail_say_which(hands, monkeypatch):
 
 
 def test_what_is_replaced_is_pending_until_it_is_done(hands):
+    assert hands.noted() == []
     hands.note(["webhook_path"])
+    assert hands.noted() == ["webhook_path"]
     assert read_json(hands.world.paths.pending) == [
         "rotation: webhook_path (the value before is still taken; settings.rotate goes on with it)"
     ]
     hands.note([])
+    assert hands.noted() == []
     assert read_json(hands.world.paths.pending) == []
