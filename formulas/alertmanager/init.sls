@@ -1,8 +1,22 @@
 {% from "alertmanager/map.jinja" import alertmanager with context %}
 
+# Before it is there: the package starts it at once, and then for everybody.
+Ensure Alertmanager is confined:
+  file.managed:
+    - name: /etc/systemd/system/prometheus-alertmanager.service.d/confined.conf
+    - source: salt://alertmanager/files/alertmanager.conf.jinja
+    - template: jinja
+    - makedirs: True
+    - context:
+        port: {{ alertmanager.port }}
+        memory: {{ alertmanager.memory }}
+        credentials: {{ alertmanager.credentials | json }}
+
 Ensure Alertmanager is installed:
   apt_package.installed:
     - pkgs: [prometheus-alertmanager]
+    - require:
+      - file: Ensure Alertmanager is confined
 
 Ensure alerts have a form:
   file.managed:
@@ -20,17 +34,6 @@ Ensure it is known whom to tell of what:
     - check_cmd: /usr/bin/amtool check-config
     - require:
       - file: Ensure alerts have a form
-
-Ensure Alertmanager is confined:
-  file.managed:
-    - name: /etc/systemd/system/prometheus-alertmanager.service.d/confined.conf
-    - source: salt://alertmanager/files/alertmanager.conf.jinja
-    - template: jinja
-    - makedirs: True
-    - context:
-        port: {{ alertmanager.port }}
-        memory: {{ alertmanager.memory }}
-        credentials: {{ alertmanager.credentials | json }}
 
 Ensure Alertmanager is current:
   systemd_unit.current:

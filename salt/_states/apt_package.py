@@ -1,4 +1,4 @@
-"""Debian packages, installed without recommendations.
+"""Debian packages, installed without recommendations, upgraded, or removed.
 
 Salt's own ``pkg.installed`` fetches the package lists even under test=True, and does not wait for another apt: on a
 fresh droplet the first boot's upgrades are often still running.
@@ -59,6 +59,42 @@ def installed(name: str, pkgs: list[str]) -> dict[str, Any]:
             "comment": f"Still not installed: {', '.join(remaining)}",
         }
     return ret | {"changes": changes, "comment": f"Installed: {', '.join(missing)}"}
+
+
+def removed(name: str, pkgs: list[str]) -> dict[str, Any]:
+    """Ensure packages are not installed; what they have written and been configured with stays.
+
+    Args:
+        name: a sentence.
+        pkgs: names of packages.
+    """
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": "None of these packages is installed",
+    }
+    absent = _missing(pkgs)
+    present = [package for package in pkgs if package not in absent]
+    if not present:
+        return ret
+    changes = {package: {"old": "installed", "new": None} for package in present}
+    if __opts__["test"]:
+        return ret | {
+            "result": None,
+            "changes": changes,
+            "comment": f"Would be removed: {', '.join(present)}",
+        }
+    result = _run([*_APT, "remove", *present])
+    if result["retcode"]:
+        why = "\n".join((result["stderr"] or result["stdout"]).strip().splitlines()[-8:])
+        return ret | {"result": False, "comment": f"apt could not remove {', '.join(present)}.\n{why}"}
+    absent = _missing(present)
+    remaining = [package for package in present if package not in absent]
+    if remaining:
+        still = f"Still installed: {', '.join(remaining)}"
+        return ret | {"result": False, "changes": changes, "comment": still}
+    return ret | {"changes": changes, "comment": f"Removed: {', '.join(present)}"}
 
 
 def upgraded(name: str, pkgs: list[str]) -> dict[str, Any]:

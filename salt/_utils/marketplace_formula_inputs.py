@@ -10,6 +10,8 @@ from typing import Any
 
 from marketplace_alert_routes import configuration, credentials
 from marketplace_log_places import SHARES, journal, socket
+from marketplace_metrics import EXPORTERS, RULES, exporters
+from marketplace_metrics import configuration as measured
 from marketplace_paths import Paths
 
 BACKUPS = "/var/backups/marketplace"
@@ -110,6 +112,14 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
             "credentials": {name: str(Paths().secrets / name) for name in credentials(settings)},
             "memory": settings["monitoring"]["limits"]["memory"],
         },
+        "prometheus": {
+            "config": measured(settings),
+            "rules": RULES,
+            "keep_days": settings["monitoring"]["metrics"]["keep_days"],
+            "size": settings["monitoring"]["metrics"]["size"],
+            "memory": settings["monitoring"]["metrics"]["memory"],
+        },
+        "exporters": {"units": exporters(settings), "removed": list(EXPORTERS)},
         "haproxy": {
             "log_socket": socket("edge"),
             "config": "salt://marketplace/files/haproxy.cfg.jinja",

@@ -142,6 +142,25 @@ class Paths:
         return self.state / "pending.json"
 
     @property
+    def applied(self) -> Path:
+        """Which tree and pillar the last state.apply that went well has applied (digests only)."""
+        return self.state / "applied.json"
+
+    @property
+    def inventory(self) -> Path:
+        """What no state owns, as it was taken for right (marketplace_inventory)."""
+        return self.state / "inventory.json"
+
+    @property
+    def drift(self) -> Path:
+        """What the last look for drift has found."""
+        return self.state / "drift.json"
+
+    @property
+    def drift_lock(self) -> Path:
+        return self.state / "drift.lock"
+
+    @property
     def renewals(self) -> Path:
         """When the services' certificates end, and when somebody has to know that they were not renewed."""
         return self.state / "renewals.json"
@@ -180,6 +199,15 @@ class Paths:
     def watched(self) -> Path:
         """What the watchdog saw last, for health.check; gone after a reboot."""
         return self.run / "watch.json"
+
+    @property
+    def slo(self) -> Path:
+        """The record of how well the bot was reached."""
+        return self.state / "slo"
+
+    def surveyed(self, part: str) -> Path:
+        """How far the last survey of a part has read, where the next one has to go on."""
+        return self.run / f"surveyed-{part}.json"
 
     @property
     def file_systems(self) -> dict[str, Path]:

@@ -63,12 +63,16 @@ class Role:
 
 @dataclass(frozen=True)
 class Access:
-    """The database, who owns it, who writes to it, and every role."""
+    """The database, who owns it, who writes to it, every role, and what the server is extended by.
+
+    Extensions are in the database ``postgres``: one that only a superuser may make would be in a dump's way.
+    """
 
     database: str
     owner: str
     application: str
     roles: tuple[Role, ...]
+    extensions: tuple[str, ...] = ()
 
 
 def identifier(name: str) -> str:
@@ -82,7 +86,7 @@ def literal(text: str) -> str:
 
 
 def question(access: Access) -> str:
-    """A psql script that prints one JSON document: roles, functions, database, grants, default privileges.
+    """A psql script that prints one JSON document: roles, functions, extensions, database, grants, default privileges.
 
     It begins in the database ``postgres``, and connects to the access's own where that exists; the part that only that
     one knows is null before.
@@ -92,12 +96,14 @@ def question(access: Access) -> str:
     return f"""SELECT coalesce(json_agg(json_build_array(pg_get_userbyid(x.grantee), p.oid::regprocedure::text)), '[]')
   AS functions FROM pg_proc p, aclexplode(p.proacl) x
   WHERE x.privilege_type = 'EXECUTE' AND pg_get_userbyid(x.grantee) IN ({names}) AND x.grantee <> p.proowner \\gset
+SELECT json_agg(extname) AS extensions FROM pg_extension \\gset
 SELECT count(*) > 0 AS there FROM pg_database WHERE datname = {database} \\gset
 \\if :there
 \\connect -reuse-previous=on {identifier(access.database)}
 \\endif
 SELECT json_build_object(
   'functions', :'functions'::json,
+  'extensions', :'extensions'::json,
   'roles', (SELECT coalesce(json_object_agg(a.rolname, json_build_object(
       'rolsuper', a.rolsuper, 'rolcreaterole', a.rolcreaterole, 'rolcreatedb', a.rolcreatedb,
       'rolreplication', a.rolreplication, 'rolbypassrls', a.rolbypassrls, 'rolcanlogin', a.rolcanlogin,
@@ -192,6 +198,11 @@ def _functions(access: Access, found: Mapping[str, Any]) -> Grants:
     return Grants(sorted(wanted - held), sorted(held - wanted))
 
 
+def _extensions(access: Access, found: Mapping[str, Any]) -> list[str]:
+    """Those that are missing; what else there is, is somebody else's."""
+    return sorted(set(access.extensions) - set(found["extensions"]))
+
+
 def difference(access: Access, found: Mapping[str, Any]) -> dict[str, Any]:
     """What is not as it should be, for people: an empty dict when all is. Holds no password and no verifier."""
     changes: dict[str, Any] = {}
@@ -205,6 +216,9 @@ def difference(access: Access, found: Mapping[str, Any]) -> dict[str, Any]:
             "old": [f"{name}: {function}" for name, function in functions.excess],
             "new": [f"{name}: {function}" for name, function in functions.missing],
         }
+    extensions = _extensions(access, found)
+    if extensions:
+        changes["extensions"] = {"old": None, "new": ", ".join(extensions)}
     database = found["database"]
     if database is None:
         return changes | {access.database: {"database": {"old": None, "new": "created"}}}
@@ -243,6 +257,7 @@ def statements(access: Access, found: Mapping[str, Any]) -> str:
         f"REVOKE EXECUTE ON FUNCTION {what} FROM {identifier(name)};" for name, what in functions.excess
     ]
     script += [f"GRANT EXECUTE ON FUNCTION {what} TO {identifier(name)};" for name, what in functions.missing]
+    script += [f"CREATE EXTENSION {identifier(name)};" for name in _extensions(access, found)]
     script.append("COMMIT;")
     database = identifier(access.database)
     if found["database"] is None:

@@ -5,8 +5,10 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+from marketplace_metrics import EXPORTERS
 from marketplace_settings_fields import INVALID, Problem
 from marketplace_settings_kinds_net import registry_of
+from marketplace_settings_model_watch import FULL
 from marketplace_tuning import redis_maxmemory
 from marketplace_units import MIB, format_size
 
@@ -91,7 +93,13 @@ def _memory(view: View) -> Iterator[Problem]:
         ("monitoring.limits.memory", 2),
         ("droplet.reserve.memory", 1),
     )
-    return _sum(view, "memory", (*services, *others))
+    metrics = (("monitoring.metrics.memory", 1), ("monitoring.metrics.exporter_memory", len(EXPORTERS)))
+    return _sum(view, "memory", (*services, *others, *(metrics if _measures(view) else ())))
+
+
+def _measures(view: View) -> bool:
+    """Whether there is a Prometheus; what is said of it counts only then."""
+    return bool(view("monitoring.strength") == FULL)
 
 
 def _disk(view: View) -> Iterator[Problem]:
@@ -102,7 +110,8 @@ def _disk(view: View) -> Iterator[Problem]:
 def _on_own_disk(view: View) -> tuple[str, ...]:
     """What is promised of the droplet's own disk; what is on a block volume takes nothing of it."""
     services = (name for name in ("postgres", "redis", "backup") if not view(f"{name}.device"))
-    return (*(f"{name}.disk" for name in services), "droplet.swap", "logs.size")
+    metrics = ("monitoring.metrics.size",) if _measures(view) else ()
+    return (*(f"{name}.disk" for name in services), "droplet.swap", "logs.size", *metrics)
 
 
 def _disk_reserve(view: View) -> Iterator[Problem]:
@@ -181,7 +190,9 @@ def _roles(view: View) -> Iterator[Problem]:
 
 
 def _users(view: View) -> Iterator[Problem]:
-    return _apart(view, "redis.users", ("application", "operator", "health"), "a name for each user")
+    return _apart(
+        view, "redis.users", ("application", "operator", "health", "monitoring"), "a name for each user"
+    )
 
 
 def _registry(view: View) -> Iterator[Problem]:

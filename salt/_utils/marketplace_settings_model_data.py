@@ -108,6 +108,9 @@ class RedisUsers:
     application: str = setting(name_kind("marketplace", "default"), "the backend's ACL user", "marketplace")
     operator: str = setting(name_kind("operator", "default"), "the operator's ACL user", "operator")
     health: str = setting(name_kind("health", "default"), "the edge's health check's ACL user", "health")
+    monitoring: str = setting(
+        name_kind("monitoring", "default"), "the ACL user that reads statistics", "monitoring"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,6 +123,7 @@ CATALOGUE: dict[str, Secret] = {
     "postgres_monitoring_password": Secret("the monitoring's PostgreSQL role", False, *_PASSWORD),
     "redis_app_password": Secret("the backend's Redis user", False, *_PASSWORD),
     "redis_operator_password": Secret("the operator's Redis user", False, *_PASSWORD),
+    "redis_monitoring_password": Secret("the monitoring's Redis user", False, *_PASSWORD),
 }
 
 WAYS = ("value", "file", "environment")

@@ -122,9 +122,9 @@ def interrupted(release: Mapping[str, Any] | None) -> Iterator[Finding]:
 
 
 def units(failed: list[str]) -> Iterator[Finding]:
-    """Units of systemd that have failed."""
+    """Units of systemd that have failed, or do not run."""
     if failed:
-        words = f"failed units: {', '.join(failed[:5])}" + (
+        words = f"units that failed or do not run: {', '.join(failed[:5])}" + (
             f" and {len(failed) - 5} more" if failed[5:] else ""
         )
         yield Finding("host.units", MACHINE, "warning", words, "", f"journalctl -u {failed[0]} -n 50")

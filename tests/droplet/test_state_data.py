@@ -66,6 +66,16 @@ def test_the_application_writes_what_the_owner_makes_and_makes_nothing_itself(dr
         assert refusal in refused.stderr
 
 
+def test_monitoring_sees_how_long_each_statement_takes(droplet: Droplet) -> None:
+    shown = psql(
+        droplet,
+        "SET ROLE marketplace_monitor; SELECT count(*) > 0 AND max(total_exec_time) > 0 FROM pg_stat_statements "
+        "WHERE query ~ 'pg_roles';",
+        "postgres",
+    )
+    assert shown.stdout.strip() == "t"
+
+
 def test_a_stranger_may_not_even_connect(droplet: Droplet) -> None:
     shown = psql(
         droplet,

@@ -309,6 +309,62 @@ def test_the_data_services_unit_is_a_client_and_no_more(render):
     assert {*ALWAYS, "CapabilityBoundingSet=", "PrivateNetwork=yes", "ProtectSystem=strict"} <= set(unit)
 
 
+def measuring(render):
+    """The drop-in of Prometheus and of each exporter, by unit."""
+    given = settings(monitoring__strength="full", backend__limits={"memory": "384M"})
+    inputs = formula_inputs(given)
+    made = {
+        unit: render("exporters/files/exporter.conf.jinja", given, unit=unit, exporter=exporter)
+        for unit, exporter in inputs["exporters"]["units"].items()
+    }
+    prometheus = {"port": 9090, **inputs["prometheus"]}
+    return made | {
+        "prometheus": render("prometheus/files/prometheus.conf.jinja", given, prometheus=prometheus)
+    }
+
+
+def test_what_measures_is_alone_on_the_loopback_and_may_little(render):
+    for unit, text in measuring(render).items():
+        lines = text.splitlines()
+        starts = [line for line in lines if line.startswith("ExecStart=")]
+        assert starts[0] == "ExecStart="
+        assert len(starts) == 2
+        assert starts[1].startswith(f"ExecStart=/usr/bin/{unit} ")
+        assert "--web.listen-address=127.0.0.1:" in starts[1]
+        wanted = {
+            *ALWAYS,
+            "CapabilityBoundingSet=",
+            "ProtectSystem=strict",
+            "IPAddressDeny=any",
+            "NoNewPrivileges=yes",
+        }
+        assert wanted <= set(lines), unit
+        size = 128 << 20 if unit == "prometheus" else 32 << 20
+        assert f"MemoryMax={size}" in lines
+        # The world is not let to, by any address.
+        allowed = next(line for line in lines if line.startswith("IPAddressAllow="))
+        assert all(
+            word == "localhost" or word.startswith("10.213.20.") for word in allowed.split("=")[1].split()
+        )
+
+
+def test_exporters_are_users_of_their_own_and_show_no_secret(render):
+    for unit, text in measuring(render).items():
+        if unit != "prometheus":
+            assert "\nUser=\nDynamicUser=yes\n" in text
+            assert "PASSWORD=" not in text
+    # A dollar sign is systemd's own.
+    assert "/var/backups/marketplace)$$ " in measuring(render)["prometheus-node-exporter"]
+
+
+def test_prometheus_keeps_what_it_is_given_room_for(render):
+    given = settings(monitoring__metrics={"keep_days": 7, "size": "256M", "memory": "200M"})
+    inputs = {"port": 9090, **formula_inputs(given)["prometheus"]}
+    text = render("prometheus/files/prometheus.conf.jinja", given, prometheus=inputs)
+    assert f"--storage.tsdb.retention.time=7d --storage.tsdb.retention.size={256 << 20}B" in text
+    assert f"MemoryMax={200 << 20}\n" in text
+
+
 def test_updates_hold_back_what_carries_the_traffic(render):
     text = render("updates/files/apt.conf.jinja", settings(), held=["docker.io", "haproxy"])
     assert '"docker\\.io$";' in text

@@ -8,6 +8,7 @@ import salt.loader
 import salt.pillar
 import yaml
 from marketplace_log_places import docker_logging
+from marketplace_metrics import EXPORTERS
 
 from tests.support.pillars import ENVIRONMENTS, PEM, TOKEN
 
@@ -112,6 +113,33 @@ def test_the_first_state_is_the_gate(minion):
     low = minion["state.show_lowstate"](pillar=minion.pillar)
     first = min(low, key=lambda chunk: chunk["order"])
     assert (first["state"], first["fun"]) == ("settings", "written")
+
+
+@pytest.mark.parametrize("sls", ["alertmanager", "exporters", "prometheus"])
+def test_a_service_is_confined_before_its_package_starts_it(minion, sls):
+    low = minion["state.show_low_sls"](sls, pillar=minion.pillar)
+    [installed] = [chunk for chunk in low if chunk["state"] == "apt_package"]
+    required = {name for requirement in installed.get("require", ()) for name in requirement.values()}
+    before = {"apt_package": installed["__id__"]}
+    required |= {chunk["__id__"] for chunk in low if before in chunk.get("require_in", ())}
+    confined = {chunk["__id__"] for chunk in low if chunk["__id__"].endswith(" is confined")}
+    assert len(confined) == len(installed["pkgs"]) == (len(EXPORTERS) if sls == "exporters" else 1)
+    assert confined <= required
+
+
+@pytest.mark.parametrize(("strength", "there"), [("minimal", "removed"), ("full", "installed")])
+def test_what_measures_is_there_or_gone_by_strength(minion, strength, there):
+    asked = {"monitoring": {"strength": strength}, "backend": {"limits": {"memory": "384M"}}}
+    states = minion["state.show_sls"]("role.monitoring", pillar=asked)
+    packages = {
+        package
+        for body in states.values()
+        if there in body.get("apt_package", ())
+        for argument in body["apt_package"]
+        if isinstance(argument, dict)
+        for package in argument.get("pkgs", ())
+    }
+    assert {"prometheus", *EXPORTERS} <= packages
 
 
 def service(minion, name):

@@ -4,8 +4,10 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from marketplace_log_metrics import exposition, publish
 from marketplace_log_places import HOST_SHARE, KEEP_FREE, SHARES, docker_arguments, journal, share
 from marketplace_log_reach import Journal, journals, short, tell
+from marketplace_paths import Paths
 
 NOW = 1_700_000_000.0
 DAY = 86400
@@ -88,3 +90,21 @@ def test_operators_are_told_of_each_once_a_day_and_worse_below_a_week():
         ("logs.short", "critical", "20261124-backend"),
         ("logs.short", "warning", "20261124-edge"),
     ]
+
+
+def test_prometheus_gets_to_know_of_logs_that_have_a_file_that_is_over():
+    found = [kept(name="backend"), kept(name="redis", first=None)]
+    assert exposition(found, NOW).splitlines()[2:] == ['marketplace_log_days{log="backend"} 3.00']
+
+
+@pytest.mark.parametrize("strength", ["minimal", "full"])
+def test_figures_are_left_where_somebody_reads_them(tmp_path, strength):
+    place = tmp_path / "var/lib/prometheus/node-exporter"
+    clock = SimpleNamespace(now=lambda: datetime.fromtimestamp(NOW, UTC))
+    world = SimpleNamespace(paths=Paths(tmp_path), clock=clock)
+    settings = {"monitoring": {"strength": strength}, "logs": {"size": 1 << 30}}
+    publish(world, settings)
+    assert not place.exists()
+    place.mkdir(parents=True)
+    publish(world, settings)
+    assert [file.name for file in place.iterdir()] == (["logs.prom"] if strength == "full" else [])

@@ -20,8 +20,16 @@ ACCESS = Access(
         ),
         Role("health", connects=False),
     ),
+    extensions=("pg_stat_statements",),
 )
-EMPTY = {"functions": [], "roles": {}, "database": None, "schema": [["PUBLIC", "USAGE"]], "defaults": []}
+EMPTY = {
+    "functions": [],
+    "extensions": ["plpgsql"],
+    "roles": {},
+    "database": None,
+    "schema": [["PUBLIC", "USAGE"]],
+    "defaults": [],
+}
 
 
 def found(role):
@@ -37,6 +45,7 @@ def right():
     """A server on which everything is as it should be."""
     return {
         "functions": [["shop_backup", "pg_switch_wal()"]],
+        "extensions": ["plpgsql", "pg_stat_statements"],
         "roles": {role.name: found(role) for role in ACCESS.roles},
         "database": {
             "owner": "shop_owner",
@@ -62,9 +71,19 @@ def test_a_server_that_is_right_needs_nothing(right):
 
 def test_an_empty_server_gets_everything():
     changes = difference(ACCESS, EMPTY)
-    assert set(changes) == {"functions", "shop", "shop_owner", "shop_app", "shop_backup", "health"}
+    assert set(changes) == {
+        "functions",
+        "extensions",
+        "shop",
+        "shop_owner",
+        "shop_app",
+        "shop_backup",
+        "health",
+    }
     script = statements(ACCESS, EMPTY)
     assert 'CREATE DATABASE "shop" OWNER "shop_owner";' in script
+    # Before anybody connects to the application's database: there a dump would take it along.
+    assert script.index('CREATE EXTENSION "pg_stat_statements";') < script.index("\\connect")
     assert "REVOKE ALL ON SCHEMA public FROM PUBLIC;" in script
     assert (
         script.index('CREATE ROLE "shop_owner"') < script.index("COMMIT;") < script.index("CREATE DATABASE")
@@ -83,6 +102,7 @@ def test_an_empty_server_gets_everything():
         (lambda server: server["roles"]["health"].update(rolcanlogin=True), "health"),
         (lambda server: server["functions"].clear(), "functions"),
         (lambda server: server["functions"].append(["shop_app", "pg_switch_wal()"]), "functions"),
+        (lambda server: server["extensions"].remove("pg_stat_statements"), "extensions"),
         (lambda server: server["database"].update(owner="postgres"), "shop"),
         (lambda server: server["database"]["grants"].append(["PUBLIC", "CONNECT"]), "database grants"),
         (lambda server: server["database"]["grants"].remove(["shop_app", "CONNECT"]), "database grants"),

@@ -98,6 +98,9 @@ WRONG = [
     ("alerts.telegram.chat", "-100123", "secrets.alerts_telegram_token", "is missing"),
     ("alerts.dead_man", True, "secrets.alerts_dead_man_url", "is missing"),
     ("monitoring.limits.memory", "96M", "droplet.memory", "monitoring.limits.memory"),
+    ("monitoring.strength", "medium", "monitoring.strength", "not one of minimal, full"),
+    ("monitoring.strength", "full", "droplet.memory", "metrics.memory 128M .* 4 x .*exporter_memory 32M"),
+    ("monitoring.metrics.size", "64M", "monitoring.metrics.size", "at least 128M"),
     ("backup.storage.target", "/var/backups/marketplace/x", "backup.storage.target", "themselves"),
     (
         "secrets.backup_storage_secret",

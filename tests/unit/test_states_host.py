@@ -202,6 +202,39 @@ def test_held_packages_are_upgraded_where_they_are_installed(test):
     assert all("haproxy" not in command for command in ran)
 
 
+@pytest.mark.parametrize("test", [True, False])
+def test_only_packages_that_are_there_are_removed(test):
+    there = {"prometheus"}
+
+    def run_all(command, **_):
+        if command[0] == "dpkg-query":
+            lines = (f"{'installed' if name in there else 'config-files'} {name}\n" for name in command[3:])
+            return {"retcode": 1, "stdout": "".join(lines), "stderr": ""}
+        assert command[-2:] == ["remove", "prometheus"]
+        there.clear()
+        return {"retcode": 0, "stdout": "", "stderr": ""}
+
+    module = load("apt_package", __salt__={"cmd.run_all": run_all}, __opts__={"test": test}, __context__={})
+    done = module.removed("Ensure they are gone", ["prometheus", "promtool"])
+    assert done["changes"] == {"prometheus": {"old": "installed", "new": None}}
+    assert done["result"] is (None if test else True)
+    assert bool(there) is test
+    if not test:
+        assert module.removed("Ensure they are gone", ["prometheus"])["changes"] == {}
+
+
+def test_a_package_that_stays_is_a_failure():
+    answers = {"dpkg-query": {"retcode": 0, "stdout": "installed prometheus\n", "stderr": ""}}
+    module = load(
+        "apt_package",
+        __salt__={"cmd.run_all": lambda command, **_: answers.get(command[0], {"retcode": 0, "stderr": ""})},
+        __opts__={"test": False},
+        __context__={},
+    )
+    done = module.removed("Ensure it is gone", ["prometheus"])
+    assert (done["result"], done["comment"]) == (False, "Still installed: prometheus")
+
+
 SHOWN = "LoadState=loaded\nActiveState={}\nNeedDaemonReload=no\nStateChangeTimestampMonotonic={}\nReloadResult={}\n"
 
 

@@ -92,7 +92,10 @@ def test_units():
     told = found(units=[f"u{number}.service" for number in range(7)])["host.units/droplet"]
     assert "u0.service" in told.summary
     assert "and 2 more" in told.summary
-    assert found(units=["a.service"])["host.units/droplet"].summary == "failed units: a.service"
+    assert (
+        found(units=["a.service"])["host.units/droplet"].summary
+        == "units that failed or do not run: a.service"
+    )
 
 
 @pytest.mark.parametrize(

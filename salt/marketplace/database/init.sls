@@ -43,5 +43,7 @@ Ensure the database has its roles and grants:
         {{ postgres.roles.monitoring }}: {secret: postgres_monitoring_password, member_of: [pg_monitor]}
         # Whom the edge asks for; nobody can log in as it.
         health: {connects: false}
+    # How long queries take, by statement: read in the database postgres.
+    - extensions: [pg_stat_statements]
     - require:
       - postgres_server: Ensure PostgreSQL uses its configuration
