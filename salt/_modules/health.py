@@ -15,6 +15,7 @@ from marketplace_watched import watched
 from marketplace_world import World
 
 __virtualname__ = "health"
+__outputter__ = {"drift": "drift_lines"}
 
 LONGEST_WAIT = 86400
 

@@ -1,6 +1,7 @@
 """``health.*`` over salt-ssh: the same functions, called on the droplet."""
 
 __virtualname__ = "health"
+__outputter__ = {"drift": "drift_lines"}
 
 
 def __virtual__():
