@@ -208,7 +208,7 @@ def test_secrets_are_stored_and_never_shown(droplet):
     assert droplet.file("secrets/telegram_token").read_text() == TOKEN
     assert mode(droplet.file("secrets")) == 0o700
     values = {path.read_text() for path in droplet.file("secrets").iterdir()}
-    assert len(values) == 11
+    assert len(values) == 12
     for path in droplet.file("secrets").iterdir():
         assert mode(path) == 0o600
     shown = json.dumps(result.raw)

@@ -273,6 +273,7 @@ def test_nonsense_anywhere_is_a_problem_and_never_a_crash(path, value):
     large = value == 10**30 and path.split(".")[-1] in (
         "memory",
         "job_memory",
+        "exporter_memory",
         "disk",
         "swap",
         "size",
