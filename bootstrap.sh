@@ -110,7 +110,8 @@ apt() {
 }
 
 missing=
-for package in python3-venv ca-certificates ${restore:+rclone zstd}; do
+encrypted=$(grep -rlsE '^#!.*gpg' "$tree/pillar" || :)
+for package in python3-venv ca-certificates ${restore:+rclone zstd} ${encrypted:+gpg}; do
     dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2> /dev/null | grep -q '^ii' || missing="$missing $package"
 done
 if [ -n "$missing" ]; then

@@ -1,3 +1,4 @@
+# yaml-language-server: $schema=../../docs/settings.schema.json
 # Defaults for every environment. What isn't here has the default of docs/settings.md.
 # Sizes: 512M, 4G (1K is 1024 bytes). Durations: 30s, 5m, or seconds. Versions and tags are texts: write them in quotes.
 

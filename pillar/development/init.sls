@@ -1,4 +1,9 @@
-# A droplet to try things on. Example names are accepted here, and nowhere else.
+# yaml-language-server: $schema=../../docs/settings.schema.json
+# A droplet to try things on.
+
+droplet:
+  # Names of examples are taken for real ones here, and nowhere else.
+  example_names: true
 
 backend:
   image: registry.example.com/team/marketplace

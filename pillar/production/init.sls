@@ -1,3 +1,4 @@
+# yaml-language-server: $schema=../../docs/settings.schema.json
 # The real thing.
 # state.apply refuses the example.com names below: put your own there. The bot's token belongs in pillar/local
 # (see pillar/local/README.md), never here.

@@ -40,6 +40,7 @@ from marketplace_release import TROUBLE
 from marketplace_release_compose import project
 from marketplace_settings_guard import settings_for_change
 from marketplace_signals import interruptible, uninterrupted
+from marketplace_slo import words as slo_words
 from marketplace_status import status as droplet_status
 from marketplace_terminal import view
 from marketplace_ticket import Ticket
@@ -48,7 +49,7 @@ from marketplace_world import World
 
 __virtualname__ = "deploy"
 __func_alias__ = {"exec_": "exec"}
-__outputter__ = {"logs": "log_lines"}
+__outputter__ = {"logs": "log_lines", "history": "release_table"}
 
 TREE = Path("/srv/deploy")
 # What no release outlives, and so nobody can want to wait longer for.
@@ -208,7 +209,8 @@ def resume():
 def status():
     """The live release, its health, who holds the release lock, what is in flight, and what waits to be done.
 
-    Of the backups and of the live release's scheduled jobs it says how they went last, and what is wrong.
+    Of the backups and of the live release's scheduled jobs it says how they went last, and what is wrong; ``slo`` is
+    the uptime of 30 days in a sentence.
 
     CLI Example:
 
@@ -222,6 +224,7 @@ def status():
         found = droplet_status(world, settings, release_digest(settings, _paths()) if settings else None)
         return found | {
             "jobs": jobs_status(world, settings),
+            "slo": slo_words(world, settings, time.time()) if settings else None,
             "backups": backup_status(BackupWorld.of(_paths()), settings),
         }
     except TROUBLE as error:
@@ -229,7 +232,7 @@ def status():
 
 
 def history(limit=10):
-    """Release records, newest first.
+    """Release records, newest first. On a terminal they are a table; ``--out=nested`` shows all of them there.
 
     limit
         How many at most (default 10; 0 for all).

@@ -1,15 +1,27 @@
 """The effective settings: what they are, where each comes from, and what is wrong with them."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
-import salt.pillar
-from marketplace_settings import environment_of
-from marketplace_settings_fields import public
-from marketplace_settings_guard import GATE_MISSING
-from marketplace_settings_origin import origins
+import marketplace_settings_answers as answers
+from marketplace_arguments import caller
+from marketplace_lock import Lock, LockHeld
+from marketplace_paths import Paths
+from marketplace_rotation import WAYS, RotationError, refusal
+from marketplace_rotation import rotate as replace
+from marketplace_rotation_hands import DropletHands
+from marketplace_secrets import Store
+from marketplace_settings_guard import settings_for_change
+from marketplace_terminal import view
+from marketplace_world import World
 
-_LAYERS = ("base", "local")
+_ELSEWHERE = (
+    "the pillar of this droplet is on its controller, and new secrets need states between their steps: settings.rotate"
+    " works where the droplet has the pillar itself"
+)
+__outputter__ = {"show": "settings_table", "diff": "settings_table"}
 
 
 def check() -> list[str]:
@@ -23,7 +35,7 @@ def check() -> list[str]:
 
         salt-call settings.check
     """
-    problems = _problems()
+    problems = answers.problems(__pillar__)
     if problems:
         __context__["retcode"] = 1
     return problems
@@ -32,13 +44,15 @@ def check() -> list[str]:
 def show(section: str = "") -> dict[str, Any]:
     """The effective settings, each with its value and its origin.
 
-    Sizes are bytes, durations seconds. The origin is the pillar directory that a value comes from (base, an
-    environment, local), ``default`` or ``derived``. Secrets show where they come from and never a value.
+    A table for people; ``--out=json`` has sizes in bytes and durations in seconds. The origin is the pillar's file
+    that says the value (or includes what does), ``default``, or ``derived``. Of secrets it is shown whether they are
+    given or generated, and never a value.
 
     Args:
         section: only settings whose path starts with it, such as ``postgres`` or ``postgres.limits``.
 
-    Where the pillar has problems, the answer is ``{"problems": [...]}`` and the exit code 1.
+    Where the pillar has problems, or no setting has that path, the answer is ``{"problems": [...]}`` and the exit
+    code 1.
 
     CLI Example:
 
@@ -46,33 +60,96 @@ def show(section: str = "") -> dict[str, Any]:
 
         salt-call settings.show
         salt-call settings.show postgres.limits
+        salt-call settings.show --out=json
     """
-    problems = _problems()
-    if problems:
+    return _answer(lambda: answers.show(__opts__, __pillar__, section))
+
+
+def diff(ours: str, theirs: str) -> dict[str, Any]:
+    """What two environments differ in: settings by path, and below each the value and origin in either environment.
+
+    Works in every checkout, without a droplet and its secrets: what a host has in ``pillar/local`` is left out, and a
+    setting that is wrong or missing shows its problem. What only follows from other settings is left out too.
+
+    Args:
+        ours, theirs: names of directories in pillar, such as ``staging`` and ``production``.
+
+    Where there is no such environment the answer is ``{"problems": [...]}`` and the exit code 1. Differences are no
+    failure.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call settings.diff staging production
+        SALT_MINION_CONFIG=$PWD/minion.conf salt-call --id production settings.diff staging production
+    """
+    return _answer(lambda: answers.diff(__opts__, ours, theirs))
+
+
+def rotate(*names: str) -> dict[str, Any]:
+    """Replace secrets that were generated on the droplet by new ones, without losing an update.
+
+    For a while both values are taken. What the running backend reads when it starts comes with a release of the live
+    version. One that was cut off, or failed, goes on when it is asked for again; until then both are taken, and
+    deploy.status shows it as pending.
+
+    Args:
+        names: ``webhook_secret``, ``webhook_path``, ``redis_app_password``, ``redis_operator_password``,
+            ``postgres_app_password``, ``postgres_owner_password``, ``postgres_backup_password``,
+            ``postgres_monitoring_password``, ``postgres_superuser_password``. ``all`` of them; none: only go on.
+
+    Returns ``outcome`` (``rotated``, ``unfinished`` or ``refused``), ``secrets``, the ``release`` that it took (or ""),
+    and a ``reason``. Exit code 1 unless it is ``rotated``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call settings.rotate webhook_secret webhook_path
+        salt-call settings.rotate all
+    """
+    settings, why = settings_for_change(__pillar__, _paths().settings)
+    if (__pillar__.get("settings_gate") or {}).get("source") == "none":
+        settings, why = None, _ELSEWHERE
+    if settings is None:
+        return _failed("refused", why)
+    wanted = (
+        [name for name in WAYS if settings["secrets"].get(name) == "generated"]
+        if names == ("all",)
+        else list(names)
+    )
+    unfit = refusal(wanted, settings["secrets"])
+    if unfit:
+        return _failed("refused", unfit)
+    world, store, by = World.of(_paths()), Store(_paths().secrets), caller(os.environ)
+    if not wanted and not store.replaced():
+        return _failed("refused", f"which secrets? One or more of {', '.join(WAYS)}, or all")
+    lock = Lock(_paths().rotation_lock, "rotation", "wait for it, then ask again")
+    try:
+        with lock.held(by, "settings.rotate"), view(sys.stderr, "New secrets") as progress:
+            answer = replace(wanted, store, DropletHands(world, settings), progress.say)
+    except LockHeld as error:
+        return _failed("refused", str(error))
+    except RotationError as error:
+        return _failed("unfinished", f"{error}. Both values are taken: settings.rotate goes on")
+    told = f"{by} replaced {', '.join(answer['secrets'])}"
+    world.spool.emit("settings.rotated", "info", told, answer | {"by": by})
+    return answer
+
+
+def _failed(outcome, reason):
+    __context__["retcode"] = 1
+    return {"outcome": outcome, "reason": reason}
+
+
+def _paths():
+    return Paths(Path(__opts__.get("marketplace_root", "/")))
+
+
+def _answer(ask):
+    try:
+        return ask()
+    except answers.Problems as wrong:
         __context__["retcode"] = 1
-        return {"problems": problems}
-    settings = __pillar__["settings"]
-    found = origins(settings, _layers(environment_of(__opts__["id"])))
-    return {
-        path: {"value": public(value), "origin": origin}
-        for path, (value, origin) in found.items()
-        if not section or path == section or path.startswith(f"{section}.")
-    }
-
-
-def _problems() -> list[str]:
-    if not (__pillar__.get("settings_gate") or {}).get("checked"):
-        return [GATE_MISSING]
-    return [str(problem) for problem in __pillar__.get("_errors") or []]
-
-
-def _layers(environment: str) -> dict[str, dict[str, Any]]:
-    """The pillar of each layer alone, lowest first."""
-    roots = [Path(root) for root in __opts__["pillar_roots"].get("base", [])]
-    compiler = salt.pillar.Pillar({**__opts__, "ext_pillar": []}, dict(__grains__), __opts__["id"], "base")
-    layers: dict[str, dict[str, Any]] = {}
-    for layer in (_LAYERS[0], environment, _LAYERS[1]):
-        if any((root / layer / "init.sls").is_file() or (root / f"{layer}.sls").is_file() for root in roots):
-            pillar, _errors = compiler.render_pillar({"base": [layer]})
-            layers[layer] = pillar
-    return layers
+        return {"problems": wrong.problems}

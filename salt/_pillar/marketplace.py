@@ -9,10 +9,8 @@ from typing import Any
 
 from marketplace_settings_fields import Problem
 from marketplace_settings_gate import gate, no_pillar
+from marketplace_settings_layers import environments, roots_of
 from marketplace_tree import revision
-
-# Directories of a pillar root that are no environment.
-_SHARED = ("base", "local")
 
 
 def ext_pillar(minion_id: str, pillar: Mapping[str, Any], *_args: Any, **_kwargs: Any) -> dict[str, Any]:
@@ -24,26 +22,13 @@ def ext_pillar(minion_id: str, pillar: Mapping[str, Any], *_args: Any, **_kwargs
 
     ``settings_gate`` is there in any case: the first state stops the run where it is missing.
     """
-    roots = [Path(root) for root in __opts__.get("pillar_roots", {}).get("base", [])]
+    roots = roots_of(__opts__)
     if not any((root / "top.sls").is_file() for root in roots):
         return no_pillar()
     answer = gate(pillar, minion_id, environments(roots), problems=open_files(roots))
     # A droplet that is converged over ssh gets a copy of the tree that compiles this pillar, and remembers its commit.
     answer["settings_gate"]["revision"] = revision(roots[0].resolve().parent)
     return answer
-
-
-def environments(roots: list[Path]) -> list[str]:
-    """Names of the environments in pillar ``roots``: their directories other than base and local."""
-    return sorted(
-        {
-            directory.name
-            for root in roots
-            if root.is_dir()
-            for directory in root.iterdir()
-            if directory.name not in _SHARED and (directory / "init.sls").is_file()
-        }
-    )
 
 
 def open_files(roots: list[Path]) -> list[Problem]:

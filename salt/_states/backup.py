@@ -3,7 +3,6 @@
 The engine on the droplet takes it, by its own ``salt-call``, whichever transport this state came by.
 """
 
-import json
 import subprocess
 from pathlib import Path
 
@@ -12,10 +11,10 @@ from marketplace_backups import KINDS
 from marketplace_barman import BarmanError
 from marketplace_database import DatabaseError
 from marketplace_paths import Paths
+from marketplace_salt import STATES_SECONDS, SaltCallError, function
 
 __virtualname__ = "backup"
 
-SALT_CALL = "/usr/local/bin/salt-call"
 # A receiver that was just started connects within a second; one that waited for PostgreSQL, within ten.
 _SECONDS = 30
 
@@ -80,25 +79,16 @@ def present(name):
     changes = {kind: {"old": None, "new": "backed up"} for kind in missing}
     if __opts__["test"]:
         return {"name": name, "result": None, "changes": changes, "comment": "A first backup would be taken"}
-    command = [SALT_CALL, "--local", "--out=json", "--retcode-passthrough", "backup.create"]
-    result = __salt__["cmd.run_all"](command, python_shell=False, ignore_retcode=True)
     try:
-        answer = json.loads(result["stdout"])["local"]
-        reason = answer["reason"]
-    except (ValueError, KeyError, TypeError):
-        said = (result["stderr"] or result["stdout"]).strip().splitlines()[-5:]
-        return {
-            "name": name,
-            "result": False,
-            "changes": {},
-            "comment": f"backup.create gave no answer: {said}",
-        }
+        answer = function("backup.create", timeout=STATES_SECONDS)
+    except SaltCallError as error:
+        return {"name": name, "result": False, "changes": {}, "comment": str(error)}
     if answer["outcome"] != "good":
         return {
             "name": name,
             "result": False,
             "changes": {},
-            "comment": f"The first backup {answer['outcome']}: {reason}",
+            "comment": f"The first backup {answer['outcome']}: {answer['reason']}",
         }
     return {
         "name": name,

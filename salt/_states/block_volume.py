@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_durable import make_directory, write_atomic
-from marketplace_mount import UNITS, directory_changes, filesystem_on, prepare_directory, unit_changes
+from marketplace_mount import (
+    MOUNTS,
+    UNITS,
+    directory_changes,
+    filesystem_on,
+    option_changes,
+    prepare_directory,
+    unit_changes,
+)
 from marketplace_paths import Paths
 from marketplace_systemd import escape_path, mount_unit
 from marketplace_volume import (
@@ -104,7 +112,7 @@ def _device(path: str) -> Device | None:
 
 def _is_mounted(name: str, device: str) -> bool:
     """Whether the volume is mounted there; anything else there is an error."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    for line in MOUNTS.read_text().splitlines():
         fields = line.split(" ")
         if fields[4] != name:
             continue
@@ -125,6 +133,7 @@ def _changes(name: str, device: str, image: str, todo: Plan) -> dict[str, Any]:
     if todo.resize:
         changes["filesystem"] = {"old": "smaller than its volume", "new": "grown"}
     changes |= unit_changes(name, mount_unit(name, device, _OPTIONS))
+    changes |= option_changes(name, _OPTIONS, MOUNTS.read_text())
     if not _is_mounted(name, device):
         changes["mounted"] = {"old": False, "new": True}
     return changes
@@ -144,6 +153,8 @@ def _prepare(name: str, device: str, image: str, todo: Plan, changes: dict[str, 
         _run("systemctl", "daemon-reload")
     if "enabled" in changes:
         _run("systemctl", "--quiet", "enable", f"{escape_path(name)}.mount")
+    if "options" in changes:
+        _run("mount", "--options", f"remount,{changes['options']['new']}", name)
     if "mounted" in changes:
         if todo.resize:
             _run("e2fsck", "-f", "-p", device, accept=(0, 1))

@@ -11,7 +11,7 @@ from typing import Any
 
 from marketplace_paths import Paths
 from marketplace_pending import record
-from marketplace_postgres import Access, Role, difference, parse, question, statements
+from marketplace_postgres import Access, Role, difference, identifier, parse, question, statements
 from marketplace_secrets import Store, UnknownSecret
 from marketplace_service_served import served, stored
 from marketplace_undisturbed import Busy, undisturbed
@@ -27,7 +27,10 @@ _CONFIGURATION = """SELECT json_build_object(
              FROM pg_hba_file_rules WHERE error IS NOT NULL
                -- True until the settings are loaded that switch it on; the certificate that is served is looked at.
                AND error <> 'hostssl record cannot match because SSL is disabled'),
-  'pending', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart));
+  'pending', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart),
+  -- By ALTER SYSTEM, which wins over the files; a restore leaves how it has replayed the log.
+  'by_hand', (SELECT coalesce(json_object_agg(name, setting), '{}') FROM pg_file_settings
+              WHERE sourcefile LIKE '%/postgresql.auto.conf' AND name !~ '^(recovery|restore|archive|primary)_'));
 """
 
 
@@ -80,8 +83,9 @@ def configured(
                 "result": False,
                 "comment": f"PostgreSQL refuses its configuration: {'; '.join(problems)}",
             }
-        if {"loaded", "certificate"} & changes.keys():
-            _psql(name, "postgres", "SELECT pg_reload_conf();")
+        by_hand = "".join(f"ALTER SYSTEM RESET {identifier(setting)};\n" for setting in facts["by_hand"])
+        if by_hand or {"loaded", "certificate"} & changes.keys():
+            _psql(name, "postgres", f"{by_hand}SELECT pg_reload_conf();")
             facts = _await_reload(
                 name, facts["loaded"], lambda: not _certificate_changes(endpoint, Path(certificate))
             )
@@ -129,7 +133,10 @@ def _configuration_changes(
     container: str, files: list[str], allow_restart: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     facts: dict[str, Any] = json.loads(_psql(container, "postgres", _CONFIGURATION))
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = {
+        f"{setting} by ALTER SYSTEM": {"old": value, "new": None}
+        for setting, value in facts["by_hand"].items()
+    }
     if max(Path(file).stat().st_mtime for file in files) > facts["loaded"]:
         changes["loaded"] = {"old": "older than its files", "new": "as in its files"}
     if allow_restart and facts["pending"]:

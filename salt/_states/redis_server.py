@@ -6,7 +6,7 @@ from typing import Any
 
 from marketplace_paths import Paths
 from marketplace_redis import Connection, LoginRefused, RedisError, Unproven, difference, directives, reach
-from marketplace_secrets import Store, UnknownSecret
+from marketplace_secrets import Store, UnknownSecret, before_of
 from marketplace_service_served import served, stored
 from marketplace_undisturbed import Busy, undisturbed
 
@@ -54,9 +54,9 @@ def users_loaded(
     }
     try:
         wanted = Path(name).read_text().splitlines()
-        login = (operator, Store(Paths().secrets).read(secret))
-        where = (host, port, plain_port, login, Path(authority))
-        changes = _changes(where, wanted, allow_restart)
+        where = (host, port, plain_port, (operator, Store(Paths().secrets).read(secret)), Path(authority))
+        known = _known(where, secret)
+        changes = _changes(known, wanted, allow_restart)
         if not changes:
             return ret
         if __opts__["test"]:
@@ -65,7 +65,7 @@ def users_loaded(
             with undisturbed(Paths(), "state.apply"):
                 _restart(container)
         else:
-            with reach(*where) as connection:
+            with reach(*known) as connection:
                 connection.command("ACL", "LOAD")
         remaining = _changes(where, wanted, False)
     except Busy as error:
@@ -193,6 +193,19 @@ def _read_files(container: str, where: _Where, wanted: dict[str, str]) -> None:
         )
         if result["retcode"] or result["stdout"].split() != ["OK", "OK"]:
             raise RedisError(f"{container} did not read its certificate again: {result['stdout']}") from None
+
+
+def _known(where: _Where, secret: str) -> _Where:
+    """``where`` with a login that the server takes: that of before, while the operator's password is being replaced."""
+    store = Store(Paths().secrets)
+    host, port, plain_port, (operator, _), authority = where
+    if not store.has(before_of(secret)):
+        return where
+    try:
+        reach(*where).close()
+    except LoginRefused:
+        return host, port, plain_port, (operator, store.read(before_of(secret))), authority
+    return where
 
 
 def _changes(where: _Where, wanted: list[str], allow_restart: bool) -> dict[str, Any]:

@@ -12,10 +12,9 @@ from marketplace_effective import release_digest
 from marketplace_ledger import Ledger, LedgerError
 from marketplace_lock import lock_holder
 from marketplace_paths import Paths
+from marketplace_salt import STATES_SECONDS, SaltCallError, function
 
 __virtualname__ = "release"
-
-SALT_CALL = "/usr/local/bin/salt-call"
 
 
 def __virtual__():
@@ -99,20 +98,12 @@ def _running(ret, colour):
     return ret | {"changes": what, "comment": f"{ret['comment']} {resumed.get('resumed') or 'Started.'}"}
 
 
-def _engine(function, *arguments):
+def _engine(name, *arguments):
     """Call the droplet's own engine: ``(its answer, "")`` or ``({}, why there is none)``."""
-    argv = [SALT_CALL, "--local", "--out=json", "--retcode-passthrough", function, *arguments]
-    called = __salt__["cmd.run_all"](
-        argv, python_shell=False, ignore_retcode=True, env={"PYTHONWARNINGS": "ignore"}
-    )
     try:
-        return json.loads(called["stdout"])["local"], ""
-    except (ValueError, KeyError, TypeError):
-        said = (called["stderr"].strip() or called["stdout"].strip() or "nothing").splitlines()
-        return (
-            {},
-            f"{function} gave no answer (exit code {called['retcode']}); it said: {' / '.join(said[-5:])}",
-        )
+        return function(name, *arguments, timeout=STATES_SECONDS), ""
+    except SaltCallError as error:
+        return {}, str(error)
 
 
 def _paths():

@@ -7,6 +7,7 @@ from typing import Any
 from marketplace_durable import make_directory
 from marketplace_paths import Paths
 from marketplace_secrets import Store, UnknownSecret, Wanted, docker_config, names_in, render
+from marketplace_settings_secrets import CATALOGUE
 
 
 def present(name: str, secrets: list[str] | None = None) -> dict[str, Any]:
@@ -32,7 +33,9 @@ def present(name: str, secrets: list[str] | None = None) -> dict[str, Any]:
         return {"name": name, "result": False, "changes": {}, "comment": comment}
     actions = store.pending(names, given)
     if actions and not __opts__["test"]:
-        store.ensure(names, given)
+        store.ensure(
+            names, given, {item: CATALOGUE[item].follows for item in names if CATALOGUE[item].follows}
+        )
         if store.pending(names, given):
             return {
                 "name": name,
@@ -146,7 +149,8 @@ def rendered(name: str, template: str, uid: int = 0, gid: int = 0, mode: str = "
 
     Args:
         name: the file; its directory is made (0755) where it is missing.
-        template: its content, with ``{secret:NAME}`` for a value and ``{sha256:NAME}`` for a value's digest.
+        template: its content, with ``{secret:NAME}`` for a value and ``{sha256:NAME}`` for a value's digest;
+            ``{while:NAME|TEXT}`` is TEXT while there is a secret of that name.
         uid: owner.
         gid: group.
         mode: permission bits.

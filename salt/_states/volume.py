@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_durable import fsync_directory, make_directory, write_atomic
-from marketplace_mount import UNITS, directory_changes, filesystem_on, prepare_directory, unit_changes
+from marketplace_mount import (
+    MOUNTS,
+    UNITS,
+    directory_changes,
+    filesystem_on,
+    option_changes,
+    prepare_directory,
+    unit_changes,
+)
 from marketplace_paths import Paths
 from marketplace_systemd import escape_path, mount_unit
 from marketplace_volume import (
@@ -108,7 +116,7 @@ def _image(path: str) -> Image | None:
 
 def _loop_device(name: str, image: str) -> str | None:
     """The loop device mounted at ``name``, None when nothing is; anything but our image there is an error."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    for line in MOUNTS.read_text().splitlines():
         fields = line.split(" ")
         if fields[4] != name:
             continue
@@ -131,6 +139,7 @@ def _changes(name: str, image: str, size: int, todo: Plan, options: str) -> dict
     if todo.resize:
         changes["filesystem"] = {"old": "smaller than its image", "new": "grown"}
     changes |= unit_changes(name, mount_unit(name, image, options))
+    changes |= option_changes(name, options, MOUNTS.read_text())
     if _loop_device(name, image) is None:
         changes["mounted"] = {"old": False, "new": True}
     return changes
@@ -157,6 +166,8 @@ def _prepare(name: str, image: str, size: int, todo: Plan, options: str, changes
         _run("systemctl", "daemon-reload")
     if "enabled" in changes:
         _run("systemctl", "--quiet", "enable", f"{escape_path(name)}.mount")
+    if "options" in changes:
+        _run("mount", "--options", f"remount,{changes['options']['new']}", name)
     if "mounted" in changes:
         if todo.resize:
             _refuse_attached(name, image)

@@ -124,6 +124,7 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
             "log_socket": socket("edge"),
             "config": "salt://marketplace/files/haproxy.cfg.jinja",
             "files": [
+                "/etc/haproxy/secrets/backend_secret",
                 "/etc/haproxy/secrets/webhook_paths",
                 "/etc/haproxy/secrets/webhook_secrets",
                 "/etc/haproxy/services/ca.pem",

@@ -9,6 +9,7 @@ from marketplace_systemd import escape_path
 from marketplace_volume import SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Refusal, filesystem_size
 
 UNITS = Path("/etc/systemd/system")
+MOUNTS = Path("/proc/self/mountinfo")
 
 
 def filesystem_on(path: str) -> int | None:
@@ -32,6 +33,20 @@ def unit_changes(name: str, text: str) -> dict[str, Any]:
     if not (UNITS / "multi-user.target.wants" / unit).is_symlink():
         changes["enabled"] = {"old": False, "new": True}
     return changes
+
+
+def option_changes(name: str, options: str, mounts: str) -> dict[str, Any]:
+    """What has to change for what is mounted at ``name`` to have ``options``; nothing where nothing is mounted. Pure.
+
+    Args:
+        options: as in the mount unit.
+        mounts: the text of /proc/self/mountinfo.
+    """
+    rows = [line.split(" ") for line in mounts.splitlines()]
+    now = next((row[5].split(",") for row in reversed(rows) if row[4] == name), None)
+    # "loop" is mount's, and no option of what is mounted.
+    missing = [option for option in options.split(",") if option != "loop" and now and option not in now]
+    return {"options": {"old": ",".join(now or []), "new": ",".join(missing)}} if missing else {}
 
 
 def directory_changes(target: Path, user: int, group: int, mode: str) -> dict[str, Any]:

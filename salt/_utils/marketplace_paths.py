@@ -34,6 +34,16 @@ class Paths:
         return self.etc / "secrets"
 
     @property
+    def rotation_lock(self) -> Path:
+        """Held while secrets are being replaced."""
+        return self.state / "rotation.lock"
+
+    @property
+    def rotation_access(self) -> Path:
+        """Included by PostgreSQL's access rules; there only while the application's password is being replaced."""
+        return self.etc / "postgres/rotation.conf"
+
+    @property
     def delivered(self) -> Path:
         """Per consumer, the secrets it may read, owned by its uid; containers mount these directories."""
         return self.etc / "delivered"
@@ -127,6 +137,25 @@ class Paths:
         return self.state / "pending.json"
 
     @property
+    def applied(self) -> Path:
+        """Which tree and pillar the last state.apply that went well has applied (digests only)."""
+        return self.state / "applied.json"
+
+    @property
+    def inventory(self) -> Path:
+        """What no state owns, as it was taken for right (marketplace_inventory)."""
+        return self.state / "inventory.json"
+
+    @property
+    def drift(self) -> Path:
+        """What the last look for drift has found."""
+        return self.state / "drift.json"
+
+    @property
+    def drift_lock(self) -> Path:
+        return self.state / "drift.lock"
+
+    @property
     def renewals(self) -> Path:
         """When the services' certificates end, and when somebody has to know that they were not renewed."""
         return self.state / "renewals.json"
@@ -165,6 +194,15 @@ class Paths:
     def watched(self) -> Path:
         """What the watchdog saw last, for health.check; gone after a reboot."""
         return self.run / "watch.json"
+
+    @property
+    def slo(self) -> Path:
+        """The record of how well the bot was reached."""
+        return self.state / "slo"
+
+    def surveyed(self, part: str) -> Path:
+        """How far the last survey of a part has read, where the next one has to go on."""
+        return self.run / f"surveyed-{part}.json"
 
     @property
     def file_systems(self) -> dict[str, Path]:

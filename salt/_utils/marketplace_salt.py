@@ -6,7 +6,7 @@ import subprocess
 from typing import Any
 
 SALT_CALL = "/usr/local/bin/salt-call"
-# A first convergence of a bare droplet with everything far away takes ten minutes.
+# Converging a bare droplet with everything far away takes ten minutes; a release or a backup may take longer.
 STATES_SECONDS = 3600.0
 
 

@@ -13,6 +13,8 @@ from marketplace_durable import make_directory, write_atomic
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PLACEHOLDER = re.compile(r"\{(secret|sha256):([a-z][a-z0-9_]{0,63})\}")
+_WHILE = re.compile(r"\{while:([a-z][a-z0-9_]{0,63})\|((?:[^{}]|\{[^{}]*\})*)\}")
+_BEFORE = "_before"
 
 
 class UnknownSecret(LookupError):
@@ -60,6 +62,29 @@ class Store:
         self.directory.chmod(0o700)
         write_atomic(self.path(name), value, 0o600)
 
+    def replace(self, name: str) -> bool:
+        """Give secret ``name`` a new value and keep the one before beside it; whether that was not done yet.
+
+        Cut off anywhere and called again, it goes on: a value that was replaced is not replaced again before
+        :meth:`forget`.
+        """
+        before = before_of(name)
+        if not self.has(before):
+            self.write(before, self.read(name))
+        if self.read(name) != self.read(before):
+            return False
+        self.write(name, generate())
+        return True
+
+    def forget(self, name: str) -> None:
+        """Keep the value before no longer."""
+        self.path(before_of(name)).unlink(missing_ok=True)
+
+    def replaced(self) -> list[str]:
+        """Names of the secrets whose value before is kept."""
+        found = (file.name for file in self.directory.glob(f"*{_BEFORE}"))
+        return sorted(name.removesuffix(_BEFORE) for name in found)
+
     def pending(self, names: list[str], given: Mapping[str, str]) -> dict[str, str]:
         """What ``ensure`` would do for ``names``: "created", "replaced" (a new given value) or "protected"."""
         actions: dict[str, str] = {}
@@ -74,19 +99,30 @@ class Store:
                 actions[name] = "protected"
         return actions
 
-    def ensure(self, names: list[str], given: Mapping[str, str]) -> dict[str, str]:
+    def ensure(
+        self, names: list[str], given: Mapping[str, str], following: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
         """Make every secret in ``names`` present: the given value, else the stored one, else a generated one.
+
+        Args:
+            names: of the secrets.
+            given: values by name.
+            following: name -> another secret that did its work before there was this one, and lends it its value.
 
         Returns:
             what was done, by name; see ``pending``.
         """
+        following = {name: other for name, other in (following or {}).items() if self.has(other)}
         actions = self.pending(names, given)
         for name, action in actions.items():
             if action == "protected":
                 self.path(name).chmod(0o600)
             else:
-                self.write(name, given[name] if name in given else generate())
+                self.write(name, given[name] if name in given else self._made(name, following))
         return actions
+
+    def _made(self, name: str, following: Mapping[str, str]) -> str:
+        return self.read(following[name]) if name in following else generate()
 
 
 def generate() -> str:
@@ -94,8 +130,15 @@ def generate() -> str:
     return random.token_urlsafe(32)
 
 
+def before_of(name: str) -> str:
+    """Under what name the value before is kept while secret ``name`` is being replaced."""
+    return name + _BEFORE
+
+
 def render(template: str, read: Callable[[str], str]) -> str:
     """``template`` with ``{secret:NAME}`` and ``{sha256:NAME}`` (hexadecimal digest of the value) filled in.
+
+    ``{while:NAME|TEXT}`` is TEXT, which may hold those two, while there is a secret NAME, and else nothing.
 
     Args:
         template: any text; other braces stay as they are.
@@ -109,12 +152,19 @@ def render(template: str, read: Callable[[str], str]) -> str:
         value = read(match[2])
         return hashlib.sha256(value.encode()).hexdigest() if match[1] == "sha256" else value
 
-    return _PLACEHOLDER.sub(fill, template)
+    def kept(match: re.Match[str]) -> str:
+        try:
+            read(match[1])
+        except UnknownSecret:
+            return ""
+        return match[2]
+
+    return _PLACEHOLDER.sub(fill, _WHILE.sub(kept, template))
 
 
 def names_in(template: str) -> list[str]:
-    """Names of the secrets that ``template`` uses, each once, in order."""
-    return list(dict.fromkeys(match[2] for match in _PLACEHOLDER.finditer(template)))
+    """Names of the secrets that ``template`` always uses, each once, in order."""
+    return list(dict.fromkeys(match[2] for match in _PLACEHOLDER.finditer(_WHILE.sub("", template))))
 
 
 def docker_config(server: str, username: str, password: str) -> str:

@@ -66,7 +66,7 @@ def examine(
     _run_options(raw, problems)
     values = read_section(Settings, raw, "", problems)
     secrets = read_secrets(secrets_raw, _unset(values), sources or Sources(), problems)
-    problems.extend(check(values, environment))
+    problems.extend(check(values))
     if environment not in known:
         # No environment's pillar was read, so what is missing may well stand there.
         problems = [problem for problem in problems if problem.wrong != MISSING]

@@ -46,7 +46,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Kind:
-    """What values a setting takes. Subclasses override ``read``.
+    """What values a setting takes. Subclasses override ``read`` and ``schema``.
 
     Args:
         example: how a right value is written in pillar.
@@ -62,6 +62,10 @@ class Kind:
         Raises:
             Wrong: ``raw`` isn't of this kind.
         """
+        raise NotImplementedError
+
+    def schema(self) -> dict[str, Any]:
+        """What editors know of this kind, as JSON Schema: it takes all that ``read`` takes, and perhaps more."""
         raise NotImplementedError
 
 

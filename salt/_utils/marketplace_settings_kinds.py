@@ -6,11 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from marketplace_settings_fields import Kind, Wrong, shown, shown_name
-from marketplace_units import format_size, parse_duration, parse_size
+from marketplace_units import DURATION, SIZE, format_size, parse_duration, parse_size
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+_PROGRAM = r"(?:/[^/\0]+)+"
+# A server's parameter, and what it is set to.
+_PARAMETER, _PLAIN = r"[a-z][a-z0-9_]{1,62}", r"[A-Za-z0-9 ,._/-]{1,80}"
 # A bot's token, or an address with a password in it.
 _SECRET = re.compile(r"[0-9]{5,}:[A-Za-z0-9_-]{30,}|://[^/@\s]*:[^/@\s]+@")
+
+
+def whole(pattern: str) -> str:
+    """``pattern`` for a JSON Schema: there it would match anywhere in a text."""
+    return f"^(?:{pattern})$"
 
 
 def read_text(raw: Any) -> str:
@@ -42,6 +50,12 @@ class Size(Kind):
             raise Wrong(f"is {format_size(size)}, and at most {format_size(self.maximum)} is allowed")
         return size
 
+    def schema(self) -> dict[str, Any]:
+        number = {"type": "integer", "minimum": self.minimum}
+        if self.maximum is not None:
+            number["maximum"] = self.maximum
+        return {"anyOf": [number, {"type": "string", "pattern": whole(SIZE)}]}
+
 
 @dataclass(frozen=True)
 class Duration(Kind):
@@ -59,6 +73,10 @@ class Duration(Kind):
             raise Wrong(f"is {seconds} seconds, and {self.minimum} to {self.maximum} are allowed")
         return seconds
 
+    def schema(self) -> dict[str, Any]:
+        number = {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
+        return {"anyOf": [number, {"type": "string", "pattern": whole(DURATION)}]}
+
 
 @dataclass(frozen=True)
 class Integer(Kind):
@@ -71,6 +89,9 @@ class Integer(Kind):
         if not self.minimum <= raw <= self.maximum:
             raise Wrong(f"is {raw}, and {self.minimum} to {self.maximum} are allowed")
         return raw
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
 
 
 @dataclass(frozen=True)
@@ -87,6 +108,9 @@ class Number(Kind):
             raise Wrong(f"is {raw}, and {self.minimum} to {self.maximum} are allowed")
         return round(float(raw), 2)
 
+    def schema(self) -> dict[str, Any]:
+        return {"type": "number", "minimum": self.minimum, "maximum": self.maximum}
+
 
 @dataclass(frozen=True)
 class Boolean(Kind):
@@ -94,6 +118,9 @@ class Boolean(Kind):
         if not isinstance(raw, bool):
             raise Wrong(f"is {shown(raw)}, not true or false")
         return raw
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
 
 
 @dataclass(frozen=True)
@@ -115,6 +142,11 @@ class Text(Kind):
             raise Wrong(f"is '{text}', which can't be used here")
         return text
 
+    def schema(self) -> dict[str, Any]:
+        pattern = whole(self.pattern) + ("|^$" if self.optional else "")
+        refused = {"not": {"enum": list(self.refused)}} if self.refused else {}
+        return {"type": "string", "pattern": pattern, **refused}
+
 
 @dataclass(frozen=True)
 class Choice(Kind):
@@ -125,6 +157,9 @@ class Choice(Kind):
         if text not in self.choices:
             raise Wrong(f"is {shown(raw)}, not one of {', '.join(self.choices)}")
         return text
+
+    def schema(self) -> dict[str, Any]:
+        return {"enum": list(self.choices)}
 
 
 @dataclass(frozen=True)
@@ -138,6 +173,9 @@ class UserIds(Kind):
         if "0" in (str(int(part)) for part in text.split(":")):
             raise Wrong("is root's: containers run as an ordinary user and group")
         return text
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^(?!0+:)(?!.*:0+$)[0-9]{1,6}:[0-9]{1,6}$"}
 
 
 def read_list(raw: Any) -> list[Any]:
@@ -167,6 +205,9 @@ class ListOf(Kind):
             values.append(value)
         return values
 
+    def schema(self) -> dict[str, Any]:
+        return {"type": "array", "minItems": 1, "uniqueItems": True, "items": self.item.schema()}
+
 
 @dataclass(frozen=True)
 class Variables(Kind):
@@ -193,6 +234,13 @@ class Variables(Kind):
                 raise Wrong(f"has {label} with a secret in it: secrets are delivered as files")
             variables[name] = text
         return variables
+
+    def schema(self) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "propertyNames": {"pattern": whole(_VARIABLE.pattern), "not": {"enum": sorted(self.reserved)}},
+            "additionalProperties": {"type": ["string", "integer"], "pattern": r"^[^\n\r\0]*$"},
+        }
 
 
 @dataclass(frozen=True)
@@ -221,9 +269,14 @@ class Commands(Kind):
             if _SECRET.search(text):
                 raise Wrong(f"has {label} with a secret in it: let the program read it from a file")
             words.append(text)
-        if not re.fullmatch(r"(?:/[^/\0]+)+", words[0]):
+        if not re.fullmatch(_PROGRAM, words[0]):
             raise Wrong(f"has {label}, whose program is {shown(words[0])}, not an absolute path")
         return words
+
+    def schema(self) -> dict[str, Any]:
+        program = {"type": "string", "pattern": whole(_PROGRAM)}
+        words = {"items": [program], "additionalItems": {"type": ["string"]}}
+        return {"type": "array", "items": {"type": "array", "minItems": 1, **words}}
 
 
 @dataclass(frozen=True)
@@ -238,18 +291,23 @@ class Parameters(Kind):
         parameters: dict[str, str] = {}
         for name, value in raw.items():
             label = shown_name(name)
-            if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]{1,62}", name):
+            if not isinstance(name, str) or not re.fullmatch(_PARAMETER, name):
                 raise Wrong(f"has {label}, which is not a parameter name")
             if name in self.reserved:
                 raise Wrong(f"has {label}, which this tree sets itself")
             if isinstance(value, bool):
                 value = "on" if value else "off"
-            if not isinstance(value, str | int | float) or not re.fullmatch(
-                r"[A-Za-z0-9 ,._/-]{1,80}", str(value)
-            ):
+            if not isinstance(value, str | int | float) or not re.fullmatch(_PLAIN, str(value)):
                 raise Wrong(f"has {label} with {shown(value)}, not a plain value")
             parameters[name] = str(value)
         return parameters
+
+    def schema(self) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "propertyNames": {"pattern": whole(_PARAMETER), "not": {"enum": sorted(self.reserved)}},
+            "additionalProperties": {"type": ["string", "number", "boolean"], "pattern": whole(_PLAIN)},
+        }
 
 
 def size(example: str, minimum: int, maximum: int | None = None) -> Size:

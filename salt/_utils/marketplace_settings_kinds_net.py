@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from marketplace_settings_fields import Kind, Wrong, looks_secret, shown
-from marketplace_settings_kinds import read_list, read_text
+from marketplace_settings_kinds import read_list, read_text, whole
 
 _DOMAIN = re.compile(
     r"(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -19,6 +19,11 @@ _HOST = re.compile(
 # ipaddress calls more than these private: loopback, link-local, networks of documentation.
 _PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 _REPOSITORY_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+# As much of the rules as a pattern can say.
+_PARTS = f"{_REPOSITORY_PART.pattern}(?:/{_REPOSITORY_PART.pattern})*"
+_NAMED, _UNNAMED = rf"^(?=[^/]*[.:]|localhost/){_HOST.pattern}/{_PARTS}$", f"^{_PARTS}$"
+_SUBNET = r"^(?:10|172\.(?:1[6-9]|2[0-9]|3[01])|192\.168)\.[0-9.]+/[0-9.]+$"
+_URL = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s?#]*[^\s?#/]$"
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,9 @@ class Subnet(Kind):
             )
         return str(network)
 
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": _SUBNET}
+
 
 @dataclass(frozen=True)
 class Networks(Kind):
@@ -64,6 +72,10 @@ class Networks(Kind):
             networks.append(network)
         return networks
 
+    def schema(self) -> dict[str, Any]:
+        network = {"type": "string", "pattern": r"^[0-9A-Fa-f:.]+(?:/[0-9.]+)?$"}
+        return {"type": "array", "minItems": 1, "uniqueItems": True, "items": network}
+
 
 @dataclass(frozen=True)
 class Domain(Kind):
@@ -75,6 +87,9 @@ class Domain(Kind):
             )
         return text
 
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": whole(_DOMAIN.pattern)}
+
 
 @dataclass(frozen=True)
 class RegistryServer(Kind):
@@ -85,6 +100,9 @@ class RegistryServer(Kind):
         if text and not _HOST.fullmatch(text):
             raise Wrong(f"is {shown(raw)}, not a host with an optional port (no https://, no path)")
         return text
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": whole(_HOST.pattern) + "|^$"}
 
 
 def registry_of(repository: str) -> str:
@@ -114,6 +132,9 @@ class Repository(Kind):
             raise Wrong(f"is {shown(raw)}, which names no registry")
         return text
 
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": _NAMED if self.registry_needed else f"{_NAMED}|{_UNNAMED}"}
+
 
 @dataclass(frozen=True)
 class Url(Kind):
@@ -140,6 +161,9 @@ class Url(Kind):
             raise Wrong("ends in a slash")
         return text
 
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": _URL + ("|^$" if self.optional else "")}
+
 
 AUTHORITIES = {
     "local": "",
@@ -164,6 +188,11 @@ class Authority(Kind):
             raise Wrong(f"is {shown(raw)}, not one of {', '.join(AUTHORITIES)}, nor an https URL")
         return url
 
+    def schema(self) -> dict[str, Any]:
+        return {
+            "anyOf": [{"enum": list(AUTHORITIES)}, {"type": "string", "pattern": _URL.replace("?://", "://")}]
+        }
+
 
 @dataclass(frozen=True)
 class Pem(Kind):
@@ -182,3 +211,6 @@ class Pem(Kind):
         if text.count("-----BEGIN ") != 1 or not der.startswith(b"\x30"):
             raise Wrong("is not one certificate")
         return text
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^\s*$|-----BEGIN CERTIFICATE-----"}

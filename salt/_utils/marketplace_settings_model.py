@@ -49,6 +49,11 @@ class Droplet:
         "the host's time zone",
         "Etc/UTC",
     )
+    example_names: bool = setting(
+        Boolean("true", "true or false"),
+        "whether names like bot.example.com are taken for real ones: for a droplet to try things on",
+        False,
+    )
     reserve: Reserve = section(Reserve, "what the limits below leave to the host")
 
 

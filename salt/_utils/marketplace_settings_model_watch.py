@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 
 from marketplace_settings_fields import section, setting
-from marketplace_settings_kinds import Boolean, Choice, Integer, Number, Text, size
+from marketplace_settings_kinds import Boolean, Choice, Integer, Number, Text, size, time_of_day
 from marketplace_units import MIB
 
 MINIMAL, FULL = "minimal", "full"
@@ -38,6 +38,11 @@ class Thresholds:
         "how long 95% of the answers may take at most, over five minutes",
         2,
     )
+    query: float = setting(
+        Number("0.5", "seconds, 0.01 to 60", 0.01, 60),
+        "how long 95% of the bot's queries may take at most, over five minutes",
+        0.5,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +60,11 @@ class Metrics:
 
 @dataclass(frozen=True, kw_only=True)
 class Monitoring:
+    uptime: float = setting(
+        Number("99.5", "percent, 90 to 99.99", 90, 99.99),
+        "the share of 30 days in which the bot has to be reached; maintenance counts as if it were not",
+        99.5,
+    )
     strength: str = setting(
         Choice("full", "minimal or full", choices=(MINIMAL, FULL)),
         "minimal: the watchdog and Alertmanager; full: Prometheus and its exporters as well",
@@ -63,6 +73,16 @@ class Monitoring:
     metrics: Metrics = section(Metrics, "what Prometheus keeps and may use, in strength full")
     thresholds: Thresholds = section(Thresholds, "from where on people are told")
     limits: MonitoringLimits = section(MonitoringLimits, "what watching may use")
+    drift: bool = setting(
+        Boolean("true", "true or false"),
+        "whether it is looked for once a day what somebody has changed by hand",
+        True,
+    )
+    drift_time: str = setting(
+        time_of_day("05:30"),
+        "when, in the droplet's time zone; releases, backups and runs of state.apply are waited for, for an hour",
+        "05:30",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,19 +13,27 @@ _NOTHING = object()
 def origins(
     settings: Mapping[str, Any], layers: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, tuple[Any, str]]:
-    """Value and origin of every setting, by dotted path.
+    """Value and origin of every setting, by dotted path; mappings that pillar sets as one setting are one entry.
 
     Args:
         settings: plain settings, as the parser made them.
-        layers: pillar by the name of its source, lowest first.
-
-    The origin is a layer's name, ``default``, ``derived``, or ``command line`` where no layer says a value
-    that can't be a default either. Mappings that pillar sets as one setting are one entry.
+        layers: pillar by the file that says it, lowest first.
     """
-    found: dict[str, tuple[Any, str]] = {}
-    for path, value in _leaves(settings):
-        found[path] = (value, _origin(path, layers))
-    return found
+    return {path: (value, origin(path, layers)) for path, value in _leaves(settings)}
+
+
+def origin(path: str, layers: Mapping[str, Mapping[str, Any]]) -> str:
+    """The file that setting ``path`` comes from: the last that says it; else ``default``, or ``derived``.
+
+    Secrets that no file gives are ``generated`` on the droplet.
+    """
+    secret = path.startswith("secrets.")
+    if path not in _SETTABLE and not secret:
+        return "derived"
+    for layer in reversed(list(layers)):
+        if _at(layers[layer], path) is not _NOTHING:
+            return layer
+    return "generated" if secret else "default"
 
 
 def _leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
@@ -34,16 +42,6 @@ def _leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
     return [
         leaf for key, item in value.items() for leaf in _leaves(item, f"{path}.{key}" if path else str(key))
     ]
-
-
-def _origin(path: str, layers: Mapping[str, Mapping[str, Any]]) -> str:
-    section = path.split(".")[0]
-    if path not in _SETTABLE and section != "secrets":
-        return "derived"
-    for layer in reversed(list(layers)):
-        if _at(layers[layer], path) is not _NOTHING:
-            return layer
-    return "derived" if section == "secrets" else "default"
 
 
 def _at(pillar: Mapping[str, Any], path: str) -> Any:

@@ -25,6 +25,7 @@ class Secret:
         rule: the pattern in words.
         needs: the setting without which it opens nothing, and is neither wanted nor taken; nothing: it always is.
         example: that setting, as an example.
+        follows: the secret that did its work before there was this one, and lends its value where it is there already.
     """
 
     doc: str
@@ -33,6 +34,7 @@ class Secret:
     rule: str
     needs: str = ""
     example: str = ""
+    follows: str = ""
 
 
 _PASSWORD = (r"[A-Za-z0-9_.~-]{16,256}", "16 to 256 letters, digits and _ . ~ -")
@@ -96,10 +98,17 @@ CATALOGUE: dict[str, Secret] = {
         "encrypts the copies of the backups; without it they can't be read", False, *_PASSWORD
     ),
     "webhook_secret": Secret(
-        "proves to the bot that Telegram calls",
+        "proves to the edge that Telegram calls",
         False,
         r"[A-Za-z0-9_-]{16,256}",
         "16 to 256 letters, digits, _ and -",
+    ),
+    "backend_webhook_secret": Secret(
+        "proves to the bot that the edge has seen that",
+        False,
+        r"[A-Za-z0-9_-]{16,256}",
+        "16 to 256 letters, digits, _ and -",
+        follows="webhook_secret",
     ),
     "webhook_path": Secret(
         "the part of the webhook's public address that nobody can guess",
@@ -118,6 +127,7 @@ CATALOGUE: dict[str, Secret] = {
 }
 
 WAYS = ("value", "file", "environment")
+_KEYS = "#!yaml|gpg as the file's first line, and the private key in Salt's gpgkeys (docs/settings.md)"
 _EXAMPLE = "{value: ...} or {file: /absolute/path} or {environment: VARIABLE}"
 
 
@@ -221,6 +231,8 @@ def _value(name: str, way: Any, sources: Sources) -> str:
         raise _Refused(f"has a {kind} that is no text, or empty")
     # A file written by an editor ends in a newline, which is no part of the secret.
     value = _READERS[kind](where, sources).strip("\r\n")
+    if value.startswith("-----BEGIN PGP MESSAGE-----"):
+        raise _Refused("is still encrypted: gpg can't decrypt it here", _KEYS)
     if not re.fullmatch(CATALOGUE[name].pattern, value):
         raise _Refused(
             f"has a value of {len(value)} characters that is not as it must be", CATALOGUE[name].rule

@@ -3,6 +3,7 @@
 from typing import Any
 
 from marketplace_alert_routes import NOBODY_TOLD, ways
+from marketplace_drift_record import status as drift_status
 from marketplace_durable import read_json
 from marketplace_flight import Flight
 from marketplace_health import report
@@ -58,6 +59,7 @@ def status(world: World, settings: dict[str, Any] | None, settings_digest: str |
         "in_flight": _in_flight(world),
         "maintenance": [keeper for keeper, on in world.edge.maintenance().items() if on],
         "pending": pending,
+        "drift": drift_status(world.paths.drift, world.clock.now().timestamp()),
         "ledger": {"releases": len(world.ledger.ids()), "broken": broken},
         "events": len(world.spool.pending()),
     }

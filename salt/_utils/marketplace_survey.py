@@ -14,13 +14,19 @@ from typing import Any
 
 from marketplace_backup_status import status as backup_status
 from marketplace_backup_world import BackupWorld
-from marketplace_durable import read_json
+from marketplace_database import DatabaseError
+from marketplace_durable import DISK, make_directory, read_json, to_json
 from marketplace_health import report
+from marketplace_histogram import counted
 from marketplace_metrics import units
 from marketplace_paths import Paths
+from marketplace_slo_files import Record
+from marketplace_statements import Statement, read, since, summed
 from marketplace_world import World
 
 ANSWERS_SECONDS = 60.0
+# A survey goes on where the one before has ended, unless that is longer ago.
+_GOES_ON = 600.0
 _COMMAND_SECONDS = 30.0
 _REBOOT = "run/reboot-required"
 _SECURITY = "Debian-Security"
@@ -45,9 +51,39 @@ def _health(world: World, settings: Mapping[str, Any]) -> Any:
 
 
 def _answers(world: World, settings: Mapping[str, Any]) -> Any:
-    answered = world.edge.answered(time.time() - ANSWERS_SECONDS)
+    """How the edge has answered since the last time; ``none`` of the kinds are those without an answer."""
+    now = time.time()
+    begun = float(_last(world, "answers", now).get("until", now - ANSWERS_SECONDS))
+    # The journal is asked in whole milliseconds.
+    answered = [one for one in world.edge.answered(begun - 0.001) if one.end > begun]
     late = 1000 * settings["monitoring"]["thresholds"]["slow"]
-    return {"count": len(answered), "slow": sum(1 for one in answered if one.active_ms > late)}
+    kinds: dict[str, int] = {}
+    for one in answered:
+        kind = f"{one.status // 100}xx" if one.status > 0 else "none"
+        kinds[kind] = kinds.get(kind, 0) + 1
+    _remember(world, "answers", {"until": max((one.end for one in answered), default=begun)}, now)
+    return {
+        "count": len(answered),
+        "slow": sum(1 for one in answered if one.active_ms > late),
+        "kinds": kinds,
+        "milliseconds": counted(one.active_ms for one in answered if one.status > 0),
+    }
+
+
+def _queries(world: World, settings: Mapping[str, Any]) -> Any:
+    """How long the bot's queries took since the last time, as :func:`marketplace_statements.summed`; None where their
+    times can't be had."""
+    now = time.time()
+    try:
+        read_now = read(world.database, settings["postgres"]["roles"]["application"])
+    except DatabaseError:  # Which is told as what it is.
+        read_now = None
+    if read_now is None:
+        return None
+    before = _last(world, "queries", now).get("statements")
+    _remember(world, "queries", {"statements": read_now}, now)
+    known = read_now if before is None else {name: Statement(*row) for name, row in before.items()}
+    return summed(since(known, read_now), 1000 * settings["monitoring"]["thresholds"]["query"])
 
 
 def _backups(world: World, settings: Mapping[str, Any]) -> Any:
@@ -62,6 +98,11 @@ def _release(world: World, _: Mapping[str, Any]) -> Any:
     """The release that was interrupted and that nobody is at."""
     entry = world.journal.read()
     return None if entry is None or world.lock.holder() else {"step": str(entry.get("step", ""))}
+
+
+def _record(world: World, _: Mapping[str, Any]) -> Any:
+    """Not a look: days that are over become a line each, which takes memory for its moment."""
+    Record(world.paths.slo).roll(time.time())
 
 
 def _units(_: World, settings: Mapping[str, Any]) -> Any:
@@ -103,14 +144,31 @@ def _updates(*_: Any) -> Any:
 PARTS: dict[str, Part] = {
     "health": _health,
     "answers": _answers,
+    "queries": _queries,
     "webhook": _webhook,
     "release": _release,
     "units": _units,
     "reboot": _reboot,
     "clock": _clock,
+    "record": _record,
     "backups": _backups,
     "updates": _updates,
 }
+
+
+def _last(world: World, part: str, now: float) -> dict[str, Any]:
+    """What the last survey of a part has remembered; nothing where that is long ago."""
+    try:
+        told = read_json(world.paths.surveyed(part)) or {}
+    except ValueError:
+        return {}
+    return told if 0 <= now - told.get("at", 0.0) < _GOES_ON else {}
+
+
+def _remember(world: World, part: str, document: Mapping[str, Any], now: float) -> None:
+    file = world.paths.surveyed(part)
+    make_directory(file.parent)
+    DISK.write(file, to_json({"at": now, **document}), mode=0o600)
 
 
 def _run(*argv: str) -> str:

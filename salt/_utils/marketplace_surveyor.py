@@ -13,11 +13,13 @@ PROGRAM = Path(__file__).with_name("marketplace_survey.py")
 EVERY = {
     "health": 30.0,
     "answers": 60.0,
+    "queries": 60.0,
     "webhook": 60.0,
     "release": 60.0,
     "units": 60.0,
     "reboot": 600.0,
     "clock": 300.0,
+    "record": 3600.0,
     "backups": 120.0,
     "updates": 6 * 3600.0,
 }

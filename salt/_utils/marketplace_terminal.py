@@ -8,7 +8,7 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 from marketplace_progress import Progress
@@ -31,14 +31,38 @@ def view(stream: TextIO, title: str = "", environment: Mapping[str, str] = os.en
         title: what it is all about; shown on a terminal only.
         environment: NO_COLOR (whatever its value) does without colours, TERM=dumb without everything.
     """
+    style = style_of(stream, environment)
+    return Plain(stream) if style is None else Live(stream, title, style, lambda: _width(stream))
+
+
+def picture(
+    stream: TextIO,
+    draw: Callable[[Any, "Style", int], str],
+    found: Any,
+    colour: bool,
+    environment: Mapping[str, str] = os.environ,
+) -> str | None:
+    """What was found, drawn for the terminal that a stream is; None where it is none.
+
+    Args:
+        draw: makes the text of what was found, for a style and a width in columns.
+        colour: whether somebody has asked for colours, or not for none.
+    """
+    style = style_of(stream, environment)
+    if style is None:
+        return None
+    return draw(found, replace(style, colour=style.colour and colour), _width(stream))
+
+
+def style_of(stream: TextIO, environment: Mapping[str, str]) -> "Style | None":
+    """What the terminal that a stream is can show; None where it is none, or can do nothing."""
     try:
         lively = stream.isatty() and environment.get("TERM", "") not in ("", "dumb")
     except ValueError:  # closed
         lively = False
     if not lively:
-        return Plain(stream)
-    style = Style(colour=not environment.get("NO_COLOR"), unicode=_takes(stream, "✓✗↩…⠋"))
-    return Live(stream, title, style, lambda: _width(stream))
+        return None
+    return Style(colour=not environment.get("NO_COLOR"), unicode=_takes(stream, "✓✗↩…⠋▁█·"))
 
 
 class View(Progress):
@@ -190,7 +214,7 @@ class Live(View):
             )
 
     def _line(self, mark: str, step: str, seconds: float, words: str) -> None:
-        text = f"  {mark} {clean(step):<{NAME_WIDTH}} {_time(seconds):>8}  {words}"
+        text = f"  {mark} {clean(step):<{NAME_WIDTH}} {lasted(seconds):>8}  {words}"
         _write(self._stream, f"\r\x1b[K{text.rstrip()}")
 
 
@@ -210,7 +234,7 @@ def report(record: Mapping[str, Any], style: Style, width: int) -> str:
             outcome = style.paint(f"{step['outcome']:<8}", _COLOURS.get(step["outcome"], "red"))
             detail = style.shorten(step.get("detail") or "", room)
             lines.append(
-                f"  {clean(step['name']):<{NAME_WIDTH}} {_time(step['seconds']):>8}  {outcome}  {detail}"
+                f"  {clean(step['name']):<{NAME_WIDTH}} {lasted(step['seconds']):>8}  {outcome}  {detail}"
             )
     outcome = record.get("outcome", "")
     said = clean(_sentence(record)).splitlines()
@@ -226,7 +250,7 @@ def _sentence(record: Mapping[str, Any]) -> str:
     outcome, reason = str(record.get("outcome", "")), str(record.get("reason") or "")
     if outcome != "live":
         return f"{outcome.replace('_', ' ')}: {reason}"
-    words = f"{record['version']} is live in {record['colour']} after {_time(float(record['seconds']))}"
+    words = f"{record['version']} is live in {record['colour']} after {lasted(float(record['seconds']))}"
     words += f" (release {record['release']})"
     cutover = record.get("cutover")
     if cutover:
@@ -253,7 +277,7 @@ def columns(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
 
 
-def _time(seconds: float) -> str:
+def lasted(seconds: float) -> str:
     """Seconds for people: ``12 ms``, ``3.4 s``, ``2:05 min``, ``1:02 h``."""
     if seconds < 0.1:
         return f"{seconds * 1000:.0f} ms"

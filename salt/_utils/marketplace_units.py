@@ -5,9 +5,9 @@ import re
 KIB, MIB, GIB, TIB = 2**10, 2**20, 2**30, 2**40
 
 _SIZE_UNITS = {"": 1, "K": KIB, "M": MIB, "G": GIB, "T": TIB}
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)(?:iB)?")
+SIZE = r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)(?:iB)?"
 _DURATION_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"([0-9]+)([smhd]?)")
+DURATION = r"([0-9]+)([smhd]?)"
 
 
 def parse_size(raw: object) -> int:
@@ -18,7 +18,7 @@ def parse_size(raw: object) -> int:
     """
     if isinstance(raw, int) and not isinstance(raw, bool) and raw >= 0:
         return raw
-    match = _SIZE.fullmatch(raw) if isinstance(raw, str) else None
+    match = re.fullmatch(SIZE, raw) if isinstance(raw, str) else None
     if match is None:
         raise ValueError("is not a size: a number of bytes, or a number with K, M, G or T (1K is 1024 bytes)")
     return int(float(match[1]) * _SIZE_UNITS[match[2]])
@@ -48,7 +48,7 @@ def parse_duration(raw: object) -> int:
     """
     if isinstance(raw, int) and not isinstance(raw, bool) and raw >= 0:
         return raw
-    match = _DURATION.fullmatch(raw) if isinstance(raw, str) else None
+    match = re.fullmatch(DURATION, raw) if isinstance(raw, str) else None
     if match is None:
         raise ValueError("is not a duration: a number of seconds, or a number with s, m, h or d")
     return int(match[1]) * _DURATION_UNITS[match[2]]

@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ from marketplace_docker import DockerError
 from marketplace_durable import DISK, make_directory, read_json, to_json
 from marketplace_paths import Paths
 from marketplace_postman import Postman
+from marketplace_slo_files import Record
+from marketplace_slo_lines import ANSWERS, QUERIES, RESTARTS, UNREAD, named
+from marketplace_slo_probe import Prober
+from marketplace_slo_recorder import Recorder
+from marketplace_slo_traces import gap, machine
 from marketplace_spool import Spool
 from marketplace_surveyor import Surveyor
 from marketplace_watch_heal import MOST, WITHIN, Budget, Cure, cures
@@ -41,6 +47,8 @@ _SHOWN_EVERY = 30.0
 _BLIND_SECONDS = 300.0
 # Files that were just changed may still be changing.
 _SETTLED = 10.0
+# How the edge answers while it is closed.
+_CLOSED = 503
 
 
 class Watch:
@@ -60,6 +68,9 @@ class Watch:
         self.budget = Budget(kept["budget"])
         self.postman = Postman(paths, kept["letters"], kept["began"])
         # /run is empty after a boot.
+        self.prober = Prober(paths)
+        self._closed = False
+        self.recorder = Recorder(Record(paths.slo), machine(paths.root), time.time())
         self._booted = time.monotonic() if not paths.watched.exists() else -BOOT_SECONDS
         self._written, self._shown = "", 0.0
 
@@ -67,15 +78,14 @@ class Watch:
         """Look, act, tell."""
         seen = self.look.seen(settings)
         self.history.note(seen)
+        self.probe(seen, settings)
         given_up = self.heal(seen)
         found = marketplace_watch_rules.findings(
             seen, self.history, settings["monitoring"]["thresholds"], self.quick.active
         )
-        self.quick.update([*self._missed(found), *given_up], seen.at)
-        parts = self.surveyor.turn()
-        if "answers" in parts:
-            answers = self.surveyor.found["answers"]
-            self.history.answered(seen.at, answers["count"], answers["slow"])
+        spent = self.recorder.findings(seen.at, settings["monitoring"]["uptime"])
+        self.quick.update([*self._missed(found), *given_up, *spent], seen.at)
+        self.count(self.surveyor.turn(), seen.at)
         self.thorough.update(
             marketplace_survey_rules.findings(
                 self.surveyor.found, self.surveyor.errors, seen.at, bool(seen.closed)
@@ -86,6 +96,37 @@ class Watch:
         if time.monotonic() - self.surveyor.finished < _BLIND_SECONDS:
             self.postman.ping(settings, seen.at)
         self.keep(seen.at)
+
+    def probe(self, seen: Seen, settings: dict[str, Any]) -> None:
+        """Have the edge asked as the outside asks it, and write down what was seen."""
+        # What a lost droplet or database takes is no planned maintenance, though the edge is closed for it.
+        closed = bool(seen.closed) and not seen.restoring and not self.paths.rebuild.exists()
+        probe = self.prober.turn(settings, seen.at)
+        if probe is not None:
+            # It was asked for at an earlier look.
+            planned = (closed or self._closed) and probe.status == _CLOSED
+            self.recorder.probed(probe, planned, partial(gap, self.paths))
+        self._closed = closed
+        restarts = self.history.restarts.latest
+        self.recorder.note({f"{RESTARTS}.{service}": times for service, times in restarts.items()}, seen.at)
+        self.recorder.turn(seen.at)
+
+    def count(self, parts: list[str], at: float) -> None:
+        """Take in what a survey has found of answers and queries."""
+        for part, prefix, late in (
+            ("answers", ANSWERS, self.history.slow_answers),
+            ("queries", QUERIES, self.history.slow_queries),
+        ):
+            if part not in parts:
+                continue
+            found = self.surveyor.found[part]
+            if found is None:
+                self.recorder.note({UNREAD: 1}, at)
+                continue
+            late.note(at, found["count"], found["slow"])
+            kinds = {f"{prefix}.{kind}": number for kind, number in found.get("kinds", {}).items()}
+            counts = {prefix: found["count"], f"{prefix}.slow": found["slow"], **kinds}
+            self.recorder.note(counts | named(prefix, found["milliseconds"]), at)
 
     @property
     def active(self) -> list[Condition]:
@@ -110,6 +151,7 @@ class Watch:
                 )
                 continue
             self.budget.spend(cure.service, seen.at)
+            self.recorder.note({f"{RESTARTS}.{cure.service}": 1}, seen.at)
             words = f"{cure.why}: {self._restart(cure, seen)}"
             print(words, flush=True)
             # A disk that is full keeps nobody from being restarted.
@@ -209,6 +251,8 @@ def run(paths: Paths) -> None:
         while not stopped and (left := turn + EVERY - time.monotonic()) > 0:
             time.sleep(min(left, 0.5))
     watch.surveyor.stop()
+    watch.prober.stop()
+    watch.recorder.stop()
 
 
 if __name__ == "__main__":

@@ -50,18 +50,25 @@ class Counters:
 
 
 class Restarts:
-    """When Docker restarted which service because it had ended by itself."""
+    """When Docker restarted which service because it had ended by itself.
+
+    Attributes:
+        latest: how often by the last look, where it was at all.
+    """
 
     def __init__(self) -> None:
+        self.latest: dict[str, int] = {}
         self._known: dict[str, int] = {}
         self._times: dict[str, deque[float]] = {}
 
     def note(self, seen: Seen) -> None:
         """Take in a look. A container that is seen for the first time, or made anew, was not restarted."""
+        self.latest = {}
         for service, state in (seen.containers or {}).items():
             key = f"{service} {state.name}"
             for _ in range(state.restarts - self._known.get(key, state.restarts)):
                 self._times.setdefault(service, deque()).append(seen.at)
+                self.latest[service] = self.latest.get(service, 0) + 1
             self._known[key] = state.restarts
         for times in self._times.values():
             while times and seen.at - times[0] > RESTART_SPAN:
@@ -93,15 +100,37 @@ class Shares:
         return max(0.0, after[service] - before[service]) / (ended - began)
 
 
+class Late:
+    """How many things of the last ``SPAN`` seconds took too long."""
+
+    def __init__(self) -> None:
+        self._counts: deque[tuple[float, float, float]] = deque()
+
+    def note(self, at: float, count: float, late: float) -> None:
+        """Take in how many there were since the last time, and how many of them took too long."""
+        self._counts.append((at, count, late))
+        while at - self._counts[0][0] >= SPAN:
+            self._counts.popleft()
+
+    @property
+    def sums(self) -> tuple[float, float]:
+        """All of the span, and those that took too long."""
+        return sum(count for _, count, _ in self._counts), sum(late for _, _, late in self._counts)
+
+
 class History:
-    """All that is remembered between looks."""
+    """All that is remembered between looks.
+
+    Attributes:
+        slow_answers: of the edge; slow_queries: of the bot.
+    """
 
     def __init__(self) -> None:
         self.restarts = Restarts()
         self.cpu = Counters()
         self.shares = Shares()
         self.answers = Counters()
-        self._slow: deque[tuple[float, int, int]] = deque()
+        self.slow_answers, self.slow_queries = Late(), Late()
         self._unwell = 0.0
 
     def note(self, seen: Seen) -> None:
@@ -115,17 +144,6 @@ class History:
             self.answers.add(seen.at, _answers(seen))
         if seen.closed or not _serves(seen):
             self._unwell = seen.at
-
-    def answered(self, at: float, count: int, slow: int) -> None:
-        """Take in how many requests the edge answered since the last time, and how many of them slowly."""
-        self._slow.append((at, count, slow))
-        while at - self._slow[0][0] >= SPAN:
-            self._slow.popleft()
-
-    @property
-    def slow_answers(self) -> tuple[int, int]:
-        """Answers of the span, and how many of them were slow."""
-        return sum(count for _, count, _ in self._slow), sum(late for _, _, late in self._slow)
 
     def unwell(self, at: float) -> bool:
         """Whether updates were not accepted at some time within the span, so that failures in it are explained."""

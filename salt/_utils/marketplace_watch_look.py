@@ -8,6 +8,7 @@ from typing import Any
 from marketplace_consumption import Group, disks, machine, service
 from marketplace_docker import ContainerState, DockerError
 from marketplace_docker_socket import DockerSocket
+from marketplace_durable import read_json
 from marketplace_edge import Edge, EdgeError
 from marketplace_lock import Lock, lock_holder
 from marketplace_paths import Paths
@@ -63,7 +64,14 @@ class Look:
             closed=tuple(keeper for keeper, on in self._edge.maintenance().items() if on),
             groups=_groups(settings, containers or {}),
             disks=disks(self.paths.file_systems),
+            drift=self._drift() if settings["monitoring"].get("drift") else None,
         )
+
+    def _drift(self) -> dict[str, Any] | None:
+        # One that can't be read is said by whoever is asked for it (deploy.status) and written anew by the next look.
+        with contextlib.suppress(ValueError, OSError):
+            return read_json(self.paths.drift)
+        return None
 
     def _containers(self, live: str | None) -> dict[str, ContainerState] | None:
         names = {"postgres": "postgres", "redis": "redis"}

@@ -4,10 +4,12 @@ A rule says what is wrong now; ``TIMING`` says how long it has to be so before a
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from marketplace_conditions import Finding, Timing
 from marketplace_docker import ContainerState
+from marketplace_drift_record import LATE, advice, words
 from marketplace_health import ServiceHealth, judge
 from marketplace_units import GIB, MIB
 from marketplace_watch_history import RESTART_SPAN, SPAN, History
@@ -21,6 +23,7 @@ TIMING = {
     "resource.memory": Timing(120, 60),
     "resource.disk": Timing(10, 10),
     "maintenance.long": Timing(3600, 0),
+    "drift": Timing(0, 0),
 }
 AT_ONCE = Timing(0, 30)
 # What the backend is not ready without.
@@ -58,7 +61,9 @@ def findings(
     yield from full_disks(seen, limits["disk"], active)
     yield from failures(seen, history, limits["errors"])
     yield from slow(seen, history, limits["slow"])
+    yield from slow_queries(seen, history, limits["query"])
     yield from maintained(seen)
+    yield from drifted(seen)
 
 
 def health(seen: Seen) -> dict[str, ServiceHealth]:
@@ -227,15 +232,29 @@ def failures(seen: Seen, history: History, percent: float) -> Iterator[Finding]:
 
 def slow(seen: Seen, history: History, seconds: float) -> Iterator[Finding]:
     """More than one answer in twenty took too long: that is what a 95th percentile above it means."""
-    count, late = history.slow_answers
+    count, late = history.slow_answers.sums
     if late < _FEWEST_SLOW or late <= 0.05 * count or history.unwell(seen.at):
         return
     words = (
-        f"{100 * late / count:.0f}% of {count} updates took longer than {seconds:g} s within {SPAN / 60:.0f} minutes "
-        "(at most 5% should)"
+        f"{100 * late / count:.0f}% of {count:.0f} updates took longer than {seconds:g} s within "
+        f"{SPAN / 60:.0f} minutes (at most 5% should)"
     )
     cause = "PostgreSQL or the bot lack processor time, or wait for something"
     yield Finding("edge.slow", "backend", "warning", words, cause, "salt-call health.check")
+
+
+def slow_queries(seen: Seen, history: History, seconds: float) -> Iterator[Finding]:
+    """The same of the bot's queries, by the best guess there is: how long each took, PostgreSQL does not keep."""
+    count, late = history.slow_queries.sums
+    if late < _FEWEST_SLOW or late <= 0.05 * count or history.unwell(seen.at):
+        return
+    words = (
+        f"about {100 * late / count:.0f}% of the bot's {count:.0f} queries took longer than {seconds:g} s within "
+        f"{SPAN / 60:.0f} minutes (at most 5% should)"
+    )
+    cause = "a query without an index, one that waits for another, or too little processor time"
+    command = "salt-call deploy.logs service=postgres"
+    yield Finding("query.slow", "postgres", "warning", words, cause, command)
 
 
 def maintained(seen: Seen) -> Iterator[Finding]:
@@ -245,6 +264,26 @@ def maintained(seen: Seen) -> Iterator[Finding]:
             "the edge has been closed for maintenance for an hour: updates wait at Telegram, some get lost"
         )
         yield Finding("maintenance.long", "edge", "warning", words, "", "salt-call deploy.maintenance off")
+
+
+def drifted(seen: Seen) -> Iterator[Finding]:
+    """Somebody has changed the droplet by hand, or nobody can tell whether somebody has."""
+    if seen.drift is None:
+        return
+    causes = [row for row in seen.drift["differences"] if not row["follows"]]
+    age = seen.at - datetime.fromisoformat(seen.drift["looked"]).timestamp()
+    if causes or seen.drift["trouble"]:
+        cause = "somebody changed it by hand, or a package did" if causes else ""
+        command = (
+            "salt-call state.apply"
+            if "puts it right" in advice(causes) and causes
+            else "salt-call health.drift"
+        )
+        since = min((datetime.fromisoformat(row["since"]).timestamp() for row in causes), default=None)
+        yield Finding("drift", MACHINE, "warning", words(seen.drift), cause, command, since)
+    elif age > LATE:
+        said = f"nobody has looked for drift for {age / 86400:.0f} days"
+        yield Finding("drift", MACHINE, "warning", said, "", "journalctl -u marketplace-drift -n 50")
 
 
 def _over(name: str, service: str, value: float, limit: float, active: Collection[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from marketplace_consumption import Group
 from marketplace_docker import ContainerState
@@ -29,6 +30,7 @@ class Seen:
         closed: who keeps the edge closed for updates.
         groups: what the machine and the services have used.
         disks: bytes used and in all, by whose file system it is.
+        drift: what the last look for drift has found (marketplace_drift_record); None where nobody has looked.
     """
 
     at: float
@@ -42,6 +44,7 @@ class Seen:
     closed: tuple[str, ...] = ()
     groups: Mapping[str, Group] = field(default_factory=dict)
     disks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    drift: Mapping[str, Any] | None = None
 
     def check(self, service: str) -> Mapping[str, str]:
         """What HAProxy says of its check of a service; empty where it says nothing."""

@@ -1,6 +1,7 @@
 """``health.*`` over salt-ssh: the same functions, called on the droplet."""
 
 __virtualname__ = "health"
+__outputter__ = {"slo": "slo_table"}
 
 
 def __virtual__():
@@ -29,3 +30,28 @@ def logs():
         salt-ssh production health.logs
     """
     return __salt__["droplet.call"]("health.logs")
+
+
+def drift(**options):
+    """What somebody has changed by hand.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production health.drift
+        salt-ssh production health.drift now=True
+    """
+    return __salt__["droplet.call"]("health.drift", **options)
+
+
+def slo(days=30):
+    """How well the bot was reached.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production health.slo
+    """
+    return __salt__["droplet.call"]("health.slo", days=days)

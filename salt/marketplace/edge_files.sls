@@ -20,16 +20,20 @@ Ensure the edge has a certificate:
     - require_in:
       - file: Ensure the proxy is configured
 
-# Read by the proxy when it starts, before it gives up being root.
+# Read by the proxy when it starts, before it gives up being root. What is being replaced is let in as well.
 Ensure the edge knows what only Telegram knows:
   secret.delivered:
     - name: /etc/haproxy/secrets
     - dir_mode: "0700"
     - rendered:
         webhook_paths: |
-          {{ pillar.settings.edge.webhook_path }}/{secret:webhook_path}
+          {{ pillar.settings.edge.webhook_path }}/{secret:webhook_path}{while:webhook_path_before|
+          {{ pillar.settings.edge.webhook_path }}/{secret:webhook_path_before}}
         webhook_secrets: |
-          {secret:webhook_secret}
+          {secret:webhook_secret}{while:webhook_secret_before|
+          {secret:webhook_secret_before}}
+        backend_secret: |
+          backend {secret:backend_webhook_secret}
     - require:
       - sls: haproxy
       - secret: Ensure every secret is in the store

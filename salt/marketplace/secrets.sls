@@ -17,6 +17,7 @@ Ensure PostgreSQL has its secrets:
     - require:
       - secret: Ensure every secret is in the store
 
+# While a password is being replaced, the one before is taken as well.
 # Administration is the operator's: the application can neither configure the server nor empty it by a slip.
 Ensure Redis has its users:
   secret.delivered:
@@ -24,8 +25,8 @@ Ensure Redis has its users:
     - rendered:
         users.acl: |
           user default off
-          user {{ pillar.settings.redis.users.application }} on #{sha256:redis_app_password} ~* &* +@all -@admin -@dangerous
-          user {{ pillar.settings.redis.users.operator }} on #{sha256:redis_operator_password} ~* &* +@all
+          user {{ pillar.settings.redis.users.application }} on #{sha256:redis_app_password}{while:redis_app_password_before| #{sha256:redis_app_password_before}} ~* &* +@all -@admin -@dangerous
+          user {{ pillar.settings.redis.users.operator }} on #{sha256:redis_operator_password}{while:redis_operator_password_before| #{sha256:redis_operator_password_before}} ~* &* +@all
           user {{ pillar.settings.redis.users.health }} on nopass -@all +ping
           user {{ pillar.settings.redis.users.monitoring }} on #{sha256:redis_monitoring_password} -@all +info +slowlog|get +slowlog|len
     - copies: {server.pem: /etc/marketplace/tls/services/redis.pem}
@@ -41,7 +42,7 @@ Ensure the backend has its secrets:
     - name: backend
     - files:
         telegram_token: telegram_token
-        webhook_secret: webhook_secret
+        webhook_secret: backend_webhook_secret
         database_password: postgres_app_password
         redis_password: redis_app_password
     - copies: {ca.pem: /etc/marketplace/tls/services.pem}

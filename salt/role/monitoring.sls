@@ -5,3 +5,4 @@ include:
 {%- else %}
   - marketplace.no_metrics
 {%- endif %}
+  - marketplace.drift

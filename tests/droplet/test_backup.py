@@ -5,13 +5,10 @@ The long versions (20 kills, gigabytes) are for `make soak`.
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from tests.support import backups, shipping
 from tests.support.droplet.droplets import Droplet
-from tests.support.droplet.progress import Progress
 from tests.support.droplet.salt import call
 from tests.support.load.state import sql
 from tests.support.waiting import seconds_until
@@ -106,18 +103,6 @@ def test_only_one_is_at_the_backups(droplet: Droplet) -> None:
     told = droplet.run([*holder, "--out=json"], check=False)
     assert not told.ok
     assert "holds the backup lock" in told.stdout
-
-
-def test_killed_backups_leave_nothing_half(droplet: Droplet, progress: Progress) -> None:
-    seed = random.randrange(10**6)  # noqa: S311
-    chance = random.Random(seed)  # noqa: S311
-    for _ in range(KILLS):
-        backups.kill(droplet, "backup.create", chance.uniform(0.5, 8))
-        assert backups.problems(droplet) == [], f"seed {seed}"
-    progress.note(f"seed {seed}")
-    backups.taken(droplet)
-    bases = droplet.run(["ls", f"{backups.BARMAN}/base"]).stdout.split()
-    assert sorted(bases) == sorted(row["id"] for row in backups.listed(droplet, "postgres"))
 
 
 def test_a_receiver_that_is_killed_comes_back(droplet: Droplet) -> None:

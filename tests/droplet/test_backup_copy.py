@@ -17,6 +17,7 @@ from tests.support.numbered import Numbered
 from tests.support.waiting import seconds_until
 
 RPO_SECONDS = 60
+SLO = "/var/lib/marketplace/slo"
 
 
 def ship(droplet: Droplet) -> None:
@@ -119,6 +120,8 @@ def test_a_lost_droplet_comes_back_by_one_command(
     with running.users(neighbour, copied, 10, 2.0) as users:
         users.pause_until(100)
         users.stop()
+    copied.run(["systemctl", "restart", "marketplace-watch"])
+    reached = copied.run(["sh", "-c", f"cat {SLO}/minutes-*"]).stdout.splitlines()
     backups.taken(copied)
     with running.users(neighbour, copied, 10, 2.0) as later:
         later.pause_until(50)
@@ -137,6 +140,10 @@ def test_a_lost_droplet_comes_back_by_one_command(
         shipping.assert_sound(found, version)
         assert shipping.history(found) == history
         assert house(found) == kept
+        # How well the lost one was reached is known, and how long nobody was.
+        found.run(["systemctl", "restart", "marketplace-watch"])
+        assert set(reached) <= set(found.run(["sh", "-c", f"cat {SLO}/minutes-*"]).stdout.splitlines())
+        assert 60 * call(found, "health.slo", "2").value["uptime"]["down_minutes"] > done.seconds / 2
         users.assert_lossless(found)
         # The cache is as of its last snapshot.
         later.assert_lossless(found, dialogues=False)

@@ -137,23 +137,6 @@ def test_data_that_are_destroyed_under_load_come_back(closed: Droplet, progress:
         call(closed, "deploy.maintenance", "on")
 
 
-def test_a_restore_that_is_killed_is_taken_up_again(closed: Droplet, progress: Progress) -> None:
-    seed = random.randrange(10**6)  # noqa: S311
-    chance = random.Random(seed)  # noqa: S311
-    progress.note(f"seed {seed}")
-    with Numbered(closed) as rows:
-        rows.write(20)
-        for _ in range(KILLS):
-            backups.kill(closed, "backup.restore", chance.uniform(0.5, 8), "to=live")
-            answer = call(closed, "backup.restore", "to=live")
-            assert answer.returncode == 0, f"seed {seed}: {answer.value}\n{answer.stderr}"
-            assert rows.there() == set(range(1, 21)), f"seed {seed}"
-            assert shipping.status(closed)["backups"]["receiver"]["active"]
-    call(closed, "backup.confirm")
-    assert backups.taken(closed)
-    assert call(closed, "backup.check").value["trouble"] == []
-
-
 def test_the_cache_comes_back_as_its_snapshot_had_it(closed: Droplet) -> None:
     redis(closed, "SET kept yes")
     backups.taken(closed)

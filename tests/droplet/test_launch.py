@@ -18,40 +18,12 @@ def asked(droplet: Droplet, version: str, *options: str) -> Result:
     return droplet.run(command, check=False)
 
 
-def callers(droplet: Droplet) -> list[int]:
-    """Processes of those who look on."""
-    found = droplet.run(["pgrep", "-f", "salt-call.* deploy.release"], check=False).stdout
-    return [int(pid) for pid in found.split()]
-
-
 def another(droplet: Droplet, site: Site) -> str:
     """A version that is not live."""
     live = shipping.status(droplet)["live"]["version"]
     version = VERSIONS[1] if live == VERSIONS[0] else VERSIONS[0]
     site.backend(version)
     return version
-
-
-def test_caller_that_goes_leaves_the_release_alone(droplet: Droplet, site: Site) -> None:
-    caller_goes(droplet, site, "HUP")
-
-
-def caller_goes(droplet: Droplet, site: Site, signal: str) -> None:
-    """Who looks on is ended by a signal; the release goes its way."""
-    version = another(droplet, site)
-    with shipping.stopped_at(droplet, "start:start", lambda beside: asked(beside, version)) as (_, answer):
-        for pid in callers(droplet):
-            droplet.run(["kill", f"-{signal}", str(pid)], check=False)
-        seconds_until(answer.done, 30)
-        told = answer.result()
-        assert told.returncode != 0
-        if signal != "KILL":
-            assert '"outcome": "running"' in told.stdout
-            assert "deploy.status" in told.stdout
-        in_flight = shipping.status(droplet)["in_flight"]
-        assert (in_flight["version"], in_flight["step"]) == (version, "start")
-    shipping.wait_settled(droplet)
-    shipping.assert_sound(droplet, version)
 
 
 def test_what_a_killed_release_had_started_dies_with_it(droplet: Droplet, site: Site) -> None:

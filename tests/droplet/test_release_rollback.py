@@ -1,6 +1,6 @@
 """Going back: by one release, with its settings and its schema, and without any registry.
 
-By several, and as far as images are kept, is for `make soak`.
+By several, as far as images are kept, and by force is for `make soak`.
 """
 
 from __future__ import annotations
@@ -9,20 +9,18 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.support import shipping
-from tests.support.botapi.client import BotApi
 from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.salt import call
 from tests.support.droplet.site import Images, Site
 from tests.support.load.running import Load
-from tests.support.load.state import SECRETS, sql
+from tests.support.load.state import sql
 from tests.support.worker import WORKER
 
 FIRST = "1.1.1"
 SCHEMA = ["0002"]
 """What it brings."""
 WITH_WORKER = ("1.2.0", "1.2.1")
-IRREVERSIBLE = "1.3.0"
 
 
 def apply(droplet: Droplet, wanted: dict[str, Any], *only: str) -> None:
@@ -100,38 +98,3 @@ def test_back_by_one_release_with_its_settings_and_schema_and_the_registry_down(
     shipping.assert_everywhere(droplet, FIRST)
     shipping.assert_sound(droplet, FIRST)
     users.assert_lossless(droplet)
-
-
-def test_migration_that_cannot_be_taken_back_needs_force_and_secrets_are_todays(
-    droplet: Droplet, site: Site, images: Images, botapi: BotApi
-) -> None:
-    site.backend(IRREVERSIBLE)
-    begin(droplet, site)
-    right, old = pillar.local(site, images), droplet.get(f"{SECRETS}/webhook_secret").decode().strip()
-    try:
-        new = right["secrets"] | {"webhook_secret": {"value": "another-secret-of-the-webhook"}}
-        apply(droplet, right | {"secrets": new})
-        ahead = shipping.shipped(shipping.release(droplet, IRREVERSIBLE, "soak=0"))
-        assert ahead["schema"]["after"] == ["0004"]
-
-        refused = shipping.rollback(droplet)
-        assert refused.returncode == 1
-        assert refused.value["outcome"] == "refused"
-        for words in ("migration 0004", "it has lost the usernames of all users", "force_schema=True"):
-            assert words in refused.value["reason"], refused.value["reason"]
-        shipping.assert_sound(droplet, IRREVERSIBLE)
-
-        forced = shipping.shipped(shipping.rollback(droplet, "force_schema=True", "soak=0"))
-        assert forced["version"] == FIRST
-        assert forced["schema"] == {"before": ["0004"], "after": ["0004"]}
-        assert "it has lost the usernames of all users" in str(step(forced, "schema"))
-        shipping.assert_sound(droplet, FIRST)
-        # That release was made with another secret. Telegram sends today's.
-        assert botapi.ask("/start", chat_id=504)
-    finally:
-        apply(droplet, right | {"secrets": right["secrets"] | {"webhook_secret": {"value": old}}})
-        apply(droplet, right)
-        # It has emptied a column and changed no table: for other tests it never was.
-        sql(droplet, "UPDATE alembic_version SET version_num = '0003'")
-        # What runs has read the other secret when it started.
-        shipping.shipped(shipping.release(droplet, FIRST, "soak=0"))

@@ -116,11 +116,24 @@ def test_bare_droplet_converges_and_ships_over_ssh(
     status = laptop.salt_ssh("deploy.status")
     assert status.value["live"]["version"] == "1.1.0"
     assert status.value["health"]["status"] == "healthy"
+    shown = laptop.salt_ssh("settings.show", "edge.domains")
+    assert shown.value == {"edge.domains": {"value": ["bare.test"], "origin": "pillar/local/init.sls"}}
+    assert laptop.salt_ssh("settings.check").value == []
+    differing = laptop.salt_ssh("settings.diff", "staging", "production").value
+    assert list(differing) == ["edge.domains", "edge.certificate"]
     refused = laptop.salt_ssh("deploy.release", "9.9.9")
     assert refused.returncode != 0
     assert refused.value["outcome"] == "refused"
     healthy = laptop.salt_ssh("health.check", "brief=True")
     assert (healthy.returncode, healthy.value["status"]) == (0, "healthy")
+    release = status.value["live"]["release"]
+    logged = laptop.salt_ssh("deploy.logs", "service=backend", f"release={release}", "lines=5")
+    assert logged.returncode == 0
+    assert {(row["service"], row["release"]) for row in logged.value} == {("backend", release)}
+    # The states are not there; what no state owns is looked at, and what salt-ssh has written is no drift.
+    drift = laptop.salt_ssh("health.drift", "now=True", "wait=60")
+    assert (drift.returncode, drift.value["drift"]) == (0, "none"), drift.value
+    assert "converged from elsewhere" in drift.value["note"]
     # Between two converges the droplet needs nobody: its own salt-call has the engine and the settings.
     local = parse(target.run(["salt-call", "--out=json", "deploy.status"]))
     assert local.value["live"] == status.value["live"]

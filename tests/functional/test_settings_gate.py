@@ -113,6 +113,28 @@ def test_an_override_on_the_command_line_is_checked_too(host):
     assert host.made() == []
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("production/init.sls", "redis: {disk: 3G\n", "production"),
+        ("production/init.sls", "redis:\n\tdisk: 3G\n", "production"),
+        ("production/init.sls", "redis: {disk: 3G}\nredis: {disk: 4G}\n", "production"),
+        ("production/init.sls", "redis: {disk: {{ nowhere.size }}}\n", "production"),
+        ("production/init.sls", "include: [production.more]\n", "production.more"),
+        ("production/init.sls", "- redis\n", "production"),
+        ("top.sls", "base: {'*': [base\n", "top"),
+    ],
+    ids=["open bracket", "tab", "key twice", "no such variable", "no such include", "list", "top file"],
+)
+def test_a_pillar_file_that_cannot_be_read_is_named_and_changes_nothing(host, file, content, says):
+    host.say()
+    (host.pillar / file).write_text(content)
+    done = host.call("state.apply", "behind")
+    assert done.returncode != 0
+    assert says in done.stdout + done.stderr
+    assert host.made() == []
+
+
 def test_an_unknown_environment_is_refused(host):
     host.say()
     host.configure("foo-1")

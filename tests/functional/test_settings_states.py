@@ -317,13 +317,16 @@ def test_show_tells_where_a_value_comes_from(droplet):
     (droplet.pillar / "local/init.sls").write_text("backend: {environment: {LOG_LEVEL: debug}}\n")
     (droplet.pillar / "local/init.sls").chmod(0o600)
     shown = droplet.minion().modules["settings.show"]()
-    assert shown["postgres.tag"] == {"value": "17.11", "origin": "base"}
+    base, local = "pillar/base/init.sls", "pillar/local/init.sls"
+    assert shown["postgres.tag"] == {"value": "17.11", "origin": base}
     assert shown["postgres.digest"]["value"] == DIGEST
-    assert shown["redis.disk"] == {"value": 3 << 30, "origin": "production"}
-    assert shown["backend.environment"] == {"value": {"LOG_LEVEL": "debug"}, "origin": "local"}
+    assert shown["redis.disk"] == {"value": 3 << 30, "origin": "pillar/production/init.sls"}
+    assert shown["backend.environment"] == {"value": {"LOG_LEVEL": "debug"}, "origin": local}
     assert shown["redis.port"] == {"value": 6380, "origin": "derived"}
     assert shown["redis.maxmemory"]["origin"] == "derived"
-    assert shown["secrets.telegram_token"] == {"value": "given", "origin": "base"}
+    assert shown["redis.stop_grace"] == {"value": 30, "origin": "default"}
+    assert shown["secrets.telegram_token"] == {"value": "given", "origin": base}
+    assert shown["secrets.webhook_secret"] == {"value": "generated", "origin": "generated"}
     assert TOKEN not in json.dumps(shown)
     assert set(droplet.minion().modules["settings.show"]("redis.users")) == {
         "redis.users.application",
@@ -331,6 +334,72 @@ def test_show_tells_where_a_value_comes_from(droplet):
         "redis.users.health",
         "redis.users.monitoring",
     }
+
+
+def test_show_of_what_there_is_not_says_what_there_is(droplet):
+    minion = droplet.minion()
+    assert minion.modules["settings.show"]("redis.dsik")["problems"][0].startswith(
+        "redis.dsik is not a known"
+    )
+    assert minion.context["retcode"] == 1
+
+
+def test_diff_compares_environments_without_what_a_host_has_of_its_own(droplet):
+    (droplet.pillar / "production/init.sls").write_text("redis: {disk: 3G}\n")
+    (droplet.pillar / "staging/init.sls").write_text("redis: {tag: '8.0'}\n")
+    (droplet.pillar / "local").mkdir(mode=0o700)
+    (droplet.pillar / "local/init.sls").write_text("redis: {disk: 5G}\n")
+    minion = droplet.minion()
+    base = "pillar/base/init.sls"
+    assert minion.modules["settings.diff"]("staging", "production") == {
+        "redis.tag": {
+            "staging": {"value": "8.0", "origin": "pillar/staging/init.sls"},
+            "production": {"value": "8.10.1", "origin": base},
+        },
+        "redis.disk": {
+            "staging": {"value": 2 << 30, "origin": "default"},
+            "production": {"value": 3 << 30, "origin": "pillar/production/init.sls"},
+        },
+    }
+    assert minion.modules["settings.diff"]("production", "production") == {}
+    assert "retcode" not in minion.context
+
+
+def test_diff_of_what_is_no_environment_says_what_there_is(droplet):
+    minion = droplet.minion()
+    answer = minion.modules["settings.diff"]("producton", "staging")
+    wrong = "there is no environment 'producton'. Try: one of production, staging"
+    assert answer == {"problems": [wrong]}
+    assert minion.context["retcode"] == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ((), "which secrets?"),
+        (("telegram_token",), "telegram_token can't be replaced like this. Try: one of webhook_secret"),
+        (("webhook_secret",), "pillar gives webhook_secret"),
+    ],
+)
+def test_rotate_refuses_what_it_cannot_do_and_changes_nothing(converged, names, says):
+    converged.say(changes={"secrets.webhook_secret": {"value": "w" * 20}})
+    assert converged.minion().run("settings.written", "settings").result is True
+    before = converged.listing()
+    minion = converged.minion()
+    answer = minion.modules["settings.rotate"](*names)
+    assert answer["outcome"] == "refused"
+    assert says in answer["reason"]
+    assert minion.context["retcode"] == 1
+    assert converged.listing() == before
+
+
+def test_rotate_refuses_before_the_droplet_is_converged_and_without_its_pillar(droplet):
+    answer = droplet.minion().modules["settings.rotate"]("webhook_path")
+    assert "run state.apply first" in answer["reason"]
+    assert droplet.minion().run("settings.written", "settings").result is True
+    (droplet.pillar / "top.sls").unlink()
+    answer = droplet.minion().modules["settings.rotate"]("webhook_path")
+    assert "on its controller" in answer["reason"]
 
 
 @pytest.mark.parametrize("rights", [0o640, 0o604, 0o644])

@@ -189,7 +189,11 @@ def test_postgres_lets_nobody_in_without_a_password(render):
     text = render("marketplace/files/pg_hba.conf.jinja", settings())
     lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     assert ["local", "all", "postgres", "peer"] in lines
-    assert {line[0] for line in lines} == {"local", "hostssl"}
+    assert {line[0] for line in lines} == {"local", "hostssl", "include_if_exists"}
+    # There while the application's password is being replaced.
+    assert [line for line in lines if line[0] == "include_if_exists"] == [
+        ["include_if_exists", "rotation.conf"]
+    ]
     assert {line[-1] for line in lines if line[0] == "hostssl"} == {"scram-sha-256"}
     everywhere = [line for line in lines if line[0] == "hostssl" and line[3] == "10.213.20.0/24"]
     assert [(line[1], line[2]) for line in everywhere] == [

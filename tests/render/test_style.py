@@ -84,6 +84,12 @@ def test_the_tree_knows_nothing_of_droplets_that_are_not_real(path):
         assert word not in text, f"{word} in {shown(path)}"
 
 
+@pytest.mark.parametrize("path", OURS, ids=shown)
+def test_no_environment_is_treated_otherwise_by_its_name(path):
+    # What one does otherwise is a setting, so that a new one is a directory of pillar and nothing else.
+    assert not re.search(r"""(==|!=|\bin) *\(?["'](development|staging|production)\b""", path.read_text())
+
+
 @pytest.mark.parametrize("path", [path for path in OURS if path.suffix == ".py"], ids=shown)
 def test_no_command_goes_through_a_shell(path):
     text = path.read_text()

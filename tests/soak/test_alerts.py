@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from tests.support import alerts
+from tests.support import alerts, receivers
 from tests.support.alerts import Chat
 from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
@@ -220,6 +223,86 @@ def test_the_dead_man_notices_that_alertmanager_is_gone(
         assert call(droplet, "state.apply").failed == {}
 
 
+@pytest.fixture
+def received(droplet: Droplet, neighbour: Machine) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
+    """A mailbox and another system on the neighbour are told as well: ``received("mail")``, ``received("webhook")``."""
+    certificate, key, log = "/root/mail.pem", "/root/mail.key", "/root/received.jsonl"
+    password, address = "a password of the mailbox", neighbour.address()
+    neighbour.run(["apt-get", "update", "-qq"])
+    neighbour.run(
+        ["apt-get", "install", "-qq", "-y", "--no-install-recommends", "python3-aiosmtpd", "openssl"]
+    )
+    certify = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    certify += ["-subj", "/CN=mail", "-addext", f"subjectAltName=IP:{address}", "-days", "2"]
+    neighbour.run([*certify, "-keyout", key, "-out", certificate])
+    neighbour.put("/root/receivers.py", Path(receivers.__file__).read_text())
+    words = ["python3", "/root/receivers.py", certificate, key, "alerts", password, log]
+    neighbour.run(["sh", "-c", f"rm -f {log}; touch {log}; {shlex.join(words)} > /root/receivers.log 2>&1 &"])
+    trusted = "/usr/local/share/ca-certificates/mail.crt"
+    droplet.put(trusted, neighbour.get(certificate))
+    droplet.run(["update-ca-certificates"])
+    told = yaml.safe_load(droplet.get(pillar.FILE))
+    changed = told["alerts"] | {
+        "email": {
+            "to": "ops@example.com",
+            "sender": "alerts@example.com",
+            "server": f"{address}:{receivers.SMTP_PORT}",
+            "username": "alerts",
+        },
+        "webhook": True,
+    }
+    secrets = told["secrets"] | {
+        "alerts_email_password": {"value": password},
+        "alerts_webhook_url": {"value": f"http://{address}:{receivers.HTTP_PORT}/in?key=a-secret"},
+    }
+    pillar.write(droplet, told | {"alerts": changed, "secrets": secrets})
+    try:
+        assert call(droplet, "state.apply").failed == {}
+
+        def arrived(kind: str) -> list[dict[str, Any]]:
+            lines = neighbour.run(["cat", log]).stdout.splitlines()
+            return [one for one in map(json.loads, lines) if one["kind"] == kind]
+
+        yield arrived
+    finally:
+        pillar.write(droplet, told)
+        droplet.run(["rm", "-f", trusted])
+        droplet.run(["update-ca-certificates", "--fresh"])
+        neighbour.run(["pkill", "-f", "receivers.py"], check=False)
+        assert call(droplet, "state.apply").failed == {}
+
+
+def test_a_mailbox_and_another_system_are_told_as_well(
+    droplet: Droplet, chat: Chat, note: Note, received: Callable[[str], list[dict[str, Any]]]
+) -> None:
+    assert call(droplet, "alerts.test").value["sent"] == dict.fromkeys(
+        ("telegram", "email", "webhook"), "sent"
+    )
+    mail = received("mail")[0]
+    assert (mail["to"], mail["sender"]) == (["ops@example.com"], "alerts@example.com")
+    assert "alerts from this droplet arrive here" in mail["text"]
+    webhook = received("webhook")[0]
+    assert webhook["path"] == "/in?key=a-secret"
+    assert webhook["body"]["alerts"][0]["labels"]["alertname"] == "alerts.test"
+    droplet.run(["fallocate", "-l", "800M", "/srv/data/redis/fill"])
+    try:
+        mailed = seconds_until(lambda: said(received("mail"), "the disk of redis is 8"), 90)
+    finally:
+        droplet.run(["rm", "/srv/data/redis/fill"])
+    over = seconds_until(lambda: said(received("mail"), "over: ", "the disk of redis"), OVER)
+    bodies = [
+        json.dumps(one["body"]) for one in received("webhook") if "resource.disk" in json.dumps(one["body"])
+    ]
+    assert any('"status": "firing"' in body for body in bodies)
+    assert any('"status": "resolved"' in body for body in bodies)
+    chat.arrives("over: the disk of redis", OVER)
+    note(f"a mailbox and a webhook: told after {mailed:.0f} s, and that it is over {over:.0f} s later")
+
+
+def said(mails: list[dict[str, Any]], *words: str) -> bool:
+    return any(all(word in mail["text"] for word in words) for mail in mails)
+
+
 def test_a_droplet_that_is_well_is_silent(droplet: Droplet, chat: Chat, note: Note) -> None:
     time.sleep(QUIET)
     assert chat.said() == []
@@ -234,3 +317,21 @@ def test_a_droplet_that_is_well_is_silent(droplet: Droplet, chat: Chat, note: No
             if line.startswith(("VmRSS", "RssAnon"))
         }
         note(f"{name}: {figures['VmRSS']} MB, of which {figures['RssAnon']} MB its own")
+
+
+def test_a_disk_is_told_though_telegram_fails_and_alertmanager_dies(
+    droplet: Droplet, chat: Chat, note: Note
+) -> None:
+    chat.bot.fail_next("sendMessage", 502, times=2)
+    droplet.run(["fallocate", "-l", "790M", "/srv/data/redis/fill"])
+    try:
+        seen = seconds_until(lambda: "resource.disk/redis" in alerts.active(droplet), 30)
+        droplet.run(["systemctl", "kill", "--signal=KILL", "prometheus-alertmanager.service"])
+        told = chat.arrives("the disk of redis is 8", 100)
+    finally:
+        droplet.run(["rm", "-f", "/srv/data/redis/fill"])
+    for words in ("since ", "<code>du -xh", "🟠 <b>development: redis</b>"):
+        assert words in told["text"]
+    over = chat.arrives("over: the disk of redis", 100)
+    note(f"disk: seen after {seen:.0f} s, told, and over {over['at'] - told['at']:.0f} s later")
+    assert len(chat.said("the disk of redis")) == 2

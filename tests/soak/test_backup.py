@@ -1,17 +1,15 @@
-"""Backups and data under SIGKILL, twenty times each; and gigabytes of them: how long, and is it in proportion."""
+"""What backups cost: a storage in trouble, the users meanwhile, the log of a day, and gigabytes of data."""
 
 from __future__ import annotations
 
-import random
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.droplet.conftest import prepared
 from tests.droplet.test_backup_copy import holds_up_nobody
-from tests.support import backups, shipping
+from tests.support import backups
 from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.salt import call
@@ -22,94 +20,9 @@ from tests.support.load.state import sql
 from tests.support.numbered import Numbered
 from tests.support.waiting import seconds_until
 
-KILLS = 20
 GIB = 1 << 30
 ROUNDS = 5
 MINUTES = 5
-
-
-@pytest.fixture
-def chance() -> random.Random:
-    """What is random here; a test that fails shows its seed."""
-    seed = random.randrange(10**6)  # noqa: S311
-    print(f"seed {seed}")
-    return random.Random(seed)  # noqa: S311
-
-
-@pytest.fixture
-def closed(droplet: Droplet) -> Iterator[Droplet]:
-    """The droplet with its edge closed for updates, as restoring to live wants it."""
-    call(droplet, "deploy.maintenance", "on")
-    yield droplet
-    call(droplet, "deploy.maintenance", "off")
-
-
-def kill_main_process(droplet: Droplet, container: str) -> None:
-    """SIGKILL from outside Docker, which takes it for a crash."""
-    pid = droplet.run(["docker", "inspect", "--format", "{{.State.Pid}}", container]).stdout.strip()
-    droplet.run(["kill", "-KILL", pid])
-
-
-def healthy(droplet: Droplet, container: str) -> bool:
-    shown = droplet.run(["docker", "inspect", "--format", "{{.State.Health.Status}}", container], check=False)
-    return shown.stdout.strip() == "healthy"
-
-
-def test_postgres_loses_nothing_that_was_committed(
-    droplet: Droplet, chance: random.Random, note: Callable[[str], None]
-) -> None:
-    assert sql(droplet, "SHOW fsync").strip() == "on"
-    with Numbered(droplet) as rows:
-        for _ in range(KILLS):
-            writer = threading.Thread(target=rows.keep_writing, args=(8.0,))
-            writer.start()
-            time.sleep(chance.uniform(0.5, 3))
-            kill_main_process(droplet, "postgres")
-            writer.join()
-            seconds_until(lambda: healthy(droplet, "postgres"), 120)
-            assert set(rows.told) <= rows.there()
-            # The next numbers begin behind what is there, told or not.
-            rows.told |= dict.fromkeys(rows.there(), 0.0)
-        note(f"PostgreSQL killed {KILLS} times while it wrote: {len(rows.told)} rows committed, 0 lost")
-
-
-def test_redis_keeps_its_last_snapshot(droplet: Droplet, note: Callable[[str], None]) -> None:
-    backups.taken(droplet)
-    before = call(droplet, "health.check").value["services"]["redis"]
-    for _ in range(KILLS):
-        kill_main_process(droplet, "redis")
-        seconds_until(lambda: healthy(droplet, "redis"), 60)
-    assert call(droplet, "health.check").value["services"]["redis"]["status"] == before["status"]
-    assert backups.taken(droplet)
-    note(f"Redis killed {KILLS} times: back by itself each time")
-
-
-def test_backups_that_are_killed_leave_nothing_half(
-    droplet: Droplet, chance: random.Random, note: Callable[[str], None]
-) -> None:
-    for _ in range(KILLS):
-        backups.kill(droplet, "backup.create", chance.uniform(0.5, 6))
-        assert backups.problems(droplet) == []
-    backups.taken(droplet)
-    bases = droplet.run(["ls", f"{backups.BARMAN}/base"]).stdout.split()
-    assert sorted(bases) == sorted(row["id"] for row in backups.listed(droplet, "postgres"))
-    note(f"backup.create killed {KILLS} times: no half backup was ever listed")
-
-
-def test_restores_that_are_killed_are_taken_up_again(
-    closed: Droplet, chance: random.Random, note: Callable[[str], None]
-) -> None:
-    with Numbered(closed) as rows:
-        rows.write(20)
-        for _ in range(KILLS):
-            backups.kill(closed, "backup.restore", chance.uniform(0.5, 8), "to=live")
-            answer = call(closed, "backup.restore", "to=live")
-            assert answer.returncode == 0, f"{answer.value}\n{answer.stderr}"
-            assert rows.there() == set(range(1, 21))
-            call(closed, "backup.confirm")
-            backups.taken(closed)
-    assert shipping.status(closed)["backups"]["trouble"] == []
-    note(f"backup.restore to=live killed {KILLS} times: taken up again each time, every row there")
 
 
 @pytest.mark.parametrize(
@@ -244,33 +157,6 @@ def test_gigabytes_take_their_time_in_proportion(
         large.destroy()
         if rebuilt:
             rebuilt.destroy()
-
-
-def test_a_rebuild_that_is_killed_is_gone_on_with(
-    copied: Droplet, site: Site, storage: Storage, chance: random.Random, note: Callable[[str], None]
-) -> None:
-    with Numbered(copied) as rows:
-        rows.write(20)
-        backups.taken(copied)
-        assert seconds_until(lambda: call(copied, "backup.ship").returncode == 0, 60) < 60
-        key = copied.get("/etc/marketplace/secrets/backup_key")
-        copied.container.pause()
-        found = site.droplet("found")
-        try:
-            found.put_tree()
-            moments = sorted(chance.uniform(20, 150) for _ in range(3))
-            for moment in moments:
-                backups.rebuild(found, storage, key, killed_after=moment)
-            done = backups.rebuild(found, storage, key)
-            assert done.ok, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-            assert sql(found, "SELECT count(*) FROM numbered") == "20"
-            assert call(found, "health.check").value["status"] == "healthy"
-            assert call(found, "state.apply").changed == {}
-        finally:
-            copied.container.unpause()
-            found.destroy()
-    shown = ", ".join(f"{moment:.0f}" for moment in moments)
-    note(f"a rebuild killed after {shown} s: gone on with, every row there")
 
 
 def fill(droplet: Droplet, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Going back by several releases, as far as images are kept and no further without a registry."""
+"""Going back by several releases, as far as images are kept and no further without a registry, or with force."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from tests.droplet.test_release_rollback import (
     assert_taken_back,
     begin,
     origin,
+    step,
     variable,
 )
 from tests.support import shipping
+from tests.support.botapi.client import BotApi
 from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.site import Images, Site
 from tests.support.load.running import Load
+from tests.support.load.state import SECRETS, sql
 from tests.support.worker import WORKER
 
 KEPT = 5
 """The setting's default."""
 SECOND = "1.1.2"
+IRREVERSIBLE = "1.3.0"
 VERSIONS = tuple(f"1.1.{number}" for number in range(10, 10 + KEPT + 2))
 
 
@@ -93,3 +97,38 @@ def test_back_by_one_and_by_three_releases_with_the_registry_down(
     shipping.assert_everywhere(droplet, FIRST)
     shipping.assert_sound(droplet, FIRST)
     users.assert_lossless(droplet)
+
+
+def test_migration_that_cannot_be_taken_back_needs_force_and_secrets_are_todays(
+    droplet: Droplet, site: Site, images: Images, botapi: BotApi
+) -> None:
+    site.backend(IRREVERSIBLE)
+    begin(droplet, site)
+    right, old = pillar.local(site, images), droplet.get(f"{SECRETS}/backend_webhook_secret").decode().strip()
+    try:
+        new = right["secrets"] | {"backend_webhook_secret": {"value": "another-secret-of-the-webhook"}}
+        apply(droplet, right | {"secrets": new})
+        ahead = shipping.shipped(shipping.release(droplet, IRREVERSIBLE, "soak=0"))
+        assert ahead["schema"]["after"] == ["0004"]
+
+        refused = shipping.rollback(droplet)
+        assert refused.returncode == 1
+        assert refused.value["outcome"] == "refused"
+        for words in ("migration 0004", "it has lost the usernames of all users", "force_schema=True"):
+            assert words in refused.value["reason"], refused.value["reason"]
+        shipping.assert_sound(droplet, IRREVERSIBLE)
+
+        forced = shipping.shipped(shipping.rollback(droplet, "force_schema=True", "soak=0"))
+        assert forced["version"] == FIRST
+        assert forced["schema"] == {"before": ["0004"], "after": ["0004"]}
+        assert "it has lost the usernames of all users" in str(step(forced, "schema"))
+        shipping.assert_sound(droplet, FIRST)
+        # That release was made with another secret. Telegram sends today's.
+        assert botapi.ask("/start", chat_id=504)
+    finally:
+        apply(droplet, right | {"secrets": right["secrets"] | {"backend_webhook_secret": {"value": old}}})
+        apply(droplet, right)
+        # It has emptied a column and changed no table: for other tests it never was.
+        sql(droplet, "UPDATE alembic_version SET version_num = '0003'")
+        # What runs has read the other secret when it started.
+        shipping.shipped(shipping.release(droplet, FIRST, "soak=0"))

@@ -12,7 +12,7 @@ from marketplace_watch_seen import Seen
 
 NOW = 1_700_000_000.0
 GIB = 1 << 30
-LIMITS = {"cpu": 80, "memory": 80, "disk": 80, "errors": 5, "slow": 2}
+LIMITS = {"cpu": 80, "memory": 80, "disk": 80, "errors": 5, "slow": 2, "query": 0.5}
 
 
 def container(name: str, **changes: Any) -> ContainerState:

@@ -28,6 +28,7 @@ def root(tmp_path):
         ("etc/marketplace/secrets/backup_key", "key"),
         ("etc/marketplace/delivered/backend/telegram_token", "made anew"),
         ("var/lib/marketplace/ledger/20261124T081500Z.json", "{}"),
+        ("var/lib/marketplace/slo/minutes-2026-11-24.jsonl", "{}\n"),
         ("var/lib/marketplace/volumes/postgres.img", "gigabytes"),
         ("srv/deploy/pillar/local/init.sls", "secrets: {}"),
     ):
@@ -55,6 +56,7 @@ def test_what_a_droplet_is_rebuilt_from_is_in_it_and_nothing_else(root):
     ).stdout.split()
     assert "etc/marketplace/secrets/backup_key" in listed
     assert "etc/letsencrypt/live/cert.pem" in listed
+    assert "var/lib/marketplace/slo/minutes-2026-11-24.jsonl" in listed
     assert "srv/deploy/pillar/local/init.sls" in listed
     assert not [entry for entry in listed if "volumes" in entry or "delivered" in entry]
     assert [path.name for path in file.parent.iterdir()] == [file.name]
@@ -65,6 +67,10 @@ def test_it_is_another_as_soon_as_any_of_it_changes(root):
     before = fingerprint(root)
     assert fingerprint(root) == before
     (root / "var/lib/marketplace/volumes/postgres.img").write_text("other")
+    assert fingerprint(root) == before
+    # A line more in the record of every minute is no reason for another archive; it is in the next one.
+    with (root / "var/lib/marketplace/slo/minutes-2026-11-24.jsonl").open("a") as file:
+        file.write("{}\n")
     assert fingerprint(root) == before
     (root / "var/lib/marketplace/ledger/20261125T081500Z.json").write_text("{}")
     assert fingerprint(root) != before

@@ -53,6 +53,17 @@ def test_a_secret_that_is_no_longer_given_stays(store):
     assert store.read("webhook_secret") == "given"
 
 
+def test_a_secret_that_follows_another_has_its_value_where_that_is_there_already(store):
+    following = {"backend_webhook_secret": "webhook_secret"}
+    names = ["backend_webhook_secret", "webhook_secret"]
+    store.ensure(["webhook_secret"], {})
+    store.ensure(names, {}, following)
+    assert store.read("backend_webhook_secret") == store.read("webhook_secret")
+    other = Store(store.directory.parent / "other")
+    other.ensure(names, {}, following)
+    assert other.read("backend_webhook_secret") != other.read("webhook_secret")
+
+
 def test_an_open_file_is_closed_again(store):
     store.ensure(["webhook_secret"], {})
     value = store.read("webhook_secret")
@@ -90,6 +101,15 @@ def test_a_template_takes_values_and_digests():
     text = render("x {secret:a} #{sha256:b} {other} {secret:} {{}}", values.__getitem__)
     assert text == f"x alpha #{hashlib.sha256(b'beta').hexdigest()} {{other}} {{secret:}} {{{{}}}}"
     assert names_in("{sha256:b}{secret:a}{secret:b}") == ["b", "a"]
+
+
+def test_what_stands_there_while_a_secret_is_there(store):
+    template = "a {secret:a}{while:a_before|\n  or #{sha256:a_before} {secret:a}} end"
+    assert names_in(template) == ["a"]
+    store.write("a", "A")
+    assert render(template, store.read) == "a A end"
+    store.write("a_before", "B")
+    assert render(template, store.read) == f"a A\n  or #{hashlib.sha256(b'B').hexdigest()} A end"
 
 
 @given(st.text())

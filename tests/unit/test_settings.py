@@ -166,11 +166,18 @@ def test_the_digest_does_not_hang_on_the_order_of_keys():
     assert digest(made) != digest({**made, "schema": 2})
 
 
-def test_placeholders_are_accepted_in_development_only():
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_placeholders_are_accepted_where_pillar_says_so_whatever_the_environment(environment):
     changes = {"edge.domains": ["bot.example.com"], "backend.image": "registry.example.com/team/marketplace"}
-    assert settings(changes, "development")["edge"]["domains"] == ["bot.example.com"]
-    _, problems = parse(pillar(changes), "staging", ENVIRONMENTS)
+    _, problems = parse(pillar(changes), environment, ENVIRONMENTS)
     assert [problem.path for problem in problems] == ["edge.domains", "backend.image"]
+    said = changes | {"droplet.example_names": True}
+    assert settings(said, environment)["edge"]["domains"] == ["bot.example.com"]
+
+
+def test_environments_differ_in_nothing_but_their_name():
+    made = [settings(minion_id=environment) | {"environment": ""} for environment in ENVIRONMENTS]
+    assert made[0] == made[1] == made[2]
 
 
 @pytest.mark.parametrize(

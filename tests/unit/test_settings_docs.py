@@ -11,6 +11,12 @@ def test_the_document_is_in_step_with_the_parser():
     assert document == settings_docs.in_step(document), "tools/settings_docs.py --write puts it in step"
 
 
+def test_the_schema_is_in_step_with_the_parser():
+    assert settings_docs.SCHEMA.read_text() == settings_docs.schema(), (
+        "tools/settings_docs.py --write puts it in step"
+    )
+
+
 def test_every_setting_and_secret_is_documented():
     document = settings_docs.DOCUMENT.read_text()
     for path, declared in walk(Settings):

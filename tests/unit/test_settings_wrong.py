@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from marketplace_settings import examine, parse
-from marketplace_settings_fields import walk
+from marketplace_settings_fields import read_section, settable, walk
 from marketplace_settings_model import Settings
 from marketplace_settings_secrets import CATALOGUE, Sources
 
@@ -189,6 +189,12 @@ WRONG = [
     ("secrets.telegram_token", {"file": "token"}, "secrets.telegram_token", "absolute"),
     ("secrets.telegram_token", {"file": "/nowhere"}, "secrets.telegram_token", "No such file"),
     ("secrets.telegram_token", {"environment": "NOWHERE"}, "secrets.telegram_token", "not set"),
+    (
+        "secrets.telegram_token",
+        {"value": "-----BEGIN PGP MESSAGE-----\n\nhQEMA\n-----END PGP MESSAGE-----\n"},
+        "secrets.telegram_token",
+        "still encrypted",
+    ),
     ("secrets.webhook_secret", {"value": "has a space in it"}, "secrets.webhook_secret", "17 characters"),
     ("secrets.webhok_secret", {"value": "x" * 20}, "secrets.webhok_secret", "did you mean webhook_secret"),
     ("secrets.registry_password", {"value": "x"}, "secrets.registry_password", "registry.username"),
@@ -228,6 +234,51 @@ def test_ten_mistakes_are_ten_problems():
         "secrets.telegram_token",
         "telegram.api_urll",
     ]
+
+
+def of_itself(path, value):
+    """Whether setting ``path`` is wrong whatever the others say."""
+    problems = []
+    raw = pillar({path: value})
+    raw.pop("secrets", None)
+    read_section(Settings, raw, "", problems)
+    return any(problem.path == path for problem in problems)
+
+
+APART = [(path, value) for path, value, *_ in WRONG if of_itself(path, value)]
+
+
+@given(
+    st.lists(st.sampled_from(APART), min_size=2, max_size=12, unique_by=lambda wrong: wrong[0]),
+    st.sampled_from(ENVIRONMENTS),
+)
+def test_whatever_is_wrong_is_named_all_at_once(wrong, environment):
+    paths = {path for path, _ in wrong}
+    assume(not any(path.startswith(f"{other}.") for path in paths for other in paths))
+    parsed, problems = parse(pillar(dict(wrong)), environment, ENVIRONMENTS)
+    assert parsed is None
+    assert paths <= {problem.path for problem in problems}
+
+
+def sections(cls=Settings, prefix=""):
+    """Paths of all sections, with the names in each."""
+    yield prefix, [item.name for item in settable(cls)]
+    for item in settable(cls):
+        if "section" in item.metadata:
+            path = f"{prefix}.{item.name}" if prefix else item.name
+            yield from sections(item.metadata["section"], path)
+
+
+@pytest.mark.parametrize(("path", "names"), list(sections()))
+def test_at_every_level_unknown_names_and_what_is_no_mapping_are_named(path, names):
+    slip = f"{names[0]}s_"
+    at = f"{path}.{slip}" if path else slip
+    _, problems = parse(pillar({at: 1}), "production", ENVIRONMENTS)
+    unknown = [problem for problem in problems if problem.path == at]
+    assert f"did you mean {names[0]}?" in unknown[0].wrong
+    for value in ("text", 5, True, ["a"]) if path else ():
+        _, problems = parse(pillar({path: value}), "production", ENVIRONMENTS)
+        assert "not a mapping" in next(problem.wrong for problem in problems if problem.path == path)
 
 
 def test_a_mistake_does_not_hide_one_between_other_settings():

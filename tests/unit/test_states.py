@@ -1,6 +1,7 @@
 """States whose decisions show only in what they run, or say they would."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,71 @@ def test_the_lists_are_fetched_again_while_another_apt_holds_their_lock(monkeypa
 def test_no_restart_is_predicted_where_none_is_made(restart, predicted):
     module = load("systemd_unit", __opts__={"test": True})
     assert set(module.mod_watch("x.service", restart=restart)["changes"]) == predicted
+
+
+def chunk(name, sls="marketplace.watch", **more):
+    return {"state": "file", "fun": "managed", "name": str(name), "__sls__": sls} | more
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_what_states_wrote_is_roots_to_change(tmp_path, monkeypatch, test):
+    tmp_path.chmod(0o755)
+    names = ["loose", "tight", "theirs"]
+    for name, mode in zip(names, (0o666, 0o644, 0o666), strict=True):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(mode)
+    chunks = [chunk(tmp_path / "loose"), chunk(tmp_path / "tight"), chunk(tmp_path / "theirs", mode="0666")]
+    module = load("drift", __opts__={"test": test}, __lowstate__=[*chunks, chunk(tmp_path / "gone")])
+    monkeypatch.setattr(module, "ROOT", (tmp_path.stat().st_uid, tmp_path.stat().st_gid))
+    ret = module.protected("Ensure")
+    assert ret["result"] is (None if test else True)
+    assert list(ret["changes"]) == [str(tmp_path / "loose")]
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in names]
+    assert modes == [0o666 if test else 0o644, 0o644, 0o666]
+    if not test:
+        assert module.protected("Ensure")["changes"] == {}
+
+
+class Settled:
+    """A droplet whose states have just been run."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def run(self, test=False, pillar=None, failed=False, sls="marketplace.watch"):
+        module = load(
+            "drift",
+            __opts__={"test": test, "marketplace_root": str(self.root), "file_roots": {"base": []}},
+            __pillar__=pillar or {"a": 1},
+            __lowstate__=[chunk("/etc/x", sls)],
+            __running__={"file_|-x": {"__id__": "Ensure x", "result": not failed}},
+            take=lambda world: ({"account": {"root": "0"}}, []),
+        )
+        return module.settled("Ensure", ["marketplace.watch"])
+
+
+def test_what_was_applied_is_on_record_once_all_went_well(tmp_path):
+    droplet = Settled(tmp_path)
+    assert droplet.run(test=True)["result"] is None
+    assert droplet.run(failed=True)["changes"] == {}
+    assert droplet.run(sls="other")["changes"] == {}
+    assert not (tmp_path / "var/lib/marketplace/applied.json").exists()
+    assert set(droplet.run()["changes"]) == {"applied", "inventory"}
+    assert json.loads((tmp_path / "var/lib/marketplace/inventory.json").read_text()) == {
+        "account": {"root": "0"}
+    }
+    assert droplet.run()["changes"] == {}
+    assert set(droplet.run(test=True, pillar={"a": 2})["changes"]) == {"pillar"}
+    assert droplet.run(test=True, pillar={"a": 1, "allow_restart": True})["changes"] == {}
+
+
+def test_an_apply_that_went_well_is_the_end_of_the_drift_that_it_owns(tmp_path):
+    droplet = Settled(tmp_path)
+    droplet.run()
+    file = tmp_path / "var/lib/marketplace/drift.json"
+    rows = [{"owned": True, "name": "/etc/x"}, {"owned": False, "name": "eve"}]
+    file.write_text(json.dumps({"differences": rows, "pending": [], "trouble": []}))
+    assert droplet.run(failed=True)["changes"] == {}
+    assert droplet.run()["changes"] == {"drift": "put right"}
+    assert json.loads(file.read_text())["differences"] == rows[1:]
+    assert droplet.run()["changes"] == {}

@@ -5,6 +5,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from marketplace_mount import option_changes
 from marketplace_volume import Device, Image, Plan, Refusal, filesystem_size, plan, plan_device
 
 GIB = 1 << 30
@@ -100,3 +101,19 @@ def test_a_blank_device_is_formatted_and_a_larger_one_grown() -> None:
 def test_a_device_that_must_not_be_touched_is_refused(device: Device | None, used: str, words: str) -> None:
     with pytest.raises(Refusal, match=words):
         plan_device(PATH, device, GIB, "/x/postgres.img", used)
+
+
+@pytest.mark.parametrize(
+    ("mounted", "missing"),
+    [
+        ("rw,nosuid,nodev,noexec,noatime", None),
+        ("ro,nosuid,nodev,noexec,noatime", None),
+        ("rw,nosuid,noatime", "nodev,noexec"),
+    ],
+)
+def test_options_that_a_mount_has_lost(mounted, missing):
+    mounts = f"29 1 8:1 / / rw,relatime - ext4 /dev/a rw\n40 29 7:1 / /srv/x {mounted} - ext4 /dev/loop1 rw\n"
+    options = "loop,noatime,nodev,nosuid,noexec"
+    wanted = {"options": {"old": mounted, "new": missing}} if missing else {}
+    assert option_changes("/srv/x", options, mounts) == wanted
+    assert option_changes("/srv/y", options, mounts) == {}

@@ -1,9 +1,11 @@
 """Every rule of the quick look: it fires, it does not below, and it clears."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from marketplace_consumption import Group
+from marketplace_drift_record import LATE
 from marketplace_watch_history import SPAN, History
 from marketplace_watch_rules import findings, timing
 
@@ -225,7 +227,7 @@ def test_failures_of_an_outage_are_no_news_of_their_own():
 def answered(count, slow):
     remembered = history(look())
     for minute in range(5):
-        remembered.answered(NOW + 60 * minute, count // 5, slow // 5)
+        remembered.slow_answers.note(NOW + 60 * minute, count // 5, slow // 5)
     return look(at=NOW + 250), remembered
 
 
@@ -234,8 +236,60 @@ def test_slow_answers():
     assert found(*answered(500, 25)) == {}
     # Too few to be a rule.
     few = history(look())
-    few.answered(NOW, 20, 4)
+    few.slow_answers.note(NOW, 20, 4)
     assert found(look(at=NOW + 1), few) == {}
     _, remembered = answered(500, 30)
-    remembered.answered(NOW + 250 + SPAN, 10, 0)
-    assert remembered.slow_answers == (10, 0)
+    remembered.slow_answers.note(NOW + 250 + SPAN, 10, 0)
+    assert remembered.slow_answers.sums == (10, 0)
+
+
+def test_slow_queries():
+    seen, remembered = answered(500, 0)
+    remembered.slow_queries.note(NOW, 1000, 60.4)
+    told = found(seen, remembered)["query.slow/postgres"]
+    assert "about 6% of the bot's 1000 queries took longer than 0.5 s" in told.summary
+    assert (told.severity, told.command) == ("warning", "salt-call deploy.logs service=postgres")
+    # Fewer than one in twenty; too few to go by; while nothing is served anyway.
+    remembered.slow_queries.note(NOW, 250, 1)
+    assert found(seen, remembered) == {}
+    _, few = answered(500, 0)
+    few.slow_queries.note(NOW, 20, 4.9)
+    assert found(seen, few) == {}
+    few.slow_queries.note(NOW, 10, 5)
+    assert "query.slow/postgres" in found(seen, few)
+    few.note(look(closed=("operator",)))
+    assert found(seen, few) == {}
+
+
+def drift(*rows, trouble=(), looked=NOW):
+    at = datetime.fromtimestamp(looked, UTC).isoformat(timespec="seconds")
+    return {"looked": at, "differences": list(rows), "pending": [], "trouble": list(trouble)}
+
+
+def difference(name, owned=True, follows=False, since=NOW - 60):
+    at = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")
+    state = "Ensure it" if owned else "container"
+    words = {"state": state, "name": name, "words": "was changed", "since": at}
+    return words | {"owned": owned, "follows": follows}
+
+
+def test_drift_is_told_until_a_look_or_an_apply_finds_none():
+    told = found(look(drift=drift(difference("/etc/motd"), difference("x.service", follows=True))))
+    assert told["drift/droplet"].summary.startswith("1 difference since")
+    assert "/etc/motd was changed" in told["drift/droplet"].summary
+    assert (told["drift/droplet"].command, told["drift/droplet"].since) == ("salt-call state.apply", NOW - 60)
+    assert found(look(drift=drift())) == {}
+    assert timing("drift").clear == 0
+
+
+def test_drift_that_no_state_puts_right_says_where_to_look():
+    told = found(look(drift=drift(difference("/etc/motd"), difference("eve", owned=False))))["drift/droplet"]
+    assert "container eve" in told.summary
+    assert told.command == "salt-call health.drift"
+
+
+def test_a_look_for_drift_that_fails_or_was_missed_is_told():
+    assert "can't be looked for" in found(look(drift=drift(trouble=["bad"])))["drift/droplet"].summary
+    late = found(look(drift=drift(looked=NOW - 3 * 86400)))["drift/droplet"]
+    assert late.summary == "nobody has looked for drift for 3 days"
+    assert found(look(drift=drift(looked=NOW - LATE + 60))) == {}

@@ -25,7 +25,9 @@ from .paths import IMAGE, IMAGES, LABEL, PASSING, locked, state_dir
 
 SUITE = "trixie"
 ROOT = "debian"
-PARENTS = dict.fromkeys(("droplet", "postgres", "redis", "python", "registry", "neighbour", "acme"), ROOT)
+PARENTS = dict.fromkeys(("droplet", "postgres", "redis", "python", "registry", "neighbour", "acme"), ROOT) | {
+    "cloud": "droplet"
+}
 """Image -> the image it is built on. Each has a directory under ``images/``."""
 
 PREFIX = "marketplace-droplet"

@@ -254,17 +254,27 @@ class Site:
 
     # Droplets
 
-    def droplet(self, role: str = "droplet", memory: int = MEMORY) -> Droplet:
+    def droplet(
+        self, role: str = "droplet", memory: int = MEMORY, user_data: str = "", name: str = ""
+    ) -> Droplet:
         """A droplet, booted; a fresh one when there is none of that role.
 
         Args:
             role: its hostname; others on the network find ``droplet`` as bot.test, and any other as ``<role>.test``.
             memory: bytes, of a fresh one.
+            user_data: what cloud-init gets at the first boot of a fresh one; nothing: no cloud-init.
+            name: its hostname where that is not its role.
         """
         droplet = self.find_droplet(role) or Droplet.create(
-            self.client, self.droplet_name(role), image.build(self.client, "droplet", self.say), self.network,
-            site=self.name, hostname=role, aliases=[DOMAIN if role == "droplet" else f"{role}.test"], memory=memory,
+            self.client, self.droplet_name(role),
+            image.build(self.client, "cloud" if user_data else "droplet", self.say), self.network,
+            site=self.name, hostname=name or role, aliases=[DOMAIN if role == "droplet" else f"{role}.test"],
+            memory=memory,
         )  # fmt: skip
+        if user_data and not droplet.running:
+            # As the provider's metadata service would.
+            droplet.put("/var/lib/cloud/seed/nocloud/user-data", user_data)
+            droplet.put("/var/lib/cloud/seed/nocloud/meta-data", f"instance-id: {droplet.name}\n")
         kernel.shield_at_boot(droplet)
         if not droplet.running:
             droplet.boot()

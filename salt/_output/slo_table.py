@@ -1,0 +1,33 @@
+"""Shows ``health.slo`` as a table to who sits at a terminal. Anything else is shown as Salt shows all things."""
+
+import sys
+from pathlib import Path
+
+import salt.output
+
+# Salt shows modules and states the way to _utils, but not outputters.
+sys.path.append(str(Path(__file__).parents[1] / "_utils"))
+
+from marketplace_slo_table import table
+from marketplace_terminal import picture
+
+__virtualname__ = "slo_table"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def output(data, **_):
+    """The text for the terminal.
+
+    data
+        ``{minion: answer}``, as Salt hands it to outputters.
+    """
+    found = next(iter(data.values()), None) if isinstance(data, dict) else data
+    seen = (
+        picture(sys.stdout, table, found, bool(__opts__.get("color")))
+        if isinstance(found, dict) and "series" in found
+        else None
+    )
+    return salt.output.out_format(data, "nested", __opts__) if seen is None else seen

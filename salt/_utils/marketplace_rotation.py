@@ -1,0 +1,123 @@
+"""New secrets for old ones, without anybody being turned away: for a while both are taken.
+
+    new value beside the old -> whoever asks for it takes both -> a release with the new one -> old one gone
+
+What is there says how far it is: the value before is in the secret store from the first step to the last. So a rotation
+that was cut off anywhere is gone on with by asking for it again.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from marketplace_secrets import Store, UnknownSecret
+
+_DATABASE = ("marketplace.secrets", "marketplace.database", "marketplace.backup")
+_CACHE = ("marketplace.secrets", "marketplace.cache")
+_WEBHOOK = ("marketplace.edge", "marketplace.webhook")
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a secret is replaced.
+
+    Args:
+        states: what brings it to those who ask for it and those who show it.
+        ships: whether the running backend read it when it started.
+    """
+
+    states: tuple[str, ...]
+    ships: bool = False
+
+
+WAYS: dict[str, Way] = {
+    "webhook_secret": Way(_WEBHOOK),
+    "webhook_path": Way(_WEBHOOK),
+    "redis_app_password": Way(_CACHE, ships=True),
+    "redis_operator_password": Way(_CACHE),
+    "postgres_app_password": Way(_DATABASE, ships=True),
+    "postgres_owner_password": Way(_DATABASE),
+    "postgres_backup_password": Way(_DATABASE),
+    "postgres_monitoring_password": Way(_DATABASE),
+    "postgres_superuser_password": Way(_DATABASE),
+}
+DATABASE_LOGIN = "postgres_app_password"
+
+
+class RotationError(Exception):
+    """A step failed; the message says which and why. Both values are taken, and the rotation can be gone on with."""
+
+
+class Hands(Protocol):
+    """What a rotation does to the droplet. Each may be done again; each raises RotationError where it fails."""
+
+    def admit(self) -> None:
+        """Let those containers of the backend that run now into the database, whatever password they know."""
+
+    def readmit(self) -> None:
+        """Let nobody into the database without today's password."""
+
+    def apply(self, states: tuple[str, ...]) -> None:
+        """Apply states."""
+
+    def ship(self) -> str:
+        """Release the live version again; the release's id, or "" where nothing is live."""
+
+    def note(self, names: Collection[str]) -> None:
+        """Have people see which secrets are being replaced; none: no longer any."""
+
+
+def refusal(names: Collection[str], kinds: dict[str, str]) -> str | None:
+    """Why the secrets ``names`` are not replaced; None where they may be.
+
+    Args:
+        kinds: ``given`` or ``generated`` for each secret of the settings.
+    """
+    for name in names:
+        if name not in WAYS:
+            return f"{name} can't be replaced like this. Try: one of {', '.join(WAYS)}"
+        if kinds.get(name) == "given":
+            return f"pillar gives {name}: take it out there, or put another value there, then state.apply"
+    return None
+
+
+def rotate(names: list[str], store: Store, hands: Hands, say: Callable[[str], None]) -> dict[str, Any]:
+    """Replace secrets; those whose replacement was cut off before are gone on with as well.
+
+    Args:
+        names: of the secrets; all of :data:`WAYS`.
+        store: the droplet's secrets.
+        hands: the effects.
+        say: hears of each step.
+
+    Returns:
+        ``{"outcome": "rotated", "secrets": names, "release": its id or ""}``
+
+    Raises:
+        RotationError: a step failed.
+    """
+    wanted = list(dict.fromkeys([*store.replaced(), *names]))
+    states = tuple(dict.fromkeys(state for name in wanted for state in WAYS[name].states))
+    hands.note(wanted)
+    if DATABASE_LOGIN in wanted:
+        say("the running backend keeps its way into the database")
+        hands.admit()
+    try:
+        for name in wanted:
+            if store.replace(name):
+                say(f"{name} has a new value")
+    except UnknownSecret as error:
+        raise RotationError(str(error)) from error
+    say("the new values are taken beside those before")
+    hands.apply(states)
+    release = ""
+    if any(WAYS[name].ships for name in wanted):
+        say("the backend is released again, with the new values")
+        release = hands.ship()
+    say("the values before are no longer taken")
+    hands.readmit()
+    for name in wanted:
+        store.forget(name)
+    hands.apply(states)
+    hands.note(())
+    return {"outcome": "rotated", "secrets": wanted, "release": release}

@@ -1,0 +1,99 @@
+"""What no state owns: taken from the droplet's files, and compared with what was taken for right."""
+
+import base64
+import hashlib
+
+import pytest
+from marketplace_inventory import KINDS, compare
+from marketplace_inventory_look import accounts, files, fingerprints, free_rules, keys, members, tables
+
+PASSWD = "root:x:0:0:root:/root:/bin/bash\nwww:x:33:33::/var/www:/usr/sbin/nologin\neve:x:0:0::/home/eve:/bin/false\n"
+BLOB = base64.b64encode(b"a public key").decode()
+PRINT = f"SHA256:{base64.b64encode(hashlib.sha256(b'a public key').digest()).decode().rstrip('=')}"
+
+
+def test_who_can_log_in():
+    assert set(accounts(PASSWD)) == {"root", "eve"}
+    assert members("root:x:0:\nsudo:x:27:eve,bob\nusers:x:100:ann\n") == {
+        "eve in sudo": "",
+        "bob in sudo": "",
+    }
+
+
+def test_every_key_that_lets_somebody_in(tmp_path):
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text(PASSWD)
+    (tmp_path / "root/.ssh").mkdir(parents=True)
+    text = f'# ssh-ed25519 {BLOB} off\nfrom="10.0.0.1" ssh-ed25519 {BLOB} ann@laptop\n\nssh-rsa not-base64!\n'
+    (tmp_path / "root/.ssh/authorized_keys").write_text(text)
+    assert keys(tmp_path) == {f"{PRINT} of root": 'from="10.0.0.1" ann@laptop'}
+    assert fingerprints(text) == [(PRINT, 'from="10.0.0.1" ann@laptop')]
+
+
+def test_what_lies_where_it_runs(tmp_path):
+    (tmp_path / "etc/cron.d").mkdir(parents=True)
+    (tmp_path / "etc/systemd/system/multi-user.target.wants").mkdir(parents=True)
+    (tmp_path / "etc/cron.d/eve").write_text("* * * * * root true")
+    (tmp_path / "etc/systemd/system/multi-user.target.wants/x.service").symlink_to("/usr/lib/x.service")
+    found = files(tmp_path)
+    assert found["/etc/systemd/system/multi-user.target.wants/x.service"] == "-> /usr/lib/x.service"
+    assert len(found["/etc/cron.d/eve"]) == 16
+
+
+def rule(chain, *expr, table="filter"):
+    return {"rule": {"family": "ip", "table": table, "chain": chain, "handle": 3, "expr": list(expr)}}
+
+
+def test_rules_in_the_chains_that_docker_leaves_to_others():
+    counter = {"counter": {"packets": 1, "bytes": 2}}
+    ruleset = [
+        {"metainfo": {}},
+        {"table": {"family": "ip", "name": "filter"}},
+        rule("DOCKER-USER", counter, {"return": None}),
+        rule("FORWARD", {"jump": {"target": "DOCKER-USER"}}),
+        rule("INPUT", counter, {"accept": None}),
+        rule("INPUT", {"accept": None}, table="host"),
+    ]
+    assert tables(ruleset) == ["ip filter"]
+    assert list(free_rules(ruleset)) == ['ip filter INPUT: [{"accept": null}]']
+
+
+def test_what_came_went_and_changed():
+    before = {"account": {"root": "0", "ann": "1"}, "file": {"/etc/cron.d/a": "1"}}
+    now = {"account": {"root": "0", "eve": "number 0"}, "file": {"/etc/cron.d/a": "2", "/etc/cron.d/b": "3"}}
+    found = {one.name: one for one in compare(before, now, ())}
+    assert {name: one.words for name, one in found.items()} == {
+        "ann": "is gone",
+        "eve": "was added (number 0)",
+        "/etc/cron.d/a": "was changed",
+        "/etc/cron.d/b": "was added",
+    }
+    assert not any(one.owned for one in found.values())
+    assert found["eve"].remedy.startswith(
+        "usermod --lock --expiredate 1 eve; or salt-call health.drift accept=True"
+    )
+    assert found["ann"].remedy.startswith("put it back; or")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "known"),
+    [
+        ("file", "/etc/systemd/system/x.timer", "/etc/systemd/system/x.timer"),
+        ("file", "/etc/systemd/system/timers.target.wants/x.timer", "x.timer"),
+        ("file", "/etc/systemd/system/multi-user.target.wants/chrony.service", "chrony"),
+        ("file", "/etc/systemd/system/srv-data-redis.mount", "/srv/data/redis"),
+        ("firewall table", "bridge isolation", "isolation"),
+    ],
+)
+def test_what_states_look_after_is_theirs_to_judge(kind, name, known):
+    assert compare({kind: {}}, {kind: {name: "1"}}, ()) != []
+    assert compare({kind: {}}, {kind: {name: "1"}}, (known,)) == []
+
+
+def test_what_cannot_be_looked_at_is_no_news():
+    assert compare({"container": {"eve": ""}}, {}, ()) == []
+    assert compare({}, {"container": {"eve": ""}}, ()) == []
+
+
+def test_every_kind_has_a_way_out():
+    assert all(KINDS.values())

@@ -1,0 +1,46 @@
+"""Whoever is woken by an alert finds a page about it."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
+
+
+def alerts() -> set[str]:
+    """The names of all conditions that the rules know."""
+    found = set()
+    for source in (ROOT / "salt" / "_utils").glob("marketplace_*.py"):
+        found |= set(re.findall(r'Finding\(\s*"([a-z_.]+)"', source.read_text()))
+    for rules in (*ROOT.glob("formulas/prometheus/files/*.yml"), *ROOT.glob("salt/marketplace/files/*.yml")):
+        found |= set(re.findall(r"- alert: ([a-z_.]+)", rules.read_text()))
+    return found
+
+
+def test_every_alert_has_its_page_and_no_page_is_left_over() -> None:
+    pages = set(re.findall(r"^## ([a-z_]+(?:\.[a-z_]+)?)$", RUNBOOK, re.MULTILINE))
+    assert len(alerts()) > 20
+    assert pages == alerts()
+
+
+def test_every_alert_is_in_the_table_of_what_is_watched() -> None:
+    told = set(re.findall(r"`([a-z_.]+)`", (ROOT / "docs" / "monitoring.md").read_text()))
+    assert alerts() <= told
+
+
+def test_links_within_the_documents_lead_somewhere() -> None:
+    broken = []
+    for document in sorted((ROOT / "docs").glob("*.md")):
+        for place, anchor in re.findall(r"\]\(([\w./-]*)(?:#([\w.-]+))?\)", document.read_text()):
+            target = document.parent / place if place else document
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                broken.append(f"{document.name}: {place}#{anchor}")
+    assert broken == []
+
+
+def anchors(document: Path) -> set[str]:
+    """What a heading is called in a link."""
+    text = document.read_text()
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    named = set(re.findall(r'<a name="([\w-]+)">', text))
+    return named | {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
