@@ -11,6 +11,8 @@ Ensure {{ unit }} has a configuration:
     - serializer: yaml
     - dataset: {{ exporter.config | json }}
     - makedirs: True
+    - require_in:
+      - apt_package: Ensure exporters are installed
 
 # Before it is there: the package starts it at once, and then for everybody.
 Ensure {{ unit }} is confined:

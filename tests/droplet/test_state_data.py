@@ -134,6 +134,8 @@ def test_redis_users_may_do_what_they_are_for(droplet: Droplet) -> None:
     assert redis(droplet, "marketplace", "redis_app_password", "DEL", "proof").strip() == "1"
     assert redis(droplet, "health", None, "PING").strip() == "PONG"
     assert "NOPERM" in redis(droplet, "health", None, "GET", "proof")
+    assert "used_memory" in redis(droplet, "monitoring", "redis_monitoring_password", "INFO", "memory")
+    assert "NOPERM" in redis(droplet, "monitoring", "redis_monitoring_password", "GET", "proof")
     assert "WRONGPASS" in redis(droplet, "default", None, "PING")
 
 

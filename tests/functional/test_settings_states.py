@@ -332,6 +332,7 @@ def test_show_tells_where_a_value_comes_from(droplet):
         "redis.users.application",
         "redis.users.operator",
         "redis.users.health",
+        "redis.users.monitoring",
     }
 
 

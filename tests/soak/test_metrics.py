@@ -82,12 +82,6 @@ def test_all_is_measured(full: Droplet) -> None:
     assert metrics.value(full, 'pg_stat_statements_calls_total{user!="marketplace_app"}') is None
     call(full, "health.logs")
     assert there(full, "/var/lib/prometheus/node-exporter/logs.prom")
-    for rule in ("sc002:available:ratio_30d", "answers:seconds:mean", 'sc010:used:ratio{resource="disk"}'):
-        seconds_until(lambda rule=rule: metrics.value(full, rule) is not None, 330)
-    broken = [
-        rule for group in metrics.ask(full, "rules")["groups"] for rule in group["rules"] if rule["lastError"]
-    ]
-    assert broken == []
 
 
 def test_what_it_takes(full: Droplet, note: Callable[[str], None]) -> None:
