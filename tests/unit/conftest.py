@@ -10,10 +10,6 @@ from tests.simulation.images import DIGEST_1, DIGEST_2, Image, chain
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
 
-# How fast an example runs is the machine's business.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
-
 
 @pytest.fixture
 def droplet() -> Droplet:
