@@ -116,7 +116,7 @@ def test_all_are_replaced_with_one_release(tmp_path):
     st.lists(st.sampled_from(list(WAYS)), min_size=1, max_size=4, unique=True),
     st.lists(st.integers(0, 9), max_size=4),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_cut_off_anywhere_however_often_it_is_gone_on_with(tmp_path_factory, names, cuts):
     droplet = Droplet(tmp_path_factory.mktemp("rotation") / "secrets")
     before = values(droplet)
