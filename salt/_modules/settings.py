@@ -124,12 +124,13 @@ def rotate(*names: str) -> dict[str, Any]:
     if unfit:
         return _failed("refused", unfit)
     world, store, by = World.of(_paths()), Store(_paths().secrets), caller(os.environ)
-    if not wanted and not store.replaced():
+    hands = DropletHands(world, settings)
+    if not wanted and not hands.noted():
         return _failed("refused", f"which secrets? One or more of {', '.join(WAYS)}, or all")
     lock = Lock(_paths().rotation_lock, "rotation", "wait for it, then ask again")
     try:
         with lock.held(by, "settings.rotate"), view(sys.stderr, "New secrets") as progress:
-            answer = replace(wanted, store, DropletHands(world, settings), progress.say)
+            answer = replace(wanted, store, hands, progress.say)
     except LockHeld as error:
         return _failed("refused", str(error))
     except RotationError as error:

@@ -13,7 +13,7 @@ _PER_DOUBLING = 2
 # From 0.06 ms to 262 s; what is beyond counts as the last of them.
 LEAST, MOST = -8, 36
 # Of less than this no bucket of a guess is made.
-_CRUMB = 0.01
+_CRUMB = 0.1
 
 
 def upper(index: int) -> float:

@@ -34,6 +34,11 @@ class Paths:
         return self.etc / "secrets"
 
     @property
+    def rotation(self) -> Path:
+        """Which secrets are being replaced; gone when that is done."""
+        return self.state / "rotation.json"
+
+    @property
     def rotation_lock(self) -> Path:
         """Held while secrets are being replaced."""
         return self.state / "rotation.lock"

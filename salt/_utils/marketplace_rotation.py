@@ -2,8 +2,9 @@
 
     new value beside the old -> whoever asks for it takes both -> a release with the new one -> old one gone
 
-What is there says how far it is: the value before is in the secret store from the first step to the last. So a rotation
-that was cut off anywhere is gone on with by asking for it again.
+What is there says how far it is: which secrets are being replaced is noted from the first moment to the last, and the
+value before is in the secret store for as long as it counts. So a rotation that was cut off anywhere is gone on with by
+asking for it again.
 """
 
 from collections.abc import Callable, Collection
@@ -67,7 +68,10 @@ class Hands(Protocol):
         """Release the live version again; the release's id, or "" where nothing is live."""
 
     def note(self, names: Collection[str]) -> None:
-        """Have people see which secrets are being replaced; none: no longer any."""
+        """Keep in mind, for people as well, which secrets are being replaced; none: no longer any."""
+
+    def noted(self) -> list[str]:
+        """Which are."""
 
 
 def refusal(names: Collection[str], kinds: dict[str, str]) -> str | None:
@@ -99,7 +103,7 @@ def rotate(names: list[str], store: Store, hands: Hands, say: Callable[[str], No
     Raises:
         RotationError: a step failed.
     """
-    wanted = list(dict.fromkeys([*store.replaced(), *names]))
+    wanted = list(dict.fromkeys([*hands.noted(), *names]))
     states = tuple(dict.fromkeys(state for name in wanted for state in WAYS[name].states))
     hands.note(wanted)
     if DATABASE_LOGIN in wanted:

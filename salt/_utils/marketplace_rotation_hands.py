@@ -7,7 +7,7 @@ from typing import Any
 
 from marketplace_database import DatabaseError
 from marketplace_docker import DockerError
-from marketplace_durable import write_atomic
+from marketplace_durable import read_json, to_json, write_atomic
 from marketplace_ledger import LedgerError
 from marketplace_pending import record
 from marketplace_rotation import RotationError
@@ -67,15 +67,27 @@ class DropletHands:
                 return ""
             words = (f"version='{live.version}'", f"image='{live.image}'")
             done = function("deploy.release", *words, timeout=_RELEASE_SECONDS)
-        if not isinstance(done, dict) or done.get("outcome") not in ("live", "unchanged"):
+        if not isinstance(done, dict) or "outcome" not in done:
             raise RotationError(f"releasing the backend failed: {done}")
+        if done["outcome"] not in ("live", "unchanged"):
+            raise RotationError(f"releasing the backend failed ({done['outcome']}): {done.get('reason')}")
         return str(done.get("release") or live.release)
 
     def note(self, names: Collection[str]) -> None:
         """deploy.status shows it under what is pending."""
         why = "the value before is still taken; settings.rotate goes on with it"
+        paths = self.world.paths
         with _failing("keeping in mind what is replaced"):
-            record(self.world.paths.pending, _FINDER, dict.fromkeys(names, why))
+            if names:
+                write_atomic(paths.rotation, to_json(sorted(names)))
+            record(paths.pending, _FINDER, dict.fromkeys(names, why))
+            if not names:
+                paths.rotation.unlink(missing_ok=True)
+
+    def noted(self) -> list[str]:
+        """From the file of :meth:`note`."""
+        with _failing("looking which secrets are being replaced"):
+            return [str(name) for name in read_json(self.world.paths.rotation) or []]
 
     def _addresses(self) -> list[str]:
         network = self.settings["network"]["data"]["name"]

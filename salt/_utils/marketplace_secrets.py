@@ -14,7 +14,6 @@ from marketplace_durable import make_directory, write_atomic
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PLACEHOLDER = re.compile(r"\{(secret|sha256):([a-z][a-z0-9_]{0,63})\}")
 _WHILE = re.compile(r"\{while:([a-z][a-z0-9_]{0,63})\|((?:[^{}]|\{[^{}]*\})*)\}")
-_BEFORE = "_before"
 
 
 class UnknownSecret(LookupError):
@@ -80,11 +79,6 @@ class Store:
         """Keep the value before no longer."""
         self.path(before_of(name)).unlink(missing_ok=True)
 
-    def replaced(self) -> list[str]:
-        """Names of the secrets whose value before is kept."""
-        found = (file.name for file in self.directory.glob(f"*{_BEFORE}"))
-        return sorted(name.removesuffix(_BEFORE) for name in found)
-
     def pending(self, names: list[str], given: Mapping[str, str]) -> dict[str, str]:
         """What ``ensure`` would do for ``names``: "created", "replaced" (a new given value) or "protected"."""
         actions: dict[str, str] = {}
@@ -132,7 +126,7 @@ def generate() -> str:
 
 def before_of(name: str) -> str:
     """Under what name the value before is kept while secret ``name`` is being replaced."""
-    return name + _BEFORE
+    return f"{name}_before"
 
 
 def render(template: str, read: Callable[[str], str]) -> str:

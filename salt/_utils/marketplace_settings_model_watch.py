@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from marketplace_settings_fields import section, setting
 from marketplace_settings_kinds import Boolean, Choice, Integer, Number, Text, size, time_of_day
+from marketplace_slo_budget import GOAL, QUERY_SECONDS
 from marketplace_units import MIB
 
 MINIMAL, FULL = "minimal", "full"
@@ -41,7 +42,7 @@ class Thresholds:
     query: float = setting(
         Number("0.5", "seconds, 0.01 to 60", 0.01, 60),
         "how long 95% of the bot's queries may take at most, over five minutes",
-        0.5,
+        QUERY_SECONDS,
     )
 
 
@@ -63,7 +64,7 @@ class Monitoring:
     uptime: float = setting(
         Number("99.5", "percent, 90 to 99.99", 90, 99.99),
         "the share of 30 days in which the bot has to be reached; maintenance counts as if it were not",
-        99.5,
+        GOAL,
     )
     strength: str = setting(
         Choice("full", "minimal or full", choices=(MINIMAL, FULL)),

@@ -7,7 +7,7 @@ from typing import Any
 from marketplace_histogram import percentile
 from marketplace_ledger import LedgerError
 from marketplace_records import ReleaseRecord
-from marketplace_slo_budget import DAYS, HOUR, PACES, allowed, burn
+from marketplace_slo_budget import DAYS, HOUR, PACES, allowed, burn, goal_of
 from marketplace_slo_files import KEPT_DAYS, MINUTES_DAYS, Record
 from marketplace_slo_lines import (
     ANSWERS,
@@ -49,7 +49,7 @@ def slo(world: World, settings: Mapping[str, Any], days: int, now: float) -> dic
     Raises:
         LedgerError: a release's record can't be read.
     """
-    goal = float(settings["monitoring"]["uptime"])
+    goal = goal_of(settings)
     step = HOUR if days <= MINUTES_DAYS else DAY
     since = int(now // DAY) * DAY - (days - 1) * DAY
     lines = Record(world.paths.slo).lines(since)
@@ -76,7 +76,7 @@ def slo(world: World, settings: Mapping[str, Any], days: int, now: float) -> dic
 
 def words(world: World, settings: Mapping[str, Any], now: float) -> str:
     """The uptime of 30 days and what is left of its budget, in a line."""
-    goal = float(settings["monitoring"]["uptime"])
+    goal = goal_of(settings)
     lines = Record(world.paths.slo).lines(int(now // DAY) * DAY - (DAYS - 1) * DAY)
     whole = tallied(lines)
     found = uptime(whole, lines, goal, 0, now)["percent"]

@@ -3,8 +3,9 @@
 Source of the windows and rates: https://sre.google/workbook/alerting-on-slos/ (6: multiwindow, multi-burn-rate alerts)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from marketplace_conditions import Finding
 from marketplace_slo_lines import DAY, MINUTE, Span, clipped, length
@@ -27,6 +28,20 @@ class Pace:
 
 PACES = (Pace(14.4, HOUR, 5 * MINUTE), Pace(6, 6 * HOUR, 30 * MINUTE))
 LONGEST = max(pace.long for pace in PACES)
+
+
+# Where settings of an older tree say nothing of them: the settings' defaults.
+GOAL, QUERY_SECONDS = 99.5, 0.5
+
+
+def goal_of(settings: Mapping[str, Any]) -> float:
+    """The uptime in percent that there has to be."""
+    return float(settings.get("monitoring", {}).get("uptime", GOAL))
+
+
+def query_seconds(settings: Mapping[str, Any]) -> float:
+    """How long a query may take."""
+    return float(settings.get("monitoring", {}).get("thresholds", {}).get("query", QUERY_SECONDS))
 
 
 def allowed(goal: float, days: float = DAYS) -> float:

@@ -40,12 +40,15 @@ class Recorder:
     def __init__(self, record: Record, machine: str, now: float) -> None:
         self._record = record
         self._by = f"{machine}-{int(now)}"
-        last = record.last()
+        self._open: dict[int, Line] = {}
+        self._reachable, self._trouble = True, ""
+        try:
+            last, self._down = record.last(), record.down(now - LONGEST)
+        except OSError as error:  # There is more to watch than this.
+            print(f"how well the bot was reached can't be read: {error}", flush=True)
+            last, self._down = None, ()
         self._covered = last.to if last else None
         self._same = last is None or last.by.startswith(f"{machine}-")
-        self._open: dict[int, Line] = {}
-        self._down = record.down(now - LONGEST)
-        self._reachable, self._trouble = True, ""
 
     def probed(self, probe: Probe, planned: bool, gap: Callable[[float, float, bool], Gap]) -> None:
         """Take in a probe.

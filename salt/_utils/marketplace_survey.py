@@ -20,6 +20,7 @@ from marketplace_health import report
 from marketplace_histogram import counted
 from marketplace_metrics import units
 from marketplace_paths import Paths
+from marketplace_slo_budget import query_seconds
 from marketplace_slo_files import Record
 from marketplace_statements import Statement, read, since, summed
 from marketplace_world import World
@@ -83,7 +84,7 @@ def _queries(world: World, settings: Mapping[str, Any]) -> Any:
     before = _last(world, "queries", now).get("statements")
     _remember(world, "queries", {"statements": read_now}, now)
     known = read_now if before is None else {name: Statement(*row) for name, row in before.items()}
-    return summed(since(known, read_now), 1000 * settings["monitoring"]["thresholds"]["query"])
+    return summed(since(known, read_now), 1000 * query_seconds(settings))
 
 
 def _backups(world: World, settings: Mapping[str, Any]) -> Any:

@@ -25,6 +25,7 @@ from marketplace_docker import DockerError
 from marketplace_durable import DISK, make_directory, read_json, to_json
 from marketplace_paths import Paths
 from marketplace_postman import Postman
+from marketplace_slo_budget import goal_of, query_seconds
 from marketplace_slo_files import Record
 from marketplace_slo_lines import ANSWERS, QUERIES, RESTARTS, UNREAD, named
 from marketplace_slo_probe import Prober
@@ -80,10 +81,9 @@ class Watch:
         self.history.note(seen)
         self.probe(seen, settings)
         given_up = self.heal(seen)
-        found = marketplace_watch_rules.findings(
-            seen, self.history, settings["monitoring"]["thresholds"], self.quick.active
-        )
-        spent = self.recorder.findings(seen.at, settings["monitoring"]["uptime"])
+        limits = settings["monitoring"]["thresholds"] | {"query": query_seconds(settings)}
+        found = marketplace_watch_rules.findings(seen, self.history, limits, self.quick.active)
+        spent = self.recorder.findings(seen.at, goal_of(settings))
         self.quick.update([*self._missed(found), *given_up, *spent], seen.at)
         self.count(self.surveyor.turn(), seen.at)
         self.thorough.update(

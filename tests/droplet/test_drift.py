@@ -73,7 +73,8 @@ def names(found: dict[str, Any]) -> list[str]:
 
 @pytest.fixture
 def accepted(droplet: Droplet) -> Iterator[Droplet]:
-    """The droplet, with what other tests have left taken for right."""
+    """The droplet, all of it applied, with what other tests have left taken for right."""
+    assert call(droplet, "state.apply").failed == {}
     call(droplet, "health.drift", "accept=True")
     yield droplet
     droplet.run(["sh", "-c", "; ".join(f"({undo}) 2>/dev/null" for _, undo in FOREIGN.values())], check=False)

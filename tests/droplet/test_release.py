@@ -85,7 +85,10 @@ def test_new_settings_are_pending_until_they_are_released(
     try:
         applied = call(droplet, "state.apply")
         assert applied.failed == {}
-        assert list(applied.changed) == ["Ensure the settings are valid and written"]
+        assert list(applied.changed) == [
+            "Ensure the settings are valid and written",
+            "Ensure what was applied is on record",
+        ]
         assert "backend settings or secrets have changed" in str(
             call(droplet, "deploy.status").value["pending"]
         )

@@ -1,6 +1,7 @@
 """deploy.logs, how its rows are shown, and the line that each run leaves, by Salt's own loaders."""
 
 import json
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import salt.loader
 from tests.support.salt_host import Host
 
 Journal = Callable[..., None]
+TREE = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -69,6 +71,15 @@ def test_people_see_lines_and_refusals_as_ever(host: Host, journal: Journal) -> 
     assert shown({"local": rows}) == ("2025-11-24 08:00:00.000 backend  info     a plain line  release=r1")
     assert "outcome:" in shown({"local": {"outcome": "refused"}})
     assert shown({"local": []}) == ""
+
+
+def test_what_runs_by_itself_names_outputters_that_there_are(host: Host) -> None:
+    there = salt.loader.outputters(host.options)
+    files = [path for path in (TREE / "salt/marketplace/files").iterdir() if path.is_file()]
+    named = {name for path in files for name in re.findall(r"--out=(\w+)", path.read_text())}
+    assert "quiet" in named
+    assert [name for name in named if name not in there] == []
+    assert there["quiet"]({"local": {"outcome": "good"}}) == ""
 
 
 def test_a_run_leaves_a_line_in_the_journal(

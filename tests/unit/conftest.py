@@ -1,9 +1,14 @@
 """The droplet of the engine's unit tests."""
 
 import pytest
+from hypothesis import settings
 
 from tests.simulation.droplet import Droplet, simulated
 from tests.simulation.images import DIGEST_1, DIGEST_2, Image, chain
+
+# How long an example may take says how busy the machine is, and nothing of what is tested.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from marketplace_applied import fingerprint, pillar_digest, waits
 from marketplace_drift import SETTLED, mask, read
+from marketplace_drift_format import lines
 from marketplace_drift_record import FAILS, LATE, document, put_right, status, words, write
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -170,6 +171,30 @@ def test_what_the_status_says(tmp_path):
     write(file, document(None, [], [], ["state.apply test=True fails: x"], NOON, 7))
     assert "can't be looked for" in status(file, NOON.timestamp())["summary"]
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_how_it_is_shown_to_people():
+    found = document(None, read(EDITED | FOLLOWS).differences, [], ["container: no answer"], NOON, 7)
+    assert lines({"drift": words(found), **found, "note": "some is looked at elsewhere"}).splitlines() == [
+        f"drift: {words(found)}",
+        "",
+        "/etc/motd: was changed",
+        "    since 2026-11-25T12:00:00+00:00; Ensure /etc/motd is right",
+        "    -by hand",
+        "    +as it was",
+        "    type: salt-call state.apply",
+        "",
+        "x.service: process: older, and not restarted (goes back to another)",
+        "    since 2026-11-25T12:00:00+00:00; Ensure x.service is right",
+        "    type: salt-call state.apply",
+        "",
+        "trouble:",
+        "    container: no answer",
+        "",
+        "some is looked at elsewhere",
+        "",
+        "looked: 2026-11-25T12:00:00+00:00",
+    ]
 
 
 def test_what_was_applied_is_known_by_its_content(tmp_path):

@@ -24,7 +24,7 @@ class Droplet:
         if not self.store.directory.exists():
             self.store.ensure(list(WAYS), {})
         self.left = cut
-        self.noted = ()
+        self.names = []
         self.admitted = False
         self.released = []
         self.taken, self.shown = {}, {}
@@ -38,7 +38,10 @@ class Droplet:
 
     def note(self, names):
         self._effect()
-        self.noted = tuple(names)
+        self.names = list(names)
+
+    def noted(self):
+        return self.names
 
     def admit(self):
         self._effect()
@@ -86,10 +89,10 @@ def values(droplet):
 def assert_done(droplet, before, names):
     after = values(droplet)
     assert {name for name in WAYS if after[name] != before[name]} == set(names)
-    assert droplet.store.replaced() == []
+    assert not list(droplet.store.directory.glob("*_before"))
     assert droplet.taken == {name: [value] for name, value in after.items()}
     assert droplet.backend == {name: after[name] for name in droplet.backend}
-    assert (droplet.noted, droplet.admitted) == ((), False)
+    assert (droplet.names, droplet.admitted) == ([], False)
 
 
 @pytest.mark.parametrize("name", list(WAYS))
@@ -133,10 +136,21 @@ def test_what_was_cut_off_goes_on_with_another_one_and_is_not_replaced_twice(tmp
     with pytest.raises(Cut):
         droplet.rotate(["redis_app_password"])
     new = droplet.store.read("redis_app_password")
-    assert droplet.noted == ("redis_app_password",)
+    assert droplet.names == ["redis_app_password"]
     droplet.left = -1
     assert droplet.rotate(["webhook_secret"])["secrets"] == ["redis_app_password", "webhook_secret"]
     assert droplet.store.read("redis_app_password") == new
+
+
+@pytest.mark.parametrize("cut", range(1, 7))
+def test_what_was_cut_off_is_ended_without_naming_it(tmp_path, cut):
+    droplet = Droplet(tmp_path / "secrets", cut=cut)
+    before = values(droplet)
+    with pytest.raises(Cut):
+        droplet.rotate(["redis_app_password", "postgres_app_password"])
+    droplet.left = -1
+    droplet.rotate([])
+    assert_done(droplet, before, ["redis_app_password", "postgres_app_password"])
 
 
 def test_a_release_that_fails_leaves_both_taken(tmp_path):

@@ -110,6 +110,16 @@ def test_what_nobody_saw_is_asked_for(tmp_path):
     assert sorted(line.at // DAY - NOON // DAY for line in lines if line.down) == [0, 1, 2]
 
 
+def test_a_record_that_can_not_be_read_keeps_nobody_from_watching(tmp_path, capsys):
+    (tmp_path / MINUTES).mkdir()
+    recorder = Recorder(Record(tmp_path), "abc", NOON)
+    recorder.probed(Probe(NOON + DAY, 200), False, silent)
+    recorder.probed(Probe(NOON + DAY + 10.0, 200), False, silent)
+    recorder.stop()
+    assert "can't be read: [Errno 21] Is a directory" in capsys.readouterr().out
+    assert (tmp_path / "minutes-2023-11-16.jsonl").exists()
+
+
 def test_a_clock_that_is_put_back_does_no_harm(tmp_path):
     recorder = Recorder(Record(tmp_path), "abc", NOON)
     for at in (NOON, NOON + 10, NOON - 3600, NOON - 3590):

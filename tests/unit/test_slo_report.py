@@ -11,6 +11,7 @@ from marketplace_paths import Paths
 from marketplace_records import ReleaseRecord
 from marketplace_release_table import table as release_table
 from marketplace_slo import slo, words
+from marketplace_slo_budget import query_seconds
 from marketplace_slo_files import Record
 from marketplace_slo_lines import DAY, Line
 from marketplace_slo_table import table
@@ -50,6 +51,11 @@ def test_a_droplet_that_nobody_has_watched(world):
     assert set(found["series"]["uptime_percent"]) == {None}
     assert len(found["series"]["begins"]) == 30
     assert "nobody has looked yet" in words(world, SETTINGS, NOW)
+
+
+def test_settings_of_an_older_tree_are_as_good(world):
+    assert slo(world, {"monitoring": {}}, 1, NOW)["uptime"]["goal"] == 99.5
+    assert query_seconds({}) == 0.5
 
 
 def test_the_figures(world):
