@@ -96,8 +96,9 @@ def rotate(*names: str) -> dict[str, Any]:
 
     Args:
         names: ``webhook_secret``, ``webhook_path``, ``redis_app_password``, ``redis_operator_password``,
-            ``postgres_app_password``, ``postgres_owner_password``, ``postgres_backup_password``,
-            ``postgres_monitoring_password``, ``postgres_superuser_password``. ``all`` of them; none: only go on.
+            ``redis_monitoring_password``, ``postgres_app_password``, ``postgres_owner_password``,
+            ``postgres_backup_password``, ``postgres_monitoring_password``, ``postgres_superuser_password``.
+            ``all`` of them; none: only go on.
 
     Returns ``outcome`` (``rotated``, ``unfinished`` or ``refused``), ``secrets``, the ``release`` that it took (or ""),
     and a ``reason``. Exit code 1 unless it is ``rotated``.

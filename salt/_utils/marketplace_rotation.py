@@ -15,6 +15,8 @@ from marketplace_secrets import Store, UnknownSecret
 
 _DATABASE = ("marketplace.secrets", "marketplace.database", "marketplace.backup")
 _CACHE = ("marketplace.secrets", "marketplace.cache")
+# Exporters log in as well, where there are any.
+_MEASURED = "marketplace.measured"
 _WEBHOOK = ("marketplace.edge", "marketplace.webhook")
 
 
@@ -36,10 +38,11 @@ WAYS: dict[str, Way] = {
     "webhook_path": Way(_WEBHOOK),
     "redis_app_password": Way(_CACHE, ships=True),
     "redis_operator_password": Way(_CACHE),
+    "redis_monitoring_password": Way((*_CACHE, _MEASURED)),
     "postgres_app_password": Way(_DATABASE, ships=True),
     "postgres_owner_password": Way(_DATABASE),
     "postgres_backup_password": Way(_DATABASE),
-    "postgres_monitoring_password": Way(_DATABASE),
+    "postgres_monitoring_password": Way((*_DATABASE, _MEASURED)),
     "postgres_superuser_password": Way(_DATABASE),
 }
 DATABASE_LOGIN = "postgres_app_password"

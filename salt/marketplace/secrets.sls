@@ -28,7 +28,7 @@ Ensure Redis has its users:
           user {{ pillar.settings.redis.users.application }} on #{sha256:redis_app_password}{while:redis_app_password_before| #{sha256:redis_app_password_before}} ~* &* +@all -@admin -@dangerous
           user {{ pillar.settings.redis.users.operator }} on #{sha256:redis_operator_password}{while:redis_operator_password_before| #{sha256:redis_operator_password_before}} ~* &* +@all
           user {{ pillar.settings.redis.users.health }} on nopass -@all +ping
-          user {{ pillar.settings.redis.users.monitoring }} on #{sha256:redis_monitoring_password} -@all +info +slowlog|get +slowlog|len
+          user {{ pillar.settings.redis.users.monitoring }} on #{sha256:redis_monitoring_password}{while:redis_monitoring_password_before| #{sha256:redis_monitoring_password_before}} -@all +info +slowlog|get +slowlog|len
     - copies: {server.pem: /etc/marketplace/tls/services/redis.pem}
     - uid: {{ pillar.settings.redis.user.split(":")[0] }}
     - gid: {{ pillar.settings.redis.user.split(":")[1] }}

@@ -1,8 +1,4 @@
 include:
   - marketplace.watch
-{%- if pillar.settings.monitoring.strength == "full" %}
-  - marketplace.metrics
-{%- else %}
-  - marketplace.no_metrics
-{%- endif %}
+  - marketplace.measured
   - marketplace.drift

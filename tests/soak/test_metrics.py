@@ -90,7 +90,7 @@ def test_what_it_takes(full: Droplet, note: Callable[[str], None]) -> None:
         note(f"{unit}: {proportional / MEGABYTE:.0f} MB, {own / MEGABYTE:.0f} MB of it its own")
     total = sum(proportional for proportional, _ in shares.values())
     note(f"all: {total / MEGABYTE:.0f} MB; {metrics.value(full, 'prometheus_tsdb_head_series'):.0f} series")
-    assert sum(shares[unit][0] for unit in MINIMAL) < 90 * MEGABYTE
+    assert sum(shares[unit][0] for unit in MINIMAL) < 80 * MEGABYTE
     assert total < 300 * MEGABYTE
     assert all(kills(full, unit) == 0 for unit in UNITS)
 
@@ -112,10 +112,6 @@ def test_what_it_tells_arrives_in_the_form_of_the_watchdogs(
     full: Droplet, site: Site, note: Callable[[str], None]
 ) -> None:
     chat = Chat.from_now(site.alerts())
-    # Twice: a statement that nobody has made before has no rate yet.
-    for calls in (30, 60):
-        slow_statements(full, 30)
-        seconds_until(lambda calls=calls: (slept(full) or 0) >= calls, 90)
     full.run(["systemctl", "stop", "prometheus-redis-exporter"])
     change = "ALTER ROLE marketplace_monitor PASSWORD 'other';"
     full.run(["docker", "exec", "postgres", "psql", "-qX", "-U", "postgres", "-c", change])
@@ -125,8 +121,7 @@ def test_what_it_tells_arrives_in_the_form_of_the_watchdogs(
         # The watchdog sees the unit, Prometheus that its figures are missing.
         seconds_until(lambda: "host.units/droplet" in alerts.active(full), 240)
         told = chat.arrives("gives no metrics of redis", 480)
-        chat.arrives("can't log in to postgres", 180)
-        chat.arrives("their 95th percentile does", 180)
+        chat.arrives("can't log in to postgres", 240)
     finally:
         full.run(["systemctl", "start", "prometheus-redis-exporter"])
         assert call(full, "state.apply", "marketplace.database").failed == {}
@@ -138,6 +133,14 @@ def test_what_it_tells_arrives_in_the_form_of_the_watchdogs(
     over = chat.arrives("over: 127.0.0.1:9121 (redis) gives no metrics", 240)
     chat.arrives("over: prometheus-postgres-exporter can't log in", 240)
     note(f"a target that is down is told, and over {over['at'] - told['at']:.0f} s after it")
+
+
+def test_slow_statements_of_the_application_are_counted(full: Droplet) -> None:
+    # Twice: a statement that nobody has made before has no rate yet.
+    for calls in (10, 20):
+        slow_statements(full, 10)
+        seconds_until(lambda calls=calls: (slept(full) or 0) >= calls, 90)
+    seconds_until(lambda: (metrics.value(full, "sc005:slow_queries:ratio_15m") or 0) > 0, 60)
 
 
 def slow_statements(droplet: Droplet, calls: int) -> None:
