@@ -98,8 +98,7 @@ def test_what_was_changed_by_hand_is_found_told_and_put_right(accepted: Droplet)
     seconds_until(lambda: "drift/droplet" in alerts.active(droplet), 30)
     assert call(droplet, "state.apply").failed == {}
     # What states own is as it was; the rest takes whoever did it.
-    kinds = tuple(name.split()[0] for name in FOREIGN)
-    assert names(call(droplet, "health.drift").value) == [one for one in told if one.startswith(kinds)]
+    assert names(call(droplet, "health.drift").value) == [one for one in told if one not in OWNED]
     droplet.run(["sh", "-euxc", "\n".join(undo for _, undo in FOREIGN.values())])
     assert names(look(droplet)) == []
     assert call(droplet, "deploy.status").value["drift"]["summary"] == "none"
