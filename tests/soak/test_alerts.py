@@ -227,7 +227,7 @@ def test_the_dead_man_notices_that_alertmanager_is_gone(
 def received(droplet: Droplet, neighbour: Machine) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
     """A mailbox and another system on the neighbour are told as well: ``received("mail")``, ``received("webhook")``."""
     certificate, key, log = "/root/mail.pem", "/root/mail.key", "/root/received.jsonl"
-    password, address = "a password of the mailbox", neighbour.address()
+    password, address = "the-mailbox-password", neighbour.address()
     neighbour.run(["apt-get", "update", "-qq"])
     neighbour.run(
         ["apt-get", "install", "-qq", "-y", "--no-install-recommends", "python3-aiosmtpd", "openssl"]
