@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from marketplace_backup_status import status as backup_status
@@ -28,6 +29,7 @@ from marketplace_world import World
 ANSWERS_SECONDS = 60.0
 # A survey goes on where the one before has ended, unless that is longer ago.
 _GOES_ON = 600.0
+_PACKAGED = Path("/usr/lib/systemd/system")
 _COMMAND_SECONDS = 30.0
 _REBOOT = "run/reboot-required"
 _SECURITY = "Debian-Security"
@@ -108,7 +110,9 @@ def _record(world: World, _: Mapping[str, Any]) -> Any:
 
 def _units(_: World, settings: Mapping[str, Any]) -> Any:
     """Units that have failed, and those of Prometheus and its exporters that do not run."""
-    failed, wanted = _listed("--failed"), {f"{name}.service" for name in units(settings)}
+    failed = _listed("--failed")
+    # While packages are being installed, those that are still to come are not missed.
+    wanted = {unit for name in units(settings) if (_PACKAGED / (unit := f"{name}.service")).exists()}
     # One that systemd starts again and again never fails.
     running = _listed("--state=active", *sorted(wanted)) if wanted else set()
     return sorted(failed | (wanted - running))
