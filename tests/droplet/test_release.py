@@ -8,7 +8,7 @@ from tests.support import shipping
 from tests.support.botapi.client import BotApi
 from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
-from tests.support.droplet.salt import call
+from tests.support.droplet.salt import ON_RECORD, call
 from tests.support.droplet.site import Images, Site
 from tests.support.load.state import sql, webhook_path
 from tests.support.shipping import live_colour
@@ -62,8 +62,7 @@ def test_release_under_load_loses_nothing_and_moves_to_the_other_colour(
     assert call(droplet, "deploy.history").value == history
     plan = call(droplet, "state.apply")
     assert plan.failed == {}
-    # Others may have left their pillar unapplied here.
-    assert set(plan.changed) <= {"Ensure what was applied is on record"}
+    assert set(plan.changed) <= {ON_RECORD}
     status = call(droplet, "deploy.status").value
     assert status["live"]["version"] == "1.1.0"
     assert status["pending"] == []
@@ -89,7 +88,7 @@ def test_new_settings_are_pending_until_they_are_released(
         assert applied.failed == {}
         assert list(applied.changed) == [
             "Ensure the settings are valid and written",
-            "Ensure what was applied is on record",
+            ON_RECORD,
         ]
         assert "backend settings or secrets have changed" in str(
             call(droplet, "deploy.status").value["pending"]
