@@ -9,7 +9,7 @@ from typing import Any
 from .machine import Machine, Result
 
 ON_RECORD = "Ensure what was applied is on record"
-"""Changes with the first complete run behind another pillar: a test that restores it by one SLS leaves that to the next."""
+"""Changes with the first complete run behind another pillar: who restores it by one SLS leaves that to the next."""
 
 
 @dataclasses.dataclass(frozen=True)
