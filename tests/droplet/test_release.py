@@ -35,7 +35,10 @@ def test_release_under_load_loses_nothing_and_moves_to_the_other_colour(
     droplet: Droplet, site: Site, botapi: BotApi
 ) -> None:
     site.backend("1.1.0")
-    shipping.ensure_schema(droplet, ["0001"])  # on a site that was kept
+    if sql(droplet, "SELECT version_num FROM alembic_version") != "0001":
+        # Others were here before. It is taken back by going back from a version that has it.
+        shipping.ensure_live(droplet, "1.1.0")
+        shipping.ensure_schema(droplet, ["0001"])
     before = live_colour(droplet)
     load = botapi.load(count=750, rate=50, chats=20, texts=("/start", "/browse", "/mine"))
     release = call(droplet, "deploy.release", "1.1.0")
