@@ -49,7 +49,7 @@ from marketplace_world import World
 
 __virtualname__ = "deploy"
 __func_alias__ = {"exec_": "exec"}
-__outputter__ = {"logs": "log_lines", "history": "release_table"}
+__outputter__ = {"logs": "log_lines", "history": "release_table", "status": "status_table"}
 
 TREE = Path("/srv/deploy")
 # What no release outlives, and so nobody can want to wait longer for.
@@ -211,6 +211,7 @@ def status():
 
     Of the backups and of the live release's scheduled jobs it says how they went last, and what is wrong; ``slo`` is
     the uptime of 30 days in a sentence.
+    On a terminal it is a line for each thing; ``--out=nested`` or ``--out=json`` shows all.
 
     CLI Example:
 

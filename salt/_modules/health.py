@@ -20,7 +20,7 @@ from marketplace_watched import watched
 from marketplace_world import World
 
 __virtualname__ = "health"
-__outputter__ = {"drift": "drift_lines", "slo": "slo_table"}
+__outputter__ = {"check": "status_table", "drift": "drift_lines", "slo": "slo_table"}
 
 LONGEST_WAIT = 86400
 

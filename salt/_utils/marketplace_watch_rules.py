@@ -149,6 +149,9 @@ def _command(name: str, state: ContainerState | None) -> str:
 TIMEOUTS = frozenset(("L4TOUT", "L6TOUT", "L7TOUT"))
 
 
+AGAIN = "it ends soon after each start: its last words tell why"
+
+
 def restarted(history: History, seen: Seen) -> Iterator[Finding]:
     """Services that ended by themselves, and whom Docker has restarted."""
     for service, times in history.restarts.recent().items():
@@ -158,7 +161,7 @@ def restarted(history: History, seen: Seen) -> Iterator[Finding]:
         code = "" if state is None or not state.killed else "it was killed, most likely for its memory limit"
         command = f"salt-call deploy.logs service={service}"
         if times >= _LOOP:
-            yield Finding("service.crash_loop", service, "critical", words, code or "it can't start", command)
+            yield Finding("service.crash_loop", service, "critical", words, code or AGAIN, command)
         else:
             yield Finding("service.restarted", service, "warning", words, code, command)
 

@@ -8,7 +8,7 @@ import shlex
 
 __virtualname__ = "deploy"
 __func_alias__ = {"exec_": "exec"}
-__outputter__ = {"logs": "log_lines", "history": "release_table"}
+__outputter__ = {"logs": "log_lines", "history": "release_table", "status": "status_table"}
 
 
 def __virtual__():

@@ -1,7 +1,7 @@
 """``health.*`` over salt-ssh: the same functions, called on the droplet."""
 
 __virtualname__ = "health"
-__outputter__ = {"drift": "drift_lines", "slo": "slo_table"}
+__outputter__ = {"check": "status_table", "drift": "drift_lines", "slo": "slo_table"}
 
 
 def __virtual__():

@@ -75,3 +75,18 @@ def test_a_terminal_gets_a_table_and_who_else_reads_gets_all(
     assert "uptime" in shown or "took" in shown
     # A refusal is shown as ever.
     assert "outcome:" in show({"local": {"outcome": "refused"}})
+
+
+def test_health_is_few_lines_on_a_terminal_and_all_elsewhere(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"status": "healthy", "services": {"backend": "healthy"}}
+    show = salt.loader.outputters(host.options | {"color": False})["status_table"]
+    assert "services:" in show({"local": found})
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert [line.split() for line in show({"local": found}).splitlines()] == [
+        ["✓", "healthy"],
+        ["✓", "backend", "healthy"],
+    ]
+    assert "reason:" in show({"local": {"outcome": "refused", "reason": "not converged"}})
