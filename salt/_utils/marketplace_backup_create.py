@@ -203,7 +203,7 @@ class _Run:
         known = {backup.id for backup in world.catalogue.of("postgres")}
         half = [base.id for base in world.barman.bases() if base.id not in known] if known else []
         for identity in half:
-            world.barman.delete(identity)
+            world.barman.discard(identity)
         stray = _strays(world)
         for file in stray:
             file.unlink()

@@ -186,6 +186,19 @@ class Barman:
         """Delete a base backup, and the part of the log that only it needed."""
         self.run("delete", self.server, identity, timeout=600)
 
+    def discard(self, identity: str) -> None:
+        """Delete what is left of a base backup that never got done.
+
+        One that failed before it had begun, Barman refuses to delete: it asks for that to be done by hand.
+        """
+        if self.base(identity).begin:
+            self.delete(identity)
+            return
+        place = self.directory / "base" / identity
+        if place.exists():
+            shutil.rmtree(place)
+        (self.directory / "meta" / f"{identity}{_INFO}").unlink(missing_ok=True)
+
 
 def reason(said: str) -> str:
     """Why it failed, out of all it said: it says things twice, to a log and to who asked."""

@@ -38,9 +38,14 @@ def closed(droplet: Droplet) -> Iterator[Droplet]:
 
 
 def kill_main_process(droplet: Droplet, container: str) -> None:
-    """SIGKILL from outside Docker, which takes it for a crash."""
-    pid = droplet.run(["docker", "inspect", "--format", "{{.State.Pid}}", container]).stdout.strip()
+    """SIGKILL from outside Docker, which takes it for a crash; until Docker has noticed."""
+    pid = main_process(droplet, container)
     droplet.run(["kill", "-KILL", pid])
+    seconds_until(lambda: main_process(droplet, container) != pid, 30)
+
+
+def main_process(droplet: Droplet, container: str) -> str:
+    return droplet.run(["docker", "inspect", "--format", "{{.State.Pid}}", container]).stdout.strip()
 
 
 def settled(droplet: Droplet, container: str) -> bool:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marketplace_backup_status import judge
 from marketplace_backups import Backup, Catalogue, digest_of, log_below, superfluous
-from marketplace_barman import base_of, reason
+from marketplace_barman import Barman, base_of, reason
 from marketplace_receiver import Reception
 from marketplace_wal import Segment
 
@@ -171,3 +171,25 @@ def test_what_barman_says_twice_is_said_once():
     )
     assert reason(said) == "Check 'WAL archive' failed / Impossible to start the backup"
     assert reason("\n") == "no output"
+
+
+def base_on_disk(home, identity, information):
+    meta, data = home / "postgres" / "meta", home / "postgres" / "base" / identity
+    meta.mkdir(parents=True, exist_ok=True)
+    (data / "data").mkdir(parents=True)
+    (data / "data" / "base.tar").write_text("half")
+    (meta / f"{identity}-backup.info").write_text(information)
+
+
+def test_what_failed_before_it_had_begun_is_deleted_without_barman(tmp_path, monkeypatch):
+    barman, asked = Barman(tmp_path), []
+    monkeypatch.setattr(Barman, "run", lambda self, *words, **_: asked.append(words) or "")
+    base_on_disk(tmp_path, "20261126T010707", "status=FAILED\nbegin_wal=None\npgdata=None\n")
+    base_on_disk(tmp_path, "20261126T010800", "status=FAILED\nbegin_wal=000000010000000000000007\n")
+    barman.discard("20261126T010707")
+    assert [base.id for base in barman.bases()] == ["20261126T010800"]
+    assert not (tmp_path / "postgres" / "base" / "20261126T010707").exists()
+    assert asked == []
+    # Of what had begun Barman knows which log goes with it.
+    barman.discard("20261126T010800")
+    assert asked == [("delete", "postgres", "20261126T010800")]
