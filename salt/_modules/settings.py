@@ -9,17 +9,23 @@ import marketplace_settings_answers as answers
 from marketplace_arguments import caller
 from marketplace_lock import Lock, LockHeld
 from marketplace_paths import Paths
-from marketplace_rotation import WAYS, RotationError, refusal
+from marketplace_rotation import DATABASE_LOGIN, WAYS, RotationError, refusal
 from marketplace_rotation import rotate as replace
 from marketplace_rotation_hands import DropletHands
 from marketplace_secrets import Store
 from marketplace_settings_guard import settings_for_change
 from marketplace_terminal import view
+from marketplace_trust import unencrypted_release
+from marketplace_undisturbed import busy
 from marketplace_world import World
 
 _ELSEWHERE = (
     "the pillar of this droplet is on its controller, and new secrets need states between their steps: settings.rotate"
     " works where the droplet has the pillar itself"
+)
+_PLAIN = (
+    "the live release speaks to PostgreSQL without TLS, and would be turned away meanwhile: deploy.release of a version"
+    " that uses TLS comes first"
 )
 __outputter__ = {"show": "settings_table", "diff": "settings_table"}
 
@@ -124,9 +130,14 @@ def rotate(*names: str) -> dict[str, Any]:
     if unfit:
         return _failed("refused", unfit)
     world, store, by = World.of(_paths()), Store(_paths().secrets), caller(os.environ)
-    hands = DropletHands(world, settings)
+    hands = DropletHands(world, settings, by)
     if not wanted and not hands.noted():
         return _failed("refused", f"which secrets? One or more of {', '.join(WAYS)}, or all")
+    occupied = busy(_paths())
+    if occupied:
+        return _failed("refused", occupied)
+    if DATABASE_LOGIN in {*wanted, *hands.noted()} and unencrypted_release(_paths()):
+        return _failed("refused", _PLAIN)
     lock = Lock(_paths().rotation_lock, "rotation", "wait for it, then ask again")
     try:
         with lock.held(by, "settings.rotate"), view(sys.stderr, "New secrets") as progress:

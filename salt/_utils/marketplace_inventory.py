@@ -13,6 +13,9 @@ from marketplace_drift import Difference
 Inventory = Mapping[str, Mapping[str, str]]
 
 ACCEPT = "salt-call health.drift accept=True, where it is right so"
+_UNITS = "/etc/systemd/system/"
+# Of these is told that they have changed, and not what they say: anything may be in there.
+_CLOSED = ("file", "database setting")
 # How each kind is called, and what is done about one that nobody wants.
 KINDS = {
     "account": "usermod --lock --expiredate 1 NAME",
@@ -54,17 +57,19 @@ def _is_known(kind: str, name: str, known: Collection[str]) -> bool:
     if kind != "file":
         return False
     path = PurePath(name)
-    # A unit that a state starts at boot has a link that says so, and a mount a unit.
-    unit = path.name in known or path.stem in known
-    return name in known or unit or (path.suffix == ".mount" and f"/{path.stem.replace('-', '/')}" in known)
+    if name in known or not name.startswith(_UNITS):
+        return name in known
+    # A unit that a state starts at boot has a link that says so, and a mount a unit; what confines one goes with it.
+    unit = path.name in known or path.stem in known or str(path.parent) in known
+    return unit or (path.suffix == ".mount" and f"/{path.stem.replace('-', '/')}" in known)
 
 
 def _difference(kind: str, name: str, old: str | None, new: str | None) -> Difference:
     if old is None:
-        words = f"was added{f' ({new})' if new and kind != 'file' else ''}"
+        words = f"was added{f' ({new})' if new and kind not in _CLOSED else ''}"
     elif new is None:
         words = "is gone"
     else:
-        words = "was changed" if kind == "file" else f"was changed from {old} to {new}"
+        words = "was changed" if kind in _CLOSED else f"was changed from {old} to {new}"
     undo = KINDS[kind].replace("NAME", name) if new is not None else "put it back"
     return Difference(kind, name, words, owned=False, remedy=f"{undo}; or {ACCEPT}")

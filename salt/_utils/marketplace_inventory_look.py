@@ -75,7 +75,7 @@ def take(world: World) -> tuple[dict[str, dict[str, str]], list[str]]:
         "firewall rule": lambda: free_rules(_ruleset()),
         "container": lambda: containers(world),
         "database role": lambda: dict(json.loads(world.database.ask("postgres", _ROLES))),
-        "database setting": lambda: dict(json.loads(world.database.ask("postgres", _SETTINGS))),
+        "database setting": lambda: closed(json.loads(world.database.ask("postgres", _SETTINGS))),
     }
     for kind, look in looks.items():
         try:
@@ -130,7 +130,9 @@ def fingerprints(text: str) -> list[tuple[str, str]]:
         with contextlib.suppress(ValueError):
             digest = hashlib.sha256(base64.b64decode(words[at + 1])).digest()
             print_ = f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
-            found.append((print_, " ".join([*words[:at], *words[at + 2 :]])))
+            # An option may hold a variable, and a variable anything.
+            options = list(closed({"options": " ".join(words[:at])}).values()) if at else []
+            found.append((print_, " ".join([*(f"options {digest}" for digest in options), *words[at + 2 :]])))
     return found
 
 
@@ -148,13 +150,33 @@ def files(root: Path) -> dict[str, str]:
 
 
 def packaged(paths: Iterable[str]) -> set[str]:
-    """Those of ``paths`` that belong to a Debian package."""
+    """Those of ``paths`` that belong to a Debian package, and are as it has brought them."""
     asked = sorted(paths)
     if not asked:
         return set()
     # It fails where one of them is nobody's, and still names the others.
     said = _command("dpkg-query", "--search", *asked, accept=(0, 1))
-    return {line.split(": ", 1)[1] for line in said.splitlines() if ": " in line}
+    owned = {line.split(": ", 1)[1] for line in said.splitlines() if ": " in line}
+    shipped = conffiles(_command("dpkg-query", "--show", "--showformat=${Conffiles}\n"))
+    return {path for path in owned if path not in shipped or shipped[path] == _md5(Path(path))}
+
+
+def conffiles(said: str) -> dict[str, str]:
+    """Configuration files of packages and their MD5, as dpkg knows them; debsums leaves these out. Pure."""
+    rows = [line.split() for line in said.splitlines()]
+    return {row[0]: row[1] for row in rows if len(row) >= 2 and row[0].startswith("/")}
+
+
+def _md5(file: Path) -> str:
+    try:
+        return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+    except OSError:
+        return ""
+
+
+def closed(values: dict[str, str]) -> dict[str, str]:
+    """By name a digest of each value, which may be a secret. Pure."""
+    return {name: hashlib.sha256(value.encode()).hexdigest()[:16] for name, value in values.items()}
 
 
 def held_packages() -> dict[str, str]:

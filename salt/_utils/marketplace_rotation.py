@@ -8,6 +8,7 @@ asking for it again.
 """
 
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -54,6 +55,9 @@ class RotationError(Exception):
 
 class Hands(Protocol):
     """What a rotation does to the droplet. Each may be done again; each raises RotationError where it fails."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """No release, backup or job begins during the block: it would read one value, and meet the other."""
 
     def admit(self) -> None:
         """Let those containers of the backend that run now into the database, whatever password they know."""
@@ -105,18 +109,19 @@ def rotate(names: list[str], store: Store, hands: Hands, say: Callable[[str], No
     """
     wanted = list(dict.fromkeys([*hands.noted(), *names]))
     states = tuple(dict.fromkeys(state for name in wanted for state in WAYS[name].states))
-    hands.note(wanted)
-    if DATABASE_LOGIN in wanted:
-        say("the running backend keeps its way into the database")
-        hands.admit()
-    try:
-        for name in wanted:
-            if store.replace(name):
-                say(f"{name} has a new value")
-    except UnknownSecret as error:
-        raise RotationError(str(error)) from error
-    say("the new values are taken beside those before")
-    hands.apply(states)
+    with hands.alone():
+        hands.note(wanted)
+        if DATABASE_LOGIN in wanted:
+            say("the running backend keeps its way into the database")
+            hands.admit()
+        try:
+            for name in wanted:
+                if store.replace(name):
+                    say(f"{name} has a new value")
+        except UnknownSecret as error:
+            raise RotationError(str(error)) from error
+        say("the new values are taken beside those before")
+        hands.apply(states)
     release = ""
     if any(WAYS[name].ships for name in wanted):
         say("the backend is released again, with the new values")

@@ -1,7 +1,7 @@
 """What a rotation of secrets does to a droplet: access rules, states, a release."""
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,10 @@ from marketplace_docker import DockerError
 from marketplace_durable import read_json, to_json, write_atomic
 from marketplace_ledger import LedgerError
 from marketplace_pending import record
-from marketplace_rotation import RotationError
+from marketplace_rotation import WAYS, RotationError
 from marketplace_salt import SaltCallError, apply, function
+from marketplace_secrets import Store, before_of
+from marketplace_undisturbed import Busy, undisturbed
 from marketplace_world import World
 
 _FINDER = "rotation"
@@ -26,11 +28,22 @@ class DropletHands:
     """:class:`marketplace_rotation.Hands` of a real droplet.
 
     Args:
-        world: the droplet; settings: the effective ones.
+        world: the droplet; settings: the effective ones; by: who has asked.
     """
 
     world: World
     settings: Mapping[str, Any]
+    by: str
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Holds off releases, backups and jobs."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(undisturbed(self.world.paths, self.by, "new secrets"))
+            except Busy as error:
+                raise RotationError(str(error)) from error
+            yield
 
     def admit(self) -> None:
         """Containers of the backend that run keep the password in mind that they read when they started.
@@ -85,9 +98,11 @@ class DropletHands:
                 paths.rotation.unlink(missing_ok=True)
 
     def noted(self) -> list[str]:
-        """From the file of :meth:`note`."""
+        """From the file of :meth:`note`; where a rebuild has brought back the store alone, by the values before."""
+        store = Store(self.world.paths.secrets)
         with _failing("looking which secrets are being replaced"):
-            return [str(name) for name in read_json(self.world.paths.rotation) or []]
+            told = [str(name) for name in read_json(self.world.paths.rotation) or []]
+        return list(dict.fromkeys([*told, *(name for name in WAYS if store.has(before_of(name)))]))
 
     def _addresses(self) -> list[str]:
         network = self.settings["network"]["data"]["name"]

@@ -65,6 +65,7 @@ class Record:
         new = not path.exists()
         # What a crash has cut off must not spoil what comes behind it.
         whole = new or path in self._whole or _text(path).endswith("\n")
+        self._whole = set()
         with path.open("a") as file:
             file.write(("" if whole else "\n") + written(line))
             file.flush()

@@ -69,9 +69,11 @@ class Prober:
         if self._process.poll() is None and now - self._at < _LONGEST:
             return None
         process, self._process = self._process, None
+        # Who was killed, for want of memory perhaps, says nothing of the bot.
+        killed = (process.returncode or 0) < 0
         process.kill()
         said, _ = process.communicate()
-        return answer(self._at, said)
+        return None if killed else answer(self._at, said)
 
     def stop(self) -> None:
         """End a probe that is on its way."""

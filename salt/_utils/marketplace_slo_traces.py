@@ -35,12 +35,13 @@ def gap(paths: Paths, since: float, until: float, same: bool) -> Gap:
     Args:
         same: whether it was this machine that was watched before.
     """
-    booted = _booted(paths.root / "proc")
+    booted = 0.0
     try:
+        booted = _booted(paths.root / "proc")
         if booted <= since:
             return Gap(since, until, booted, closed=stops(_events(since, until), until))
         return Gap(since, until, booted, _said(booted) if same else _streamed(paths))
-    except (OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
+    except (OSError, ValueError, LookupError, StopIteration, subprocess.SubprocessError) as error:
         print(f"nothing tells what was between {since:.0f} and {until:.0f}: {error}", flush=True)
         return Gap(since, until, booted)
 

@@ -15,6 +15,8 @@ from marketplace_postgres import literal
 
 # Where the extension is: in no database that is backed up or restored.
 DATABASE = "postgres"
+# Whoever watches does not wait for a PostgreSQL that hangs.
+_SECONDS = 10.0
 
 
 class Statement(NamedTuple):
@@ -31,7 +33,7 @@ def read(database: Database, role: str) -> dict[str, Statement] | None:
     Raises:
         DatabaseError: PostgreSQL is not there to be asked.
     """
-    said: list[list[Any]] | None = json.loads(database.script(DATABASE, question(role)))
+    said: list[list[Any]] | None = json.loads(database.script(DATABASE, question(role), _SECONDS))
     if said is None:
         return None
     return {

@@ -1,4 +1,4 @@
-"""A restart of PostgreSQL or Redis: never into the middle of a release, of backups, or of a scheduled job."""
+"""A restart of PostgreSQL or Redis, or new secrets: never into the middle of a release, of backups, or of a job."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,8 +20,11 @@ class Busy(Exception):
 
 
 @contextmanager
-def undisturbed(paths: Paths, by: str) -> Iterator[None]:
+def undisturbed(paths: Paths, by: str, what: str = "a restart of the data services") -> Iterator[None]:
     """Hold off releases, backups and jobs during the block.
+
+    Args:
+        by: who does what they have to wait for.
 
     Raises:
         Busy: one is at work, or was interrupted and is not settled yet.
@@ -29,7 +32,7 @@ def undisturbed(paths: Paths, by: str) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             for lock in _locks(paths):
-                stack.enter_context(lock.held(by, "a restart of the data services", _MOMENT))
+                stack.enter_context(lock.held(by, what, _MOMENT))
         except LockHeld as error:
             raise Busy(str(error)) from error
         why = _half_done(paths) or _jobs(paths)

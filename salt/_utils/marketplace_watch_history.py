@@ -112,10 +112,10 @@ class Late:
         while at - self._counts[0][0] >= SPAN:
             self._counts.popleft()
 
-    @property
-    def sums(self) -> tuple[float, float]:
-        """All of the span, and those that took too long."""
-        return sum(count for _, count, _ in self._counts), sum(late for _, _, late in self._counts)
+    def sums(self, now: float) -> tuple[float, float]:
+        """All of the span before an instant, and those that took too long. What nobody counts any more is over."""
+        counts = [(count, late) for at, count, late in self._counts if 0 <= now - at < SPAN]
+        return sum(count for count, _ in counts), sum(late for _, late in counts)
 
 
 class History:

@@ -235,7 +235,7 @@ def failures(seen: Seen, history: History, percent: float) -> Iterator[Finding]:
 
 def slow(seen: Seen, history: History, seconds: float) -> Iterator[Finding]:
     """More than one answer in twenty took too long: that is what a 95th percentile above it means."""
-    count, late = history.slow_answers.sums
+    count, late = history.slow_answers.sums(seen.at)
     if late < _FEWEST_SLOW or late <= 0.05 * count or history.unwell(seen.at):
         return
     words = (
@@ -248,7 +248,7 @@ def slow(seen: Seen, history: History, seconds: float) -> Iterator[Finding]:
 
 def slow_queries(seen: Seen, history: History, seconds: float) -> Iterator[Finding]:
     """The same of the bot's queries, by the best guess there is: how long each took, PostgreSQL does not keep."""
-    count, late = history.slow_queries.sums
+    count, late = history.slow_queries.sums(seen.at)
     if late < _FEWEST_SLOW or late <= 0.05 * count or history.unwell(seen.at):
         return
     words = (

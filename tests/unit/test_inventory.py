@@ -5,7 +5,17 @@ import hashlib
 
 import pytest
 from marketplace_inventory import KINDS, compare
-from marketplace_inventory_look import accounts, files, fingerprints, free_rules, keys, members, tables
+from marketplace_inventory_look import (
+    accounts,
+    closed,
+    conffiles,
+    files,
+    fingerprints,
+    free_rules,
+    keys,
+    members,
+    tables,
+)
 
 PASSWD = "root:x:0:0:root:/root:/bin/bash\nwww:x:33:33::/var/www:/usr/sbin/nologin\neve:x:0:0::/home/eve:/bin/false\n"
 BLOB = base64.b64encode(b"a public key").decode()
@@ -26,8 +36,13 @@ def test_every_key_that_lets_somebody_in(tmp_path):
     (tmp_path / "root/.ssh").mkdir(parents=True)
     text = f'# ssh-ed25519 {BLOB} off\nfrom="10.0.0.1" ssh-ed25519 {BLOB} ann@laptop\n\nssh-rsa not-base64!\n'
     (tmp_path / "root/.ssh/authorized_keys").write_text(text)
-    assert keys(tmp_path) == {f"{PRINT} of root": 'from="10.0.0.1" ann@laptop'}
-    assert fingerprints(text) == [(PRINT, 'from="10.0.0.1" ann@laptop')]
+    [(name, words)] = keys(tmp_path).items()
+    assert name == f"{PRINT} of root"
+    assert words.startswith("options ")
+    assert words.endswith(" ann@laptop")
+    # What options say may be a secret.
+    assert "10.0.0.1" not in words
+    assert fingerprints(text) == [(PRINT, words)]
 
 
 def test_what_lies_where_it_runs(tmp_path):
@@ -97,3 +112,28 @@ def test_what_cannot_be_looked_at_is_no_news():
 
 def test_every_kind_has_a_way_out():
     assert all(KINDS.values())
+
+
+def test_configuration_that_a_package_brought_is_known_by_its_digest():
+    said = " /etc/sudoers 0123abc\n /etc/cron.d/x 9f obsolete\n\nno-path 1\n"
+    assert conffiles(said) == {"/etc/sudoers": "0123abc", "/etc/cron.d/x": "9f"}
+
+
+def test_settings_of_the_database_are_told_without_what_they_say():
+    old, new = closed({"app.secret of role x": "hunter2"}), closed({"app.secret of role x": "hunter3"})
+    assert old != new
+    [found] = compare({"database setting": old}, {"database setting": new}, ())
+    assert found.words == "was changed"
+    assert "hunter" not in str((old, new))
+
+
+def test_a_name_like_that_of_a_unit_hides_nothing_elsewhere():
+    now = {
+        "file": {
+            "/etc/sudoers.d/docker": "1",
+            "/etc/systemd/system/multi-user.target.wants/docker.service": "2",
+        }
+    }
+    assert [one.name for one in compare({"file": {}}, now, ("docker",))] == ["/etc/sudoers.d/docker"]
+    confined = {"file": {"/etc/systemd/system/x.service.d/confined.conf": "1"}}
+    assert compare(confined, {"file": {}}, ("/etc/systemd/system/x.service.d",)) == []

@@ -1,5 +1,7 @@
 """Rotation of secrets: whoever is cut off, and wherever, nobody is turned away, and another go ends it."""
 
+from contextlib import contextmanager
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,6 +37,10 @@ class Droplet:
         if self.left == 0:
             raise Cut
         self.left -= 1
+
+    @contextmanager
+    def alone(self):
+        yield
 
     def note(self, names):
         self._effect()

@@ -15,7 +15,7 @@ class Server:
     def __init__(self, answer):
         self.answer, self.asked = answer, ""
 
-    def script(self, database, text):
+    def script(self, database, text, timeout):
         assert database == "postgres"
         self.asked = text
         return json.dumps(self.answer)

@@ -20,7 +20,7 @@ def world(tmp_path):
     world = SimpleNamespace(paths=Paths(tmp_path), log=[], rows="null", now=time.time())
     world.edge = SimpleNamespace(answered=lambda since: [one for one in world.log if one.end >= since])
 
-    def script(database, text):
+    def script(database, text, timeout):
         if world.rows is None:
             raise DatabaseError("the database system is starting up")
         return world.rows

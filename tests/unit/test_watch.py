@@ -231,7 +231,10 @@ def test_a_survey_that_hangs_is_ended(tmp_path, monkeypatch):
         ("minimal", ["b.service"]),
     ],
 )
-def test_units_that_failed_or_that_systemd_starts_again_and_again(monkeypatch, strength, unwell):
+def test_units_that_failed_or_that_systemd_starts_again_and_again(monkeypatch, tmp_path, strength, unwell):
+    for name in ("prometheus", "prometheus-node-exporter"):
+        (tmp_path / f"{name}.service").touch()
+
     def systemctl(*command):
         patterns = [word for word in command if word.endswith(".service")]
         listed = {"b.service": "failed", "prometheus-node-exporter.service": "activating"}
@@ -242,6 +245,8 @@ def test_units_that_failed_or_that_systemd_starts_again_and_again(monkeypatch, s
         return "".join(f"{name} loaded {shown} -\n" for name, shown in listed.items() if shown == state)
 
     monkeypatch.setattr("marketplace_survey._run", systemctl)
+    # The other exporters' packages are still to come.
+    monkeypatch.setattr("marketplace_survey._PACKAGED", tmp_path)
     assert PARTS["units"](None, {"monitoring": {"strength": strength}}) == unwell
 
 
@@ -370,7 +375,7 @@ def test_what_a_survey_and_the_restarts_say_is_counted(paths):
         "answers": 9, "answers.slow": 3, "answers.2xx": 6, "answers.none": 3, "answers~9": 6,
         "queries.unread": 3, "restarts.redis": 1,
     }  # fmt: skip
-    assert watch.history.slow_answers.sums == (9, 3)
+    assert watch.history.slow_answers.sums(NOW + 6) == (9, 3)
 
 
 def test_a_disk_that_is_full_costs_no_minute(paths, monkeypatch, capsys):
