@@ -11,10 +11,12 @@ from marketplace_database import Database
 from marketplace_docker import Docker
 from marketplace_durable import make_directory, read_json
 from marketplace_ledger import Ledger
+from marketplace_lock import Lock
 from marketplace_paths import Paths
 from marketplace_rotation import RotationError
 from marketplace_rotation_hands import DropletHands
 from marketplace_salt import SaltCallError
+from marketplace_secrets import Store, before_of
 from marketplace_settings import parse, to_dict
 
 from tests.support.pillars import ENVIRONMENTS, pillar
@@ -38,7 +40,7 @@ def hands(tmp_path):
     database.ask.side_effect = lambda _database, query: str(next(loads)) if "load_time" in query else ""
     ledger.live.return_value = LIVE
     world = SimpleNamespace(paths=paths, docker=docker, database=database, ledger=ledger, clock=Clock())
-    return DropletHands(world, to_dict(parsed))
+    return DropletHands(world, to_dict(parsed), "alice")
 
 
 def test_the_containers_that_run_get_in_by_their_addresses(hands):
@@ -120,3 +122,18 @@ def test_what_is_replaced_is_pending_until_it_is_done(hands):
     hands.note([])
     assert hands.noted() == []
     assert read_json(hands.world.paths.pending) == []
+
+
+def test_nothing_is_replaced_while_a_release_is_on_its_way(hands):
+    lock = Lock(hands.world.paths.lock, "release", "wait")
+    with (
+        lock.held("bob", "release of 1.2.0"),
+        pytest.raises(RotationError, match=r"release of 1\.2\.0 by bob"),
+        hands.alone(),
+    ):
+        pytest.fail("a release was under way")
+
+
+def test_what_a_rebuild_brought_back_of_a_rotation_is_gone_on_with(hands):
+    Store(hands.world.paths.secrets).write(before_of("redis_app_password"), "x" * 16)
+    assert hands.noted() == ["redis_app_password"]
