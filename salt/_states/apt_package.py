@@ -43,12 +43,10 @@ def installed(name: str, pkgs: list[str]) -> dict[str, Any]:
     for command in commands:
         result = _run(command)
         if result["retcode"]:
-            said = (result["stderr"] or result["stdout"]).strip().splitlines()
-            why = "\n".join(said[-8:])
             hint = "Check the network and /etc/apt/sources.list*, then apply again."
             return ret | {
                 "result": False,
-                "comment": f"apt could not install {', '.join(missing)}. {hint}\n{why}",
+                "comment": f"apt could not install {', '.join(missing)}. {hint}\n{_why(result)}",
             }
         __context__[_REFRESHED] = True
     remaining = _missing(pkgs)
@@ -87,7 +85,7 @@ def removed(name: str, pkgs: list[str]) -> dict[str, Any]:
         }
     result = _run([*_APT, "remove", *present])
     if result["retcode"]:
-        why = "\n".join((result["stderr"] or result["stdout"]).strip().splitlines()[-8:])
+        why = _why(result)
         return ret | {"result": False, "comment": f"apt could not remove {', '.join(present)}.\n{why}"}
     absent = _missing(present)
     remaining = [package for package in present if package not in absent]
@@ -135,7 +133,7 @@ def upgraded(name: str, pkgs: list[str]) -> dict[str, Any]:
     # A held package is upgraded because somebody asked for it.
     result = _run(upgrade)
     if result["retcode"]:
-        why = "\n".join((result["stderr"] or result["stdout"]).strip().splitlines()[-8:])
+        why = _why(result)
         return ret | {"result": False, "comment": f"apt could not upgrade {', '.join(changes)}.\n{why}"}
     return ret | {"changes": changes, "comment": f"Upgraded: {', '.join(changes)}"}
 
@@ -157,6 +155,11 @@ def _run(command: list[str]) -> dict[str, Any]:
         if not result["retcode"] or not locked or time.monotonic() > end:
             return result
         time.sleep(2)
+
+
+def _why(result: dict[str, Any]) -> str:
+    """The end of what apt said."""
+    return "\n".join((result["stderr"] or result["stdout"]).strip().splitlines()[-8:])
 
 
 def _missing(pkgs: list[str]) -> list[str]:

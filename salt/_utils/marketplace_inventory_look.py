@@ -131,8 +131,8 @@ def fingerprints(text: str) -> list[tuple[str, str]]:
             digest = hashlib.sha256(base64.b64decode(words[at + 1])).digest()
             print_ = f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
             # An option may hold a variable, and a variable anything.
-            options = list(closed({"options": " ".join(words[:at])}).values()) if at else []
-            found.append((print_, " ".join([*(f"options {digest}" for digest in options), *words[at + 2 :]])))
+            options = [f"options {_digest(' '.join(words[:at]).encode())}"] if at else []
+            found.append((print_, " ".join([*options, *words[at + 2 :]])))
     return found
 
 
@@ -145,7 +145,7 @@ def files(root: Path) -> dict[str, str]:
         if path.is_symlink():
             found[f"/{path.relative_to(root)}"] = f"-> {path.readlink()}"
         elif path.is_file():
-            found[f"/{path.relative_to(root)}"] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            found[f"/{path.relative_to(root)}"] = _digest(path.read_bytes())
     return found
 
 
@@ -176,7 +176,12 @@ def _md5(file: Path) -> str:
 
 def closed(values: dict[str, str]) -> dict[str, str]:
     """By name a digest of each value, which may be a secret. Pure."""
-    return {name: hashlib.sha256(value.encode()).hexdigest()[:16] for name, value in values.items()}
+    return {name: _digest(value.encode()) for name, value in values.items()}
+
+
+def _digest(content: bytes) -> str:
+    """Enough of it to tell two apart."""
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def held_packages() -> dict[str, str]:

@@ -236,7 +236,7 @@ def failures(seen: Seen, history: History, percent: float) -> Iterator[Finding]:
 def slow(seen: Seen, history: History, seconds: float) -> Iterator[Finding]:
     """More than one answer in twenty took too long: that is what a 95th percentile above it means."""
     count, late = history.slow_answers.sums(seen.at)
-    if late < _FEWEST_SLOW or late <= 0.05 * count or history.unwell(seen.at):
+    if not _is_rule(count, late) or history.unwell(seen.at):
         return
     words = (
         f"{100 * late / count:.0f}% of {count:.0f} updates took longer than {seconds:g} s within "
@@ -246,10 +246,15 @@ def slow(seen: Seen, history: History, seconds: float) -> Iterator[Finding]:
     yield Finding("edge.slow", "backend", "warning", words, cause, "salt-call health.check")
 
 
+def _is_rule(count: float, late: float) -> bool:
+    """Whether so many of all are more than one in twenty, and enough to go by."""
+    return late >= _FEWEST_SLOW and late > 0.05 * count
+
+
 def slow_queries(seen: Seen, history: History, seconds: float) -> Iterator[Finding]:
     """The same of the bot's queries, by the best guess there is: how long each took, PostgreSQL does not keep."""
     count, late = history.slow_queries.sums(seen.at)
-    if late < _FEWEST_SLOW or late <= 0.05 * count or history.unwell(seen.at):
+    if not _is_rule(count, late) or history.unwell(seen.at):
         return
     words = (
         f"about {100 * late / count:.0f}% of the bot's {count:.0f} queries took longer than {seconds:g} s within "
