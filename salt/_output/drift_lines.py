@@ -9,6 +9,7 @@ import salt.output
 sys.path.append(str(Path(__file__).parents[1] / "_utils"))
 
 from marketplace_drift_format import lines
+from marketplace_outputter import shown
 
 __virtualname__ = "drift_lines"
 
@@ -23,7 +24,8 @@ def output(data, **_):
     data
         ``{minion: answer}``, as Salt hands it to outputters.
     """
-    found = next(iter(data.values()), None) if isinstance(data, dict) else data
-    if not isinstance(found, dict) or "differences" not in found:
-        return salt.output.out_format(data, "nested", __opts__)
-    return lines(found)
+    return shown(data, __opts__, _text, salt.output.out_format)
+
+
+def _text(found, _):
+    return lines(found) if isinstance(found, dict) and "differences" in found else None

@@ -9,6 +9,7 @@ import salt.output
 sys.path.append(str(Path(__file__).parents[1] / "_utils"))
 
 from marketplace_log_format import lines
+from marketplace_outputter import shown
 
 __virtualname__ = "log_lines"
 
@@ -23,7 +24,9 @@ def output(data, **_):
     data
         ``{minion: rows}``, as Salt hands it to outputters.
     """
-    rows = next(iter(data.values()), None) if isinstance(data, dict) else data
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and "message" in row for row in rows):
-        return salt.output.out_format(data, "nested", __opts__)
-    return lines(rows, bool(__opts__.get("color")))
+    return shown(data, __opts__, _text, salt.output.out_format)
+
+
+def _text(rows, colour):
+    fits = isinstance(rows, list) and all(isinstance(row, dict) and "message" in row for row in rows)
+    return lines(rows, colour) if fits else None

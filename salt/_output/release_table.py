@@ -8,6 +8,7 @@ import salt.output
 # Salt shows modules and states the way to _utils, but not outputters.
 sys.path.append(str(Path(__file__).parents[1] / "_utils"))
 
+from marketplace_outputter import shown
 from marketplace_release_table import table
 from marketplace_terminal import picture
 
@@ -24,10 +25,9 @@ def output(data, **_):
     data
         ``{minion: records}``, as Salt hands it to outputters.
     """
-    records = next(iter(data.values()), None) if isinstance(data, dict) else data
-    seen = (
-        picture(sys.stdout, table, records, bool(__opts__.get("color")))
-        if isinstance(records, list) and records
-        else None
-    )
-    return salt.output.out_format(data, "nested", __opts__) if seen is None else seen
+    return shown(data, __opts__, _text, salt.output.out_format)
+
+
+def _text(records, colour):
+    fits = isinstance(records, list) and records
+    return picture(sys.stdout, table, records, colour) if fits else None

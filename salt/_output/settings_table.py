@@ -8,6 +8,7 @@ import salt.output
 # Salt shows modules and states the way to _utils, but not outputters.
 sys.path.append(str(Path(__file__).parents[1] / "_utils"))
 
+from marketplace_outputter import shown
 from marketplace_settings_table import diff_text, is_diff, is_show, show_text
 
 __virtualname__ = "settings_table"
@@ -23,10 +24,10 @@ def output(data, **_):
     data
         ``{minion: answer}``, as Salt hands it to outputters.
     """
-    answer = next(iter(data.values()), None) if isinstance(data, dict) else data
-    colour = bool(__opts__.get("color"))
+    return shown(data, __opts__, _text, salt.output.out_format)
+
+
+def _text(answer, colour):
     if answer and is_show(answer):
         return show_text(answer, colour)
-    if is_diff(answer):
-        return diff_text(answer, colour)
-    return salt.output.out_format(data, "nested", __opts__)
+    return diff_text(answer, colour) if is_diff(answer) else None

@@ -8,6 +8,7 @@ import salt.output
 # Salt shows modules and states the way to _utils, but not outputters.
 sys.path.append(str(Path(__file__).parents[1] / "_utils"))
 
+from marketplace_outputter import shown
 from marketplace_slo_table import table
 from marketplace_terminal import picture
 
@@ -24,10 +25,9 @@ def output(data, **_):
     data
         ``{minion: answer}``, as Salt hands it to outputters.
     """
-    found = next(iter(data.values()), None) if isinstance(data, dict) else data
-    seen = (
-        picture(sys.stdout, table, found, bool(__opts__.get("color")))
-        if isinstance(found, dict) and "series" in found
-        else None
-    )
-    return salt.output.out_format(data, "nested", __opts__) if seen is None else seen
+    return shown(data, __opts__, _text, salt.output.out_format)
+
+
+def _text(found, colour):
+    fits = isinstance(found, dict) and "series" in found
+    return picture(sys.stdout, table, found, colour) if fits else None

@@ -8,6 +8,7 @@ import salt.output
 # Salt shows modules and states the way to _utils, but not outputters.
 sys.path.append(str(Path(__file__).parents[1] / "_utils"))
 
+from marketplace_outputter import shown
 from marketplace_status_table import health_table, status_table
 from marketplace_terminal import picture
 
@@ -24,9 +25,11 @@ def output(data, **_):
     data
         ``{minion: answer}``, as Salt hands it to outputters.
     """
-    found = next(iter(data.values()), None) if isinstance(data, dict) else data
+    return shown(data, __opts__, _text, salt.output.out_format)
+
+
+def _text(found, colour):
     draw = None
     if isinstance(found, dict):
         draw = health_table if "services" in found else status_table if "in_flight" in found else None
-    seen = draw and picture(sys.stdout, draw, found, bool(__opts__.get("color")))
-    return salt.output.out_format(data, "nested", __opts__) if seen is None else seen
+    return picture(sys.stdout, draw, found, colour) if draw else None
