@@ -9,7 +9,11 @@ import time
 from typing import Any
 
 _LOCK_SECONDS = 300
-_APT = ("apt-get", "--quiet", "--quiet", "--yes", f"--option=DPkg::Lock::Timeout={_LOCK_SECONDS}")
+# A configuration file that a state has written stays, and dpkg asks nobody.
+_APT = (
+    "apt-get", "--quiet", "--quiet", "--yes", f"--option=DPkg::Lock::Timeout={_LOCK_SECONDS}",
+    "--option=DPkg::Options::=--force-confdef", "--option=DPkg::Options::=--force-confold",
+)  # fmt: skip
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
 _REFRESHED = "apt_package.refreshed"
 

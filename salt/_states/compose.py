@@ -22,7 +22,7 @@ from marketplace_compose import (
 )
 from marketplace_durable import make_directory, write_atomic
 from marketplace_paths import Paths
-from marketplace_pending import ALLOW, record
+from marketplace_pending import ALLOW, RESTART, record
 from marketplace_undisturbed import Busy, busy, undisturbed
 from salt.utils.path import which
 
@@ -111,7 +111,7 @@ def running(
             found = _wait_or_return(name, file, wanted, todo if allow_restart else None, timeout)
         todo = plan(wanted, found, _times(read_at_start or {}))
         _mark(kept)
-        record(Paths().pending, f"pending restart in {name}", todo.pending)
+        record(Paths().pending, f"{RESTART}{name}", todo.pending)
     except Busy as error:
         comment = f"Project {name} is left as it is, for a restart would disturb what is at work: {error}"
         return _with_pending(ret | {"result": False, "comment": comment}, todo.pending)

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ from marketplace_applied import fingerprint, pillar_digest, waits
 from marketplace_drift_look import write_inventory
 from marketplace_drift_record import put_right, write
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
+from marketplace_inventory import adopted
 from marketplace_inventory_look import take
 from marketplace_paths import Paths
 from marketplace_tree import revision
 from marketplace_world import World
 
+# Seconds in which somebody tries again what has failed.
+_GOES_ON = 3600.0
 _WRITERS = ("file.managed", "file.serialize")
 ROOT = (0, 0)
 
@@ -57,11 +61,36 @@ def protected(name: str) -> dict[str, Any]:
     return ret | {"changes": changes, "comment": f"Protected: {', '.join(changes)}"}
 
 
+def noted(name: str) -> dict[str, Any]:
+    """Ensure it is known what no state owns before a run that applies another tree or pillar.
+
+    What that run brings (an account of a package, a role of the database) is its own doing, and no drift. Nothing that
+    a state looks after is changed, so there are no changes.
+
+    Args:
+        name: a sentence.
+    """
+    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": "Nothing new is applied"}
+    paths = _paths()
+    try:
+        if not paths.inventory.exists() or not waits(read_json(paths.applied), _now(paths)):
+            return ret
+    except ValueError as error:
+        return ret | {"comment": f"{error}: the run's last state says what to do"}
+    ret["comment"] = "What this run brings with it is told from what others do"
+    if __opts__["test"] or _is_fresh(paths.inventory_before):
+        return ret
+    before, _ = take(World.of(paths))
+    write_atomic(paths.inventory_before, to_json(before), 0o600)
+    return ret
+
+
 def settled(name: str, whole: list[str]) -> dict[str, Any]:
     """Ensure it is on record which tree and pillar were applied, where all of this run's states went well.
 
     What no state owns is taken for right as it is the first time. Under test=True the changes say what waits to be
-    applied. What a look for drift has found and this run has put right is no drift any more.
+    applied. What a look for drift has found and this run has put right is no drift any more, and neither is what this
+    run has brought with it.
 
     Args:
         name: a sentence.
@@ -73,15 +102,14 @@ def settled(name: str, whole: list[str]) -> dict[str, Any]:
         "result": True,
         "comment": "What was applied is on record",
     }
-    paths = Paths(Path(__opts__.get("marketplace_root", "/")))
+    paths = _paths()
     there = {chunk.get("__sls__") for chunk in __lowstate__}
     if not there.issuperset(whole):
         return ret | {"comment": "Not everything is applied by this run, so nothing is recorded"}
     failed = [row.get("__id__") for row in __running__.values() if row.get("result") is False]
     if failed:
         return ret | {"comment": f"Nothing is recorded, for {failed[0]} failed"}
-    names = sorted({str(chunk.get("name")) for chunk in __lowstate__})
-    now = {"tree": _tree(paths), "pillar": pillar_digest(__pillar__), "names": names}
+    now = _now(paths)
     try:
         before = read_json(paths.applied)
         changes: dict[str, Any] = waits(before, now)
@@ -91,19 +119,51 @@ def settled(name: str, whole: list[str]) -> dict[str, Any]:
     except ValueError as error:
         return ret | {"result": False, "comment": f"{error}: remove it, and apply again"}
     better = put_right(drift) if drift else None
+    if better is not None:
+        changes["drift"] = "put right"
     if __opts__["test"]:
         would = {"result": None, "changes": changes, "comment": "; ".join(changes.values())}
         return ret | (would if changes else {})
+    world = World.of(paths)
+    if "inventory" in changes:
+        write_inventory(world, take(world)[0])
+    brought = _adopt(world)
     if changes:
         make_directory(paths.applied.parent)
         write_atomic(paths.applied, to_json(now), 0o600)
-    if "inventory" in changes:
-        world = World.of(paths)
-        write_inventory(world, take(world)[0])
     if better is not None:
         write(paths.drift, better)
-        changes["drift"] = "put right"
-    return ret | {"changes": changes}
+    return ret | {"changes": changes, "comment": f"{ret['comment']}{brought}"}
+
+
+def _adopt(world: World) -> str:
+    """Take for right what this run has brought with it; in words, where there is something."""
+    paths = world.paths
+    try:
+        before, right = read_json(paths.inventory_before), read_json(paths.inventory)
+    except ValueError:  # Half written it is worth nothing: then what came shows as drift.
+        before = right = None
+    words: list[str] = []
+    if before is not None and right is not None:
+        found, words = adopted(right, before, take(world)[0])
+        write_inventory(world, found)
+    paths.inventory_before.unlink(missing_ok=True)
+    return f". This run has brought with it: {'; '.join(words)}" if words else ""
+
+
+def _is_fresh(file: Path) -> bool:
+    """Whether a run that was just tried, and failed, has written it: this one goes on with it."""
+    return file.exists() and time.time() - file.stat().st_mtime < _GOES_ON
+
+
+def _now(paths: Paths) -> dict[str, Any]:
+    """What is being applied."""
+    names = sorted({str(chunk.get("name")) for chunk in __lowstate__})
+    return {"tree": _tree(paths), "pillar": pillar_digest(__pillar__), "names": names}
+
+
+def _paths() -> Paths:
+    return Paths(Path(__opts__.get("marketplace_root", "/")))
 
 
 def _is_free(chunk: Any) -> bool:

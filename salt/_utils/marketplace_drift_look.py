@@ -10,8 +10,9 @@ from marketplace_drift_record import FAILS, document, write
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
 from marketplace_inventory import KINDS, compare
 from marketplace_inventory_look import TROUBLE, other_images, packaged, take
-from marketplace_lock import Lock
-from marketplace_undisturbed import busy
+from marketplace_lock import Lock, LockHeld
+from marketplace_pending import RESTART, subjects
+from marketplace_undisturbed import ADVICE, busy
 from marketplace_world import World
 
 # Where the states are, when the droplet is converged by itself. One that is converged over salt-ssh has none.
@@ -112,9 +113,8 @@ class DriftLook:
         return [one for one in found if one.name not in owners]
 
     def _images(self, settings: dict[str, Any], trouble: list[str]) -> list[Difference]:
-        pending = " ".join(str(words) for words in read_json(self.world.paths.pending) or [])
         try:
-            found = other_images(self.world, settings, pending)
+            found = other_images(self.world, settings, subjects(self.world.paths.pending, RESTART))
         except TROUBLE as error:
             trouble.append(f"images of containers: {error}")
             return []
@@ -130,7 +130,13 @@ class DriftLook:
             time.sleep(_LOOK_SECONDS)
 
     def _disturbance(self) -> str:
-        return self._applying() or busy(self.world.paths) or ""
+        return self._applying() or busy(self.world.paths) or self._rotating()
+
+    def _rotating(self) -> str:
+        """In the middle of it some states are applied, and others not yet."""
+        rotation = Lock(self.world.paths.rotation_lock, "rotation", ADVICE)
+        owner = rotation.holder()
+        return "" if owner is None else str(LockHeld(owner, lock=rotation.name, advice=ADVICE))
 
     def _mark(self) -> tuple[Any, ...]:
         """Changes with whatever a run of states or a release leaves behind."""

@@ -16,6 +16,8 @@ from typing import Any
 from marketplace_durable import DISK, Disk
 from marketplace_records import COLOURS
 
+# The longest that it may take to read the edge's log.
+_LOG_SECONDS = 30
 # Who may close the edge for updates: each opens only what it closed.
 KEEPERS = ("operator", "release")
 
@@ -183,11 +185,23 @@ class Edge:
         argv = ["journalctl", "--namespace=+edge", "--output=json", f"--since=@{since:.3f}"]
         argv += ["SYSLOG_IDENTIFIER=haproxy"]
         argv += ["--output-fields=MESSAGE", "--no-pager", "--quiet"]
+        # Line by line: all of it at once may be more than there is memory for.
         try:
-            result = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True)
-        except (OSError, subprocess.SubprocessError) as error:
+            with subprocess.Popen(
+                ["timeout", str(_LOG_SECONDS), *argv],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process:
+                lines: Iterator[str] = process.stdout or iter(())
+                found = [one for line in lines if (one := _answered(line))]
+                said = process.stderr.read().strip() if process.stderr else ""
+        except OSError as error:
             raise EdgeError(f"the edge's log cannot be read: {error}") from error
-        return [found for line in result.stdout.splitlines() if (found := _answered(line))]
+        if process.returncode:
+            why = said or f"journalctl ended with {process.returncode}"
+            raise EdgeError(f"the edge's log cannot be read: {why}")
+        return found
 
     def sessions(self, colour: str) -> int:
         """Requests that HAProxy has open towards a colour's backend."""

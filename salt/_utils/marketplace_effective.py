@@ -14,10 +14,9 @@ def release_digest(settings: Mapping[str, Any], paths: Paths) -> str:
     Args:
         settings: the effective settings.
         paths: where the backend's secrets are delivered. Backends read them when they start, so a changed one waits
-            for a release like a changed setting does.
+            for a release like a changed setting does. What only its migration reads, the next one reads anew.
     """
     found = hashlib.sha256(release_settings(settings)["digest"].encode())
-    for consumer in ("backend", "migration"):
-        for file in sorted((paths.delivered / consumer).glob("*")):
-            found.update(f"{consumer}/{file.name}".encode() + hashlib.sha256(file.read_bytes()).digest())
+    for file in sorted((paths.delivered / "backend").glob("*")):
+        found.update(f"backend/{file.name}".encode() + hashlib.sha256(file.read_bytes()).digest())
     return f"sha256:{found.hexdigest()}"

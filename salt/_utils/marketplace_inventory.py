@@ -51,6 +51,34 @@ def compare(before: Inventory, now: Inventory, known: Collection[str]) -> list[D
     return found
 
 
+def adopted(
+    right: Inventory, before: Inventory, after: Inventory
+) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """What is right behind a run of states, and in words what that has brought or taken with it.
+
+    That may be an account of a package, or a role of a database. What somebody had changed before stays a difference.
+
+    Args:
+        right: as it was taken for right.
+        before: as it was when the run began; after: as it is since its end.
+    """
+    found = {kind: dict(names) for kind, names in right.items()}
+    words = []
+    for kind in KINDS:
+        if kind not in found or kind not in before or kind not in after:
+            continue
+        for name in sorted({*before[kind], *after[kind]}):
+            old, new = before[kind].get(name), after[kind].get(name)
+            if old == new:
+                continue
+            words.append(f"{kind} {name} {_words(kind, old, new)}")
+            if new is None:
+                found[kind].pop(name, None)
+            else:
+                found[kind][name] = new
+    return found, words
+
+
 def _is_known(kind: str, name: str, known: Collection[str]) -> bool:
     if kind == "firewall table":
         return name.split()[-1] in known
@@ -65,11 +93,13 @@ def _is_known(kind: str, name: str, known: Collection[str]) -> bool:
 
 
 def _difference(kind: str, name: str, old: str | None, new: str | None) -> Difference:
-    if old is None:
-        words = f"was added{f' ({new})' if new and kind not in _CLOSED else ''}"
-    elif new is None:
-        words = "is gone"
-    else:
-        words = "was changed" if kind in _CLOSED else f"was changed from {old} to {new}"
     undo = KINDS[kind].replace("NAME", name) if new is not None else "put it back"
-    return Difference(kind, name, words, owned=False, remedy=f"{undo}; or {ACCEPT}")
+    return Difference(kind, name, _words(kind, old, new), owned=False, remedy=f"{undo}; or {ACCEPT}")
+
+
+def _words(kind: str, old: str | None, new: str | None) -> str:
+    if old is None:
+        return f"was added{f' ({new})' if new and kind not in _CLOSED else ''}"
+    if new is None:
+        return "is gone"
+    return "was changed" if kind in _CLOSED else f"was changed from {old} to {new}"

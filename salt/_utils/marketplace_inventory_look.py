@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import json
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -228,12 +228,12 @@ def containers(world: World) -> dict[str, str]:
     }
 
 
-def other_images(world: World, settings: dict[str, Any], pending: str) -> dict[str, str]:
+def other_images(world: World, settings: dict[str, Any], pending: Collection[str]) -> dict[str, str]:
     """Containers that run from another image than they should, by name, in words.
 
     Args:
         settings: the effective settings.
-        pending: what state.apply has said needs a restart: that is known, and no drift.
+        pending: subjects of which state.apply has said that they need a restart: that is known, and no drift.
     """
     wanted = {name: settings[name]["reference"] for name in ("postgres", "redis") if name not in pending}
     with contextlib.suppress(LedgerError, EdgeError):

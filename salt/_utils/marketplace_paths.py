@@ -152,6 +152,11 @@ class Paths:
         return self.state / "inventory.json"
 
     @property
+    def inventory_before(self) -> Path:
+        """What no state owned before a run of states that applies another tree or pillar; gone when it went well."""
+        return self.state / "inventory-before.json"
+
+    @property
     def drift(self) -> Path:
         """What the last look for drift has found."""
         return self.state / "drift.json"
@@ -189,6 +194,11 @@ class Paths:
     def tls(self) -> Path:
         """Certificates without keys, for everybody."""
         return self.etc / "tls"
+
+    @property
+    def asked(self) -> Path:
+        """By which name and certificate the edge answers since it was converged last."""
+        return self.etc / "edge.json"
 
     @property
     def watch(self) -> Path:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
 
+# How finders begin that wait for a restart of a project's containers.
+RESTART = "pending restart in "
 ALLOW = "salt-call state.apply pillar='{\"allow_restart\": true}'"
 
 
@@ -24,3 +26,13 @@ def record(path: Path, finder: str, findings: Mapping[str, str]) -> None:
     if after != before:
         make_directory(path.parent)
         write_atomic(path, to_json(after))
+
+
+def subjects(path: Path, finder: str) -> list[str]:
+    """What the sentences of finders are about whose name begins so.
+
+    Raises:
+        ValueError: the file is not JSON.
+    """
+    said: list[str] = read_json(path) or []
+    return [line.partition(": ")[2].partition(" (")[0] for line in said if line.startswith(finder)]

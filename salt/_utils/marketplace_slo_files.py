@@ -36,11 +36,13 @@ class Record:
         found = (line for path in files for line in read(_text(path)))
         return merged(line for line in found if line.at >= day)
 
-    def last(self) -> Line | None:
-        """The line that reaches furthest."""
-        files = [path for _, path in self._minutes()[-1:]] or [self.directory / _DAYS]
-        lines = (line for path in files for line in read(_end(path)))
-        return max(lines, key=lambda line: line.to, default=None)
+    def last(self, now: float) -> Line | None:
+        """The line that reaches furthest, but for those of a clock that was once ahead of ``now``."""
+        for path in (*(path for _, path in reversed(self._minutes())), self.directory / _DAYS):
+            lines = [line for line in read(_end(path)) if line.at <= now]
+            if lines:
+                return max(lines, key=lambda line: line.to)
+        return None
 
     def down(self, since: float) -> tuple[Span, ...]:
         """When the bot could not be reached since an instant that is not long ago."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from marketplace_durable import read_json
 from marketplace_paths import Paths
 
 EVERY = 10.0
@@ -63,7 +64,7 @@ class Prober:
             self._due, self._at = (self._due if 0 <= late < EVERY else now) + EVERY, now
             try:
                 self._process = self._begin(settings)
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 return Probe(now, 0, f"it can't be asked: {error}")
             return None
         if self._process.poll() is None and now - self._at < _LONGEST:
@@ -82,7 +83,9 @@ class Prober:
             self._process.wait()
 
     def _begin(self, settings: Mapping[str, Any]) -> "subprocess.Popen[str]":
-        command = question(settings["edge"], own_address(), self._paths)
+        # What settings say counts once the edge has it.
+        edge = read_json(self._paths.asked) or settings["edge"]
+        command = question(edge, own_address(), self._paths)
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )

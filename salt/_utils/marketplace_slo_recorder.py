@@ -43,7 +43,7 @@ class Recorder:
         self._open: dict[int, Line] = {}
         self._reachable, self._trouble = True, ""
         try:
-            last, self._down = record.last(), record.down(now - LONGEST)
+            last, self._down = record.last(now), record.down(now - LONGEST)
         except OSError as error:  # There is more to watch than this.
             print(f"how well the bot was reached can't be read: {error}", flush=True)
             last, self._down = None, ()

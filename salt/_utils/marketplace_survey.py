@@ -19,6 +19,7 @@ from marketplace_database import DatabaseError
 from marketplace_durable import DISK, make_directory, read_json, to_json
 from marketplace_health import report
 from marketplace_histogram import counted
+from marketplace_lock import Lock
 from marketplace_metrics import units
 from marketplace_paths import Paths
 from marketplace_slo_budget import query_seconds
@@ -27,8 +28,9 @@ from marketplace_statements import Statement, read, since, summed
 from marketplace_world import World
 
 ANSWERS_SECONDS = 60.0
-# A survey goes on where the one before has ended, unless that is longer ago.
-_GOES_ON = 600.0
+# A survey goes on where the one before has ended, unless that is longer ago: one that was lost must not make each that
+# follows larger than the one before.
+_GOES_ON = 180.0
 _PACKAGED = Path("/usr/lib/systemd/system")
 _COMMAND_SECONDS = 30.0
 _REBOOT = "run/reboot-required"
@@ -103,6 +105,13 @@ def _release(world: World, _: Mapping[str, Any]) -> Any:
     return None if entry is None or world.lock.holder() else {"step": str(entry.get("step", ""))}
 
 
+def _rotation(world: World, _: Mapping[str, Any]) -> Any:
+    """The secrets whose replacement was cut off, and that nobody is at."""
+    paths = world.paths
+    told = read_json(paths.rotation)
+    return [] if not told or Lock(paths.rotation_lock, "rotation", "").holder() else sorted(map(str, told))
+
+
 def _record(world: World, _: Mapping[str, Any]) -> Any:
     """Not a look: days that are over become a line each, which takes memory for its moment."""
     Record(world.paths.slo).roll(time.time())
@@ -152,6 +161,7 @@ PARTS: dict[str, Part] = {
     "queries": _queries,
     "webhook": _webhook,
     "release": _release,
+    "rotation": _rotation,
     "units": _units,
     "reboot": _reboot,
     "clock": _clock,

@@ -20,6 +20,7 @@ TIMING = {
     # Two looks: the receiver is away for some seconds whenever PostgreSQL is restarted.
     "backup.trouble": Timing(100, 0),
     "release.interrupted": Timing(120, 0),
+    "rotation.interrupted": Timing(120, 0),
     "watch.blind": Timing(600, 0),
 }
 AT_ONCE = Timing(0, 0)
@@ -54,6 +55,7 @@ def findings(
         "webhook": lambda info: webhook(info, at, closed),
         "backups": backups,
         "release": interrupted,
+        "rotation": half_rotated,
         "units": units,
         "clock": clock,
         "reboot": reboot,
@@ -119,6 +121,14 @@ def interrupted(release: Mapping[str, Any] | None) -> Iterator[Finding]:
     if release is not None:
         words = f"a release was interrupted at step {release['step']}, and nobody has settled it"
         yield Finding("release.interrupted", "release", "critical", words, "", "salt-call deploy.resume")
+
+
+def half_rotated(names: list[str]) -> Iterator[Finding]:
+    """Secrets that were being replaced when that was cut off."""
+    if names:
+        words = f"new secrets are half in place, and the values before are still taken: {', '.join(names)}"
+        cause = "settings.rotate was cut off, or failed, and nobody has gone on with it"
+        yield Finding("rotation.interrupted", "secrets", "warning", words, cause, "salt-call settings.rotate")
 
 
 def units(failed: list[str]) -> Iterator[Finding]:

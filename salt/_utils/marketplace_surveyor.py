@@ -16,6 +16,7 @@ EVERY = {
     "queries": 60.0,
     "webhook": 60.0,
     "release": 60.0,
+    "rotation": 60.0,
     "units": 60.0,
     "reboot": 600.0,
     "clock": 300.0,

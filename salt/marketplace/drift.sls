@@ -35,6 +35,11 @@ Ensure drift is looked for where that is wanted:
     - require:
       - systemd_unit: Ensure systemd knows when drift is looked for
 
+# Before all others but the gate.
+Ensure what states bring with them is told from what others do:
+  drift.noted:
+    - order: 2
+
 # Behind all others: these judge what those have done.
 Ensure only root can change what states have written:
   drift.protected:

@@ -156,12 +156,14 @@ class Engine:
         self._containers, self._images = containers, images
 
     def run(self, *words):
+        if words[1] == "ls":
+            found = [name for name in self._containers if f"--filter=name=^/?{name}$" in words]
+            return SimpleNamespace(stdout=" ".join(found))
         rows = [
-            {"Name": f"/{name}", "Image": image, "Config": {"Image": "somebody's"}}
-            for name, image in self._containers.items()
-            if any(name in word for word in words) or words[1] == "inspect"
+            {"Name": f"/{name}", "Image": self._containers[name], "Config": {"Image": "somebody's"}}
+            for name in words[2:]
         ]
-        return SimpleNamespace(stdout=" ".join(self._containers) if words[1] == "ls" else json.dumps(rows))
+        return SimpleNamespace(stdout=json.dumps(rows))
 
     def image(self, reference):
         found = self._images.get(reference)
@@ -171,19 +173,19 @@ class Engine:
 @pytest.mark.parametrize(
     ("running", "pending", "wrong"),
     [
-        ({"postgres": "sha256:1", "redis": "sha256:2", "backend-blue": "sha256:3"}, "", set()),
+        ({"postgres": "sha256:1", "redis": "sha256:2", "backend-blue": "sha256:3"}, [], set()),
         (
             {"postgres": "sha256:9", "redis": "sha256:2", "backend-blue": "sha256:9"},
-            "",
+            ["redis"],
             {"postgres", "backend-blue"},
         ),
-        ({"redis": "sha256:2", "worker-blue": "sha256:9"}, "", {"worker-blue"}),
+        ({"redis": "sha256:2", "worker-blue": "sha256:9"}, [], {"worker-blue"}),
         (
-            {"redis": "sha256:2", "backend-blue": "sha256:3"},
-            "pending restart in data: postgres (image)",
+            {"postgres": "sha256:9", "redis": "sha256:2", "backend-blue": "sha256:3"},
+            ["postgres"],
             set(),
         ),
-        ({}, "", set()),
+        ({}, [], set()),
     ],
 )
 def test_which_container_runs_from_another_image(running, pending, wrong):

@@ -4,7 +4,7 @@ import base64
 import hashlib
 
 import pytest
-from marketplace_inventory import KINDS, compare
+from marketplace_inventory import KINDS, adopted, compare
 from marketplace_inventory_look import (
     accounts,
     closed,
@@ -137,3 +137,18 @@ def test_a_name_like_that_of_a_unit_hides_nothing_elsewhere():
     assert [one.name for one in compare({"file": {}}, now, ("docker",))] == ["/etc/sudoers.d/docker"]
     confined = {"file": {"/etc/systemd/system/x.service.d/confined.conf": "1"}}
     assert compare(confined, {"file": {}}, ("/etc/systemd/system/x.service.d",)) == []
+
+
+def test_what_a_run_of_states_brings_with_it_is_right():
+    right = {"account": {"root": "0", "prometheus": "1"}, "database role": {}}
+    before = {"account": {"root": "0", "prometheus": "1", "eve": "0"}, "database role": {}, "file": {}}
+    after = {
+        "account": {"root": "0", "eve": "0"},
+        "database role": {"reader": "may log in"},
+        "file": {"/x": "1"},
+    }
+    found, words = adopted(right, before, after)
+    # What somebody added before the run stays a difference, and what was never looked at is no news.
+    assert found == {"account": {"root": "0"}, "database role": {"reader": "may log in"}}
+    assert words == ["account prometheus is gone", "database role reader was added (may log in)"]
+    assert right["account"] == {"root": "0", "prometheus": "1"}

@@ -2,7 +2,7 @@
 
 import json
 
-from marketplace_pending import record
+from marketplace_pending import RESTART, record, subjects
 
 
 def test_finders_keep_to_their_own(tmp_path):
@@ -21,3 +21,11 @@ def test_nothing_to_say_writes_nothing(tmp_path):
     path = tmp_path / "pending.json"
     record(path, "pending restart in data", {})
     assert not path.exists()
+
+
+def test_what_is_waited_for(tmp_path):
+    path = tmp_path / "pending.json"
+    assert subjects(path, RESTART) == []
+    record(path, f"{RESTART}data", {"redis": "image a: b (c)"})
+    record(path, "pending restart of postgres", {"max_connections": "setting changed"})
+    assert subjects(path, RESTART) == ["redis"]

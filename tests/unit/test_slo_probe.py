@@ -1,5 +1,6 @@
 """Asking the edge as the outside asks it: what is asked, whom is trusted, what an answer means."""
 
+import json
 import time
 
 import pytest
@@ -67,6 +68,16 @@ def ended(prober, now):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return probe
+
+
+def test_it_asks_for_the_name_that_the_edge_has_by_now(paths, monkeypatch):
+    prober = asking(paths, monkeypatch, 'for last; do :; done; echo "000 $last"')
+    assert ended(prober, 1000.0).words == "https://bot.test/healthz"
+    paths.asked.parent.mkdir(parents=True)
+    paths.asked.write_text(json.dumps(LOCAL | {"domains": ["before.test"]}))
+    assert ended(prober, 1020.0).words == "https://before.test/healthz"
+    paths.asked.write_text("{")
+    assert "can't be asked" in prober.turn({"edge": LOCAL}, 1060.0).words
 
 
 def test_it_asks_at_a_pace(paths, monkeypatch):

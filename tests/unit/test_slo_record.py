@@ -37,13 +37,24 @@ def silent(*_):
 
 def test_what_was_written_is_there(tmp_path):
     record = Record(tmp_path / "slo")
-    assert (record.lines(0), record.last()) == ([], None)
+    assert (record.lines(0), record.last(2 * NOON)) == ([], None)
     record.append(minute(NOON))
     record.append(minute(NOON + 60))
     record.append(minute(NOON + DAY))
     assert [line.at for line in record.lines(NOON)] == [NOON, NOON + 60, NOON + DAY]
     assert [line.at for line in record.lines(NOON + DAY)] == [NOON + DAY]
-    assert record.last() == minute(NOON + DAY)
+    assert record.last(2 * NOON) == minute(NOON + DAY)
+
+
+def test_a_clock_that_was_once_ahead_hides_nothing(tmp_path):
+    record = Record(tmp_path)
+    record.append(minute(NOON))
+    record.append(minute(NOON + 40 * DAY))
+    assert record.last(NOON + DAY) == minute(NOON)
+    record.append(minute(NOON + 60))
+    record.append(minute(NOON + 4000))
+    record.append(minute(NOON + 120))
+    assert record.last(NOON + 200) == minute(NOON + 120)
 
 
 @pytest.mark.parametrize("torn", ['{"at":17000', '{"at":1,"by":"x","to":2}', "\x00\x00\x00"])

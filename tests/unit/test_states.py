@@ -84,17 +84,23 @@ class Settled:
 
     def __init__(self, root):
         self.root = root
+        self.accounts = {"root": "0"}
 
     def run(self, test=False, pillar=None, failed=False, sls="marketplace.watch"):
-        module = load(
+        return self._module(test, pillar, failed, sls).settled("Ensure", ["marketplace.watch"])
+
+    def note(self, test=False, pillar=None):
+        return self._module(test, pillar, False, "marketplace.drift").noted("Ensure")
+
+    def _module(self, test, pillar, failed, sls):
+        return load(
             "drift",
             __opts__={"test": test, "marketplace_root": str(self.root), "file_roots": {"base": []}},
             __pillar__=pillar or {"a": 1},
             __lowstate__=[chunk("/etc/x", sls)],
             __running__={"file_|-x": {"__id__": "Ensure x", "result": not failed}},
-            take=lambda world: ({"account": {"root": "0"}}, []),
+            take=lambda world: ({"account": dict(self.accounts)}, []),
         )
-        return module.settled("Ensure", ["marketplace.watch"])
 
 
 def test_what_was_applied_is_on_record_once_all_went_well(tmp_path):
@@ -119,6 +125,27 @@ def test_an_apply_that_went_well_is_the_end_of_the_drift_that_it_owns(tmp_path):
     rows = [{"owned": True, "name": "/etc/x"}, {"owned": False, "name": "eve"}]
     file.write_text(json.dumps({"differences": rows, "pending": [], "trouble": []}))
     assert droplet.run(failed=True)["changes"] == {}
+    plan = droplet.run(test=True)
+    assert (plan["result"], plan["changes"]) == (None, {"drift": "put right"})
     assert droplet.run()["changes"] == {"drift": "put right"}
     assert json.loads(file.read_text())["differences"] == rows[1:]
     assert droplet.run()["changes"] == {}
+
+
+def test_what_states_bring_with_them_is_no_drift_and_what_others_did_is(tmp_path):
+    droplet, state = Settled(tmp_path), tmp_path / "var/lib/marketplace"
+    droplet.run()
+    droplet.accounts["eve"] = "0"
+    other = {"a": 2}
+    # Nothing new is applied, or nothing is applied at all.
+    assert droplet.note()["changes"] == droplet.note(test=True, pillar=other)["changes"] == {}
+    assert not (state / "inventory-before.json").exists()
+    assert droplet.note(pillar=other)["result"] is True
+    droplet.accounts["prometheus"] = "1"
+    # One that failed is gone on with: what it brought is not taken for somebody's.
+    assert droplet.run(pillar=other, failed=True)["changes"] == {}
+    droplet.note(pillar=other)
+    done = droplet.run(pillar=other)
+    assert done["comment"].endswith("has brought with it: account prometheus was added (1)")
+    assert json.loads((state / "inventory.json").read_text()) == {"account": {"root": "0", "prometheus": "1"}}
+    assert not (state / "inventory-before.json").exists()

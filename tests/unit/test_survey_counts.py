@@ -1,5 +1,6 @@
 """What a survey counts of answers and queries: each once, however often and by whom it is made."""
 
+import json
 import time
 from types import SimpleNamespace
 
@@ -58,6 +59,14 @@ def test_what_is_too_old_or_broken_is_begun_anew(world, kept):
     file.parent.mkdir(parents=True)
     file.write_text(kept)
     world.log = [answer(world.now - 300), answer(world.now - 20)]
+    assert look(world, "answers")["count"] == 1
+
+
+def test_a_survey_that_was_lost_does_not_make_the_next_much_larger(world):
+    assert look(world, "answers")["count"] == 0
+    file = world.paths.surveyed("answers")
+    file.write_text(json.dumps({"at": world.now - 200, "until": world.now - 200}))
+    world.log = [answer(world.now - 150), answer(world.now - 20)]
     assert look(world, "answers")["count"] == 1
 
 

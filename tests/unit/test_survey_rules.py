@@ -88,6 +88,13 @@ def test_a_release_that_nobody_settled():
     assert told.command == "salt-call deploy.resume"
 
 
+def test_secrets_that_are_half_replaced():
+    told = found(rotation=["redis_app_password"])["rotation.interrupted/secrets"]
+    assert "redis_app_password" in told.summary
+    assert told.command == "salt-call settings.rotate"
+    assert found(rotation=[]) == {}
+
+
 def test_units():
     told = found(units=[f"u{number}.service" for number in range(7)])["host.units/droplet"]
     assert "u0.service" in told.summary
