@@ -12,14 +12,16 @@ from marketplace_settings import differences, digest, said
 from marketplace_settings_fields import public
 from marketplace_settings_fixed import moved, refusal_text
 from marketplace_settings_guard import GATE_MISSING, problems_text
+from marketplace_tree import older
 
 
 def written(name: str) -> dict[str, Any]:
     """Make /etc/marketplace/settings.json say what pillar says, and stamp the droplet with its environment.
 
     Fails, in test mode as well, where the parser didn't run or found problems, where the droplet belongs to another
-    environment, where pillar changes a setting that is fixed by now, and where the machine is smaller than pillar
-    says. Put it first, with ``failhard: True``: nothing has changed by then.
+    environment, where this tree is older than the one that was applied last (``allow_older_tree`` in the run's pillar
+    allows it), where pillar changes a setting that is fixed by now, and where the machine is smaller than pillar says.
+    Put it first, with ``failhard: True``: nothing has changed by then.
 
     Args:
         name: a sentence.
@@ -42,6 +44,9 @@ def written(name: str) -> dict[str, Any]:
         changes["settings"] = "created" if before is None else _compared(before, settings)
     if stamp is None:
         changes["environment"] = {"old": None, "new": settings["environment"]}
+    applied, tree = _read(paths.tree), _tree()
+    if tree and tree != applied:
+        changes["tree"] = {"old": (applied or {}).get("revision"), "new": tree["revision"]}
     if not changes:
         return {"name": name, "result": True, "changes": {}, "comment": f"{paths.settings} is up to date"}
     if __opts__["test"]:
@@ -54,6 +59,8 @@ def written(name: str) -> dict[str, Any]:
     make_directory(paths.etc)
     if stamp is None:
         write_atomic(paths.environment, settings["environment"] + "\n")
+    if "tree" in changes:
+        write_atomic(paths.tree, to_json(tree))
     write_atomic(paths.settings, to_json(settings))
     if _read(paths.settings) != settings:
         comment = f"{paths.settings} does not hold what was written to it"
@@ -82,6 +89,11 @@ def _refusal(paths: Paths) -> str | None:
             f" '{settings['environment']}'. Set the minion id to {stamp} (in /etc/salt/minion_id); where a droplet is"
             f" really to change its environment, remove {paths.environment} first"
         )
+    tree = _tree()
+    if tree and not __pillar__.get("allow_older_tree"):
+        why = older(_read(paths.tree), tree["revision"], tree["committed"])
+        if why:
+            return why
     # A first converge that failed before it made a volume has built nothing on the old values yet.
     built = any((paths.state / "volumes").glob("*.img"))
     fixed = moved(_read(paths.settings), settings, _is_live(paths)) if built else []
@@ -92,6 +104,13 @@ def _refusal(paths: Paths) -> str | None:
     if short:
         return "\n".join(["this machine is smaller than pillar says:", *(f"  - {text}" for text in short)])
     return None
+
+
+def _tree() -> dict[str, Any]:
+    """The tree at hand, where its checkout says when it was committed."""
+    gate = __pillar__["settings_gate"]
+    known = gate.get("committed") is not None
+    return {"revision": gate["revision"], "committed": gate["committed"]} if known else {}
 
 
 def _is_live(paths: Paths) -> bool:

@@ -29,6 +29,11 @@ class Paths:
         return self.etc / "environment"
 
     @property
+    def tree(self) -> Path:
+        """Which commit of the tree was applied last, and when that was made."""
+        return self.etc / "tree.json"
+
+    @property
     def secrets(self) -> Path:
         """The secret store: one 0600 file a secret."""
         return self.etc / "secrets"

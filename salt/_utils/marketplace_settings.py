@@ -18,7 +18,7 @@ HOW_CAREFULLY = frozenset(("keep_releases", "soak", "soak_errors", "hooks", "hoo
 # Nor do those that decide when, and which.
 NOT_OF_A_RELEASE = HOW_CAREFULLY | {"version", "follow_pillar"}
 # Pillar keys that are no settings: options of one run, given on the command line.
-RUN_OPTIONS = ("allow_restart",)
+RUN_OPTIONS = ("allow_restart", "allow_older_tree")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _run_options(raw: dict[str, Any], problems: list[Problem]) -> None:
         value = raw.pop(name, False)
         if not isinstance(value, bool):
             problems.append(
-                Problem(name, f"is {shown(value)}, not true or false", "pillar='{allow_restart: true}'")
+                Problem(name, f"is {shown(value)}, not true or false", f"pillar='{{{name}: true}}'")
             )
 
 

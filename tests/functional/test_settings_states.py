@@ -108,6 +108,27 @@ def droplet(tmp_path):
     return Droplet(tmp_path)
 
 
+def test_an_older_tree_is_refused_unless_that_is_meant(converged):
+    def run(committed, test=False, **options):
+        minion = converged.minion(test=test)
+        minion.opts["pillar"] |= options
+        minion.opts["pillar"]["settings_gate"] |= {"revision": f"{committed:040}", "committed": committed}
+        return minion.run("settings.written", "settings")
+
+    assert run(2000, test=True).changes == {"tree": {"old": None, "new": f"{2000:040}"}}
+    assert run(2000).result is True
+    assert run(2000).changes == {}
+    before = converged.listing()
+    for test in (True, False):
+        refused = run(1000, test=test)
+        assert (refused.result, refused.changes) == (False, {})
+        assert "is older than the one that this droplet was converged with" in refused.comment
+    assert converged.listing() == before
+    assert json.loads(converged.file("tree.json").read_text())["committed"] == 2000
+    assert run(1000, allow_older_tree=True).result is True
+    assert run(1500).result is True
+
+
 def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 

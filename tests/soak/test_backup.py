@@ -166,6 +166,7 @@ def fill(droplet: Droplet, size: int) -> None:
         rows = max(1000, min(400_000, (size - there) // 1100))
         sql(
             droplet,
-            "INSERT INTO filler SELECT (SELECT string_agg(md5(random()::text || g), '') FROM generate_series(1, 32)) "
+            "INSERT INTO filler SELECT "
+            "(SELECT string_agg(md5(random()::text || g || i), '') FROM generate_series(1, 32) i) "
             f"FROM generate_series(1, {rows}) g",
         )

@@ -9,7 +9,20 @@ from tests.support.droplet.machine import Machine
 from .effects import Found, Item
 
 SECRETS = "/etc/marketplace/secrets"
-PSQL = ("docker", "exec", "-i", "postgres", "psql", "-U", "postgres", "-d", "marketplace", "-qAt")
+PSQL = (
+    "docker",
+    "exec",
+    "-i",
+    "postgres",
+    "psql",
+    "-U",
+    "postgres",
+    "-d",
+    "marketplace",
+    "-qAt",
+    "-v",
+    "ON_ERROR_STOP=1",
+)
 
 
 def webhook_path(droplet: Machine) -> str:

@@ -1,11 +1,17 @@
-"""A droplet that the tree made before there was TLS between services, with data and users: it gets there unharmed."""
+"""A droplet that version 0.1.0 of the tree made, with data and users, gets to today's unharmed, and not back by mistake.
+
+It had no TLS between services, no backups, and an earlier Salt.
+"""
 
 from __future__ import annotations
 
+import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +26,11 @@ from tests.support.droplet.site import Images, Site
 from tests.support.load.running import Load, Target
 from tests.support.load.state import SECRETS, sql, webhook_path
 
+# The last commit without it is what the tag v0.1.0 names; a checkout without tags has it all the same.
 FIRST_WITH_TLS = "salt/marketplace/authority.sls"
+EARLIER_SALT = "3008.2"
+# Sections of pillar that came later.
+SINCE = ("backup", "logs", "alerts")
 ROLE, NAME = "older", "older.test"
 NEXT = "1.0.1"
 PLAIN, ENCRYPTED = "10.213.20.11:6379", "10.213.20.11:6380"
@@ -32,7 +42,7 @@ UNENCRYPTED_CLIENTS = (
 
 @pytest.fixture
 def before(tmp_path: Path) -> Path:
-    """A checkout of the last tree without it."""
+    """A checkout of version 0.1.0, with an earlier Salt in its locked list."""
 
     def git(*words: str) -> str:
         done = subprocess.run(
@@ -44,6 +54,18 @@ def before(tmp_path: Path) -> Path:
     checkout = tmp_path / "before"
     subprocess.run(["git", "clone", "--quiet", "--no-checkout", str(REPOSITORY), str(checkout)], check=True)
     subprocess.run(["git", "-C", str(checkout), "checkout", "--quiet", f"{added}^"], check=True)
+    files = checkout / "formulas/minion/files"
+    wanted = files / "requirements.in"
+    wanted.write_text(re.sub(r"^salt==.*", f"salt=={EARLIER_SALT}", wanted.read_text(), flags=re.MULTILINE))
+    options = "--quiet --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-emit-package timelib"
+    lock = [
+        str(Path(sys.executable).with_name("uv")),
+        "pip",
+        "compile",
+        *options.split(),
+        "--python-version=3.13",
+    ]
+    subprocess.run([*lock, str(wanted), "-o", str(files / "requirements.txt")], check=True)
     return checkout
 
 
@@ -80,6 +102,20 @@ def ready_throughout(droplet: Droplet) -> Iterator[None]:
     assert set(codes) == {"200"}, codes
 
 
+def wanted(site: Site, images: Images) -> dict[str, Any]:
+    """What today's tree is told."""
+    return pillar.local(site, images) | {"edge": {"domains": [NAME]}}
+
+
+def commit(droplet: Droplet) -> str:
+    """The tree that is on the droplet."""
+    return droplet.run(["git", "-C", "/srv/deploy", "rev-parse", "HEAD"]).stdout.strip()
+
+
+def salt_version(droplet: Droplet) -> str:
+    return droplet.run(["salt-call", "--version"]).stdout.split()[1]
+
+
 def users_of(neighbour: Machine, droplet: Droplet) -> Load:
     """People who write to the bot of a droplet that has a name of its own."""
     certificate = droplet.run(["openssl", "x509", "-in", f"/etc/haproxy/certs/{NAME}.pem"]).stdout
@@ -94,21 +130,27 @@ def older(site: Site, images: Images, before: Path) -> Iterator[Droplet]:
     """A droplet that the tree before has converged, with a release that is live."""
     site.telegram()
     droplet = site.droplet(ROLE)
+    droplet.run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", "git"])
     droplet.put_tree(source=before)
-    pillar.write(droplet, pillar.local(site, images) | {"edge": {"domains": [NAME]}})
+    said = wanted(site, images)
+    del said["secrets"]["alerts_telegram_token"]
+    pillar.write(droplet, {name: value for name, value in said.items() if name not in SINCE})
     droplet.run(["/srv/deploy/bootstrap.sh", "development"])
     yield droplet
     droplet.destroy()
 
 
 def test_a_droplet_without_tls_gets_there_in_use(
-    older: Droplet, site: Site, neighbour: Machine, note: Callable[[str], None]
+    older: Droplet, site: Site, images: Images, neighbour: Machine, note: Callable[[str], None]
 ) -> None:
     droplet = older
     site.backend(NEXT)
     sql(droplet, "CREATE TABLE kept AS SELECT 7 AS number")
     services, backend = started(droplet), backend_started(droplet)
+    first = commit(droplet)
+    assert salt_version(droplet) == EARLIER_SALT
     droplet.put_tree()
+    pillar.write(droplet, wanted(site, images))
 
     # It is shown truly what will be, and then it is so; nothing that runs is restarted.
     with ready_throughout(droplet):
@@ -119,6 +161,7 @@ def test_a_droplet_without_tls_gets_there_in_use(
         assert set(done.changed) <= set(plan.changed), set(done.changed) - set(plan.changed)
         assert call(droplet, "state.apply").changed == {}
     assert (started(droplet), backend_started(droplet)) == (services, backend)
+    assert salt_version(droplet) != EARLIER_SALT
     assert "was started without TLS" in pending(droplet)
     assert "pending restart in data" in pending(droplet)
     assert inside.reached(droplet, inside.live(droplet), [PLAIN, ENCRYPTED]) == {PLAIN, ENCRYPTED}
@@ -126,7 +169,12 @@ def test_a_droplet_without_tls_gets_there_in_use(
     users = users_of(neighbour, droplet).start()
     try:
         # The next release uses TLS, and the next state.apply leaves nothing else.
-        shipping.shipped(shipping.release(droplet, NEXT, "soak=0"))
+        shipped = shipping.shipped(shipping.release(droplet, NEXT, "soak=0"))
+        assert shipped["tree"] == commit(droplet)
+        assert {record["tree"] for record in call(droplet, "deploy.history").value} == {
+            first,
+            commit(droplet),
+        }
         closed = call(droplet, "state.apply")
         assert closed.failed == {}
         assert "Ensure the containers are isolated" in closed.changed
@@ -152,3 +200,13 @@ def test_a_droplet_without_tls_gets_there_in_use(
     assert call(droplet, "state.apply").changed == {}
     assert shipping.status(droplet)["pending"] == []
     assert inside.reached(droplet, "redis", ["127.0.0.1:6379", "127.0.0.1:6380"]) == {"127.0.0.1:6380"}
+
+    # Somebody comes with an older checkout.
+    settings = droplet.get("/etc/marketplace/settings.json")
+    droplet.run(["git", "-C", "/srv/deploy", "checkout", "--quiet", "--force", f"{commit(droplet)}~1"])
+    for test in ((), ("test=True",)):
+        refused = call(droplet, "state.apply", *test)
+        assert refused.returncode != 0
+        assert "is older than the one that this droplet was converged with" in str(refused.value)
+    assert droplet.get("/etc/marketplace/settings.json") == settings
+    assert call(droplet, "state.apply", "pillar={allow_older_tree: true}").failed == {}
