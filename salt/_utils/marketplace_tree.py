@@ -60,8 +60,8 @@ def older(before: Mapping[str, Any] | None, revision: str, made: int | None) -> 
     last = f"{before['revision'][:10]} of {_day(before['committed'])}"
     return (
         f"this tree ({revision[:10]} of {_day(made)}) is older than the one that this droplet was converged with "
-        f"({last}), and may not know what that one has written. Get the newer one (git pull), or, where you do want to go back: "
-        "pillar='{\"allow_older_tree\": true}'"
+        f"({last}), and may not know what that one has written. Get the newer one (git pull), or, where "
+        "you do want to go back: pillar='{\"allow_older_tree\": true}'"
     )
 
 

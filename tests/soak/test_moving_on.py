@@ -1,4 +1,4 @@
-"""A droplet that version 0.1.0 of the tree made, with data and users, gets to today's unharmed, and not back by mistake.
+"""A droplet that version 0.1.0 of the tree made, with data and users, gets to today's unharmed, not back by mistake.
 
 It had no TLS between services, no backups, and an earlier Salt.
 """
