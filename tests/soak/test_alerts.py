@@ -198,7 +198,8 @@ def test_the_dead_man_notices_that_alertmanager_is_gone(
     told = yaml.safe_load(droplet.get(pillar.FILE))
     switch = {"alerts_dead_man_url": {"value": f"http://{neighbour.address()}:8099/ping"}}
     log = "/tmp/dead-man.log"
-    neighbour.run(["sh", "-c", f"touch /tmp/ping; cd /tmp; python3 -u -m http.server 8099 > {log} 2>&1 &"])
+    serve = f"cd /tmp; touch ping; python3 -u -m http.server 8099 > {log} 2>&1 & echo $! > pid"
+    neighbour.run(["sh", "-c", serve])
 
     def calls() -> int:
         return neighbour.run(["cat", log]).stdout.count("GET /ping")
@@ -218,7 +219,7 @@ def test_the_dead_man_notices_that_alertmanager_is_gone(
         note(f"called {before} times, and not once in 150 s without Alertmanager")
     finally:
         with contextlib.suppress(Exception):
-            neighbour.run(["pkill", "-f", "http.server 8099"], check=False)
+            neighbour.run(["sh", "-c", "kill $(cat /tmp/pid)"], check=False)
         pillar.write(droplet, told)
         assert call(droplet, "state.apply").failed == {}
 
@@ -237,7 +238,8 @@ def received(droplet: Droplet, neighbour: Machine) -> Iterator[Callable[[str], l
     neighbour.run([*certify, "-keyout", key, "-out", certificate])
     neighbour.put("/root/receivers.py", Path(receivers.__file__).read_text())
     words = ["python3", "/root/receivers.py", certificate, key, "alerts", password, log]
-    neighbour.run(["sh", "-c", f"rm -f {log}; touch {log}; {shlex.join(words)} > /root/receivers.log 2>&1 &"])
+    receive = f"rm -f {log}; touch {log}; {shlex.join(words)} > /root/receivers.log 2>&1 & echo $! > /root/pid"
+    neighbour.run(["sh", "-c", receive])
     trusted = "/usr/local/share/ca-certificates/mail.crt"
     droplet.put(trusted, neighbour.get(certificate))
     droplet.run(["update-ca-certificates"])
@@ -268,7 +270,7 @@ def received(droplet: Droplet, neighbour: Machine) -> Iterator[Callable[[str], l
         pillar.write(droplet, told)
         droplet.run(["rm", "-f", trusted])
         droplet.run(["update-ca-certificates", "--fresh"])
-        neighbour.run(["pkill", "-f", "receivers.py"], check=False)
+        neighbour.run(["sh", "-c", "kill $(cat /root/pid)"], check=False)
         assert call(droplet, "state.apply").failed == {}
 
 
