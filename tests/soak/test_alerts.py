@@ -238,7 +238,9 @@ def received(droplet: Droplet, neighbour: Machine) -> Iterator[Callable[[str], l
     neighbour.run([*certify, "-keyout", key, "-out", certificate])
     neighbour.put("/root/receivers.py", Path(receivers.__file__).read_text())
     words = ["python3", "/root/receivers.py", certificate, key, "alerts", password, log]
-    receive = f"rm -f {log}; touch {log}; {shlex.join(words)} > /root/receivers.log 2>&1 & echo $! > /root/pid"
+    receive = (
+        f"rm -f {log}; touch {log}; {shlex.join(words)} > /root/receivers.log 2>&1 & echo $! > /root/pid"
+    )
     neighbour.run(["sh", "-c", receive])
     trusted = "/usr/local/share/ca-certificates/mail.crt"
     droplet.put(trusted, neighbour.get(certificate))
