@@ -109,6 +109,7 @@ def log_bytes_over(droplet: Droplet, minutes: int) -> int:
     return kept() - before
 
 
+@pytest.mark.timeout(5400)
 def test_gigabytes_take_their_time_in_proportion(
     site: Site, images: Images, storage: Storage, note: Callable[[str], None]
 ) -> None:
