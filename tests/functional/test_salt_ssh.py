@@ -1,4 +1,4 @@
-"""salt-ssh from the checkout's root, with an ssh that stays on this machine and a droplet's salt-call that plays its part."""
+"""salt-ssh from the checkout's root, with an ssh that stays on this machine and a salt-call that plays a droplet's."""
 
 import json
 import os
