@@ -57,7 +57,7 @@ class Laptop:
         return parse(self.run(SALT_SSH, *words, check=False), key="development")
 
     def know(self, key: str) -> None:
-        self.machine.put(KNOWN_HOSTS, key)
+        self.machine.run(["tee", KNOWN_HOSTS], user="ops", stdin=key)
 
 
 @pytest.fixture(scope="module")
