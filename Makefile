@@ -1,10 +1,11 @@
 # Thin targets, one idea each. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit render functional droplet soak bench audit lint format lock pins clean
+.PHONY: help demo test unit render functional droplet soak bench audit lint format lock pins laptop clean
 
 PYTHON := .venv/bin/python
 # Tests that need nothing but themselves, on every processor. Those of droplets share a machine, and stay in one row.
 PARALLEL := --numprocesses=auto --dist=worksteal
+PIPELINE := examples/ci/github-actions.yaml
 export PYTHONDONTWRITEBYTECODE := 1
 
 help: ## what there is to make
@@ -36,12 +37,14 @@ bench: .venv/complete ## what releases cost, beside what others' cost; writes do
 audit: .venv/complete ## what lynis, ssh-audit and others say of a droplet; writes docs/audit
 	$(PYTHON) -m audit
 
-lint: .venv/complete ## style, types, YAML, shell
+lint: .venv/complete ## style, types, YAML, shell, the example of a pipeline
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/yamllint --strict .
 	.venv/bin/shellcheck bootstrap.sh formulas/minion/files/install-salt salt/marketplace/files/check-postgresql-conf .ci/run bench/peer/scale
+	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows $(PIPELINE)
+	.venv/bin/zizmor --offline --quiet --persona=auditor $(PIPELINE)
 
 format: .venv/complete ## let ruff lay out the Python
 	.venv/bin/ruff format .
@@ -51,7 +54,7 @@ format: .venv/complete ## let ruff lay out the Python
 LOCK := .venv/bin/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	--no-emit-find-links --no-emit-package timelib --upgrade
 lock: .venv/complete ## refresh the hash-locked lists of Python packages
-	$(LOCK) --python-version 3.13 formulas/minion/files/requirements.in -o formulas/minion/files/requirements.txt
+	$(LOCK) --universal --python-version 3.11 formulas/minion/files/requirements.in -o formulas/minion/files/requirements.txt
 	$(LOCK) --universal --python-version 3.11 --group pyproject.toml:dev examples/marketplace/pyproject.toml \
 		-o requirements/dev.txt
 	$(LOCK) --universal --python-version 3.11 examples/marketplace/pyproject.toml -o examples/marketplace/requirements.txt
@@ -60,6 +63,9 @@ lock: .venv/complete ## refresh the hash-locked lists of Python packages
 
 pins: .venv/complete ## refresh image tags and digests from their registry, and show the difference
 	$(PYTHON) tools/pins.py
+
+laptop: ## salt-ssh, ready in this checkout: to converge droplets from here
+	python3 tools/laptop.py
 
 clean: ## throw away the demo, and everything else that was made here
 	@if [ -e .venv/complete ]; then $(PYTHON) -m tests.support.droplet clean; fi

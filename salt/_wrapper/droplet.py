@@ -4,9 +4,13 @@ Under salt-ssh a module would run in a temporary copy of Salt, without the dropl
 droplet; this only speaks to it.
 """
 
+import collections
 import json
 import shlex
+import signal
+import subprocess
 import sys
+import threading
 
 import salt.client.ssh
 from salt.exceptions import CommandExecutionError
@@ -14,6 +18,8 @@ from salt.exceptions import CommandExecutionError
 __virtualname__ = "droplet"
 
 SALT_CALL = ["/usr/local/bin/salt-call", "--local", "--out=json", "--retcode-passthrough"]
+# What ssh itself ends with, where the droplet's side has not said how it went.
+SSH_FAILED = 255
 
 
 def __virtual__():
@@ -25,6 +31,8 @@ def call(function, *arguments, **options):
 
     function
         For example ``deploy.status``; arguments and options follow. Options that are None are left out.
+
+    What it says to people shows at once, as it does there. Ctrl-C ends the view; what was begun on the droplet goes on.
 
     CLI Example:
 
@@ -44,16 +52,66 @@ def call(function, *arguments, **options):
     if target.get("sudo"):
         command = f"sudo -n {command}"
     single = salt.client.ssh.Single(__opts__, "", **target)
-    stdout, stderr, retcode = single.shell.exec_cmd(command)
+    # Salt's own options for user, port, keys and host keys. Its way to run them would keep all that is said to the end,
+    # and split the command once more than the droplet's shell does.
+    ssh = shlex.split(single.shell._cmd_str(""))
+    id_ = target["id_"]
+    try:
+        stdout, said, retcode = _watch([*ssh, command])
+    except (KeyboardInterrupt, SystemExit):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # A terminal and salt-ssh's first process both send one.
+        print(
+            f"Only the view ended: what {function} has begun on {id_} goes on. See how: salt-ssh {id_} deploy.status",
+            file=sys.stderr,
+            flush=True,
+        )
+        raise
     try:
         answer = json.loads(stdout)["local"]
     except (ValueError, KeyError, TypeError):
-        said = (stderr.strip() or stdout.strip() or "nothing").splitlines()
-        raise CommandExecutionError(
-            f"{function} gave no answer (exit code {retcode}): {' / '.join(said[-5:])}. "
-            f"Has {target['id_']} been converged? salt-ssh {target['id_']} state.apply"
-        ) from None
-    if stderr.strip():
-        print(stderr.strip(), file=sys.stderr, flush=True)
+        raise CommandExecutionError(_no_answer(function, id_, stdout, said, retcode)) from None
     __context__["retcode"] = retcode
     return answer
+
+
+def _watch(argv):
+    """Run it, pass on what it says while it does, and return its output, its last words and its exit code."""
+    said = collections.deque(maxlen=5)
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    ) as process:
+
+        def relay():
+            for line in process.stderr:
+                said.append(line.strip())
+                print(line, end="", file=sys.stderr, flush=True)
+
+        voice = threading.Thread(target=relay, daemon=True)
+        voice.start()
+        try:
+            stdout = process.stdout.read()
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            voice.join()
+    return stdout, [line for line in said if line], process.returncode
+
+
+def _no_answer(function, id_, stdout, said, retcode):
+    if retcode == SSH_FAILED:
+        return (
+            f"the connection to {id_} ended before {function} answered: {' / '.join(said) or 'nothing was said'}. "
+            f"What it has begun goes on. See how: salt-ssh {id_} deploy.status"
+        )
+    words = said or stdout.strip().splitlines()[-5:] or ["nothing"]
+    return (
+        f"{function} gave no answer (exit code {retcode}): {' / '.join(words)}. "
+        f"Has {id_} been converged? salt-ssh {id_} state.apply"
+    )

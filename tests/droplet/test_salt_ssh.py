@@ -1,31 +1,43 @@
-"""A laptop with Python, Salt and a checkout converges a bare droplet over ssh, and ships a release: no root login, no
-Docker, nothing installed on the droplet beforehand."""
+"""A laptop with Python, ssh and a checkout converges a bare droplet and ships to it: no root login, no Docker, nothing
+installed on the droplet beforehand. And whichever way somebody asks, the answer is the same."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import yaml
 
+from tests.support import shipping
 from tests.support.botapi.client import BotApi
 from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
-from tests.support.droplet.machine import Machine
-from tests.support.droplet.salt import Answer, parse
+from tests.support.droplet.machine import Machine, Result
+from tests.support.droplet.paths import REPOSITORY
+from tests.support.droplet.salt import ON_RECORD, Answer, call, parse
 from tests.support.droplet.site import Images, Site
+from tests.support.waiting import seconds_until
 
 HOME = "/home/ops"
 CHECKOUT = f"{HOME}/deploy"
-INSTALL = """
-set -eu
-python3 -m venv salt
-awk '/^[a-z]/ { keep = /^setuptools==/ } keep' "$1" > build.txt
-salt/bin/pip install --quiet --no-deps --require-hashes -r build.txt
-salt/bin/pip install --quiet --no-deps --no-build-isolation --require-hashes -r "$1"
-mkdir -p -m 700 .ssh
-[ -e .ssh/id_ed25519 ] || ssh-keygen -q -t ed25519 -N '' -f .ssh/id_ed25519
+SALT_SSH = f"{CHECKOUT}/.salt-ssh/bin/salt-ssh"
+KNOWN_HOSTS = f"{HOME}/.ssh/known_hosts"
+# The other roster has the same id: it is the droplet's.
+ROSTERS = {
+    "roster": {"host": "bare.test", "user": "deploy", "sudo": True},
+    "roster-root": {"host": "bare.test", "user": "root"},
+}
+# Ctrl-C as a terminal sends it, to all who are at work, as soon as a first step is told.
+INTERRUPTED = """
+import os, signal, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stderr=subprocess.PIPE, text=True, start_new_session=True)
+first = process.stderr.readline()
+os.killpg(process.pid, signal.SIGINT)
+sys.stderr.write(first + process.stderr.read())
+sys.exit(process.wait())
 """
 
 
@@ -35,19 +47,21 @@ class Laptop:
 
     machine: Machine
 
-    def run(self, *argv: str) -> str:
-        return self.machine.run(argv, user="ops", cwd=HOME, environment={"HOME": HOME}).stdout
+    def run(self, *argv: str, check: bool = True, **environment: str) -> Result:
+        return self.machine.run(
+            argv, user="ops", cwd=CHECKOUT, environment={"HOME": HOME, **environment}, check=check
+        )
 
-    def salt_ssh(self, function: str, *arguments: str) -> Answer:
-        result = self.machine.run(
-            [f"{HOME}/salt/bin/salt-ssh", "development", function, *arguments, "--out=json"],
-            user="ops", cwd=CHECKOUT, environment={"HOME": HOME}, check=False,
-        )  # fmt: skip
-        return parse(result, key="development")
+    def salt_ssh(self, function: str, *arguments: str, roster: str = "roster") -> Answer:
+        words = [f"--roster-file={roster}", "development", function, *arguments, "--out=json"]
+        return parse(self.run(SALT_SSH, *words, check=False), key="development")
+
+    def know(self, key: str) -> None:
+        self.machine.run(["tee", KNOWN_HOSTS], user="ops", stdin=key)
 
 
-@pytest.fixture
-def target(site: Site, images: Images, botapi: BotApi) -> object:
+@pytest.fixture(scope="module")
+def target(site: Site, images: Images, botapi: BotApi) -> Iterator[Droplet]:
     """A bare droplet that only its image's user and key give access to."""
     made = site.droplet("bare")
     made.run(["rm", "-r", "/root/.ssh"])
@@ -57,75 +71,93 @@ def target(site: Site, images: Images, botapi: BotApi) -> object:
     made.destroy()
 
 
-@pytest.fixture
-def laptop(controller: Machine, site: Site, images: Images, target: Droplet) -> Laptop:
-    site.trust(controller)
-    controller.run(["apt-get", "update", "-qq"])
-    controller.run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", "openssh-client"])
-    controller.run(["useradd", "--create-home", "--shell=/bin/bash", "ops"], check=False)
-    controller.put_tree(CHECKOUT)
-    roster = {"host": "bare.test", "user": "deploy", "sudo": True}
-    controller.put(f"{CHECKOUT}/roster", yaml.safe_dump({"development": roster}))
-    # A bot and a name of its own: two droplets must not take each other's webhook.
-    own = {
+@pytest.fixture(scope="module")
+def own(site: Site, images: Images) -> dict[str, Any]:
+    """The pillar, with a bot and a name of its own: two droplets must not take each other's webhook."""
+    return pillar.local(site, images) | {
         "secrets": {
             "telegram_token": {"value": f"7000000002:{'o' * 35}"},
             "alerts_telegram_token": {"value": site.alerts_token},
         },
         "edge": {"domains": ["bare.test"]},
     }
-    controller.put(
-        f"{CHECKOUT}/pillar/local/init.sls", yaml.safe_dump(pillar.local(site, images) | own), 0o600
-    )
+
+
+@pytest.fixture(scope="module")
+def laptop(controller: Machine, site: Site, own: dict[str, Any], target: Droplet) -> Laptop:
+    site.trust(controller)
+    controller.run(["apt-get", "update", "-qq"])
+    controller.run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", "make", "openssh-client"])
+    controller.run(["useradd", "--create-home", "--shell=/bin/bash", "ops"], check=False)
+    controller.put_tree(CHECKOUT)
+    for name, roster in ROSTERS.items():
+        controller.put(f"{CHECKOUT}/{name}", yaml.safe_dump({"development": roster}))
+    controller.put(f"{CHECKOUT}/pillar/local/init.sls", yaml.safe_dump(own), 0o600)
     controller.run(["chown", "--recursive", "ops:ops", HOME])
     made = Laptop(controller)
-    made.run("sh", "-c", INSTALL, "install", f"{CHECKOUT}/formulas/minion/files/requirements.txt")
-    key = controller.get(f"{HOME}/.ssh/id_ed25519.pub").decode()
+    said = made.run("make", "laptop")
+    assert "Installing Salt" in said.stderr
+    assert "is ready. Next" in said.stdout
+    again = made.run("make", "laptop")
+    assert ("Installing" in again.stderr, again.stdout) == (False, said.stdout)
+    made.run("install", "-d", "-m", "700", f"{HOME}/.ssh")
+    made.run(
+        "sh",
+        "-c",
+        f"[ -e {HOME}/.ssh/id_ed25519 ] || ssh-keygen -q -t ed25519 -N '' -f {HOME}/.ssh/id_ed25519",
+    )
     target.run(["install", "-d", "-m", "700", "-o", "deploy", "-g", "deploy", "/home/deploy/.ssh"])
-    target.put("/home/deploy/.ssh/authorized_keys", key)
-    host_key = target.get("/etc/ssh/ssh_host_ed25519_key.pub").decode().strip()
-    controller.put(f"{HOME}/.ssh/known_hosts", f"bare.test {host_key}\n")
+    target.put("/home/deploy/.ssh/authorized_keys", controller.get(f"{HOME}/.ssh/id_ed25519.pub"))
     return made
 
 
-def test_bare_droplet_converges_and_ships_over_ssh(
-    laptop: Laptop, target: Droplet, site: Site, progress: Callable[[str], None]
-) -> None:
-    assert target.run(["test", "-e", "/srv/deploy"], check=False).returncode != 0
-    early = laptop.salt_ssh("deploy.status")
-    assert early.returncode != 0
-    assert "Has development been converged?" in str(early.value)
+def host_key(target: Droplet) -> str:
+    return "bare.test " + target.get("/etc/ssh/ssh_host_ed25519_key.pub").decode().strip() + "\n"
+
+
+@pytest.fixture(scope="module")
+def converged_target(laptop: Laptop, target: Droplet) -> Droplet:
+    """The target after one state.apply by salt-ssh."""
+    laptop.know(host_key(target))
     applied = laptop.salt_ssh("state.apply")
     assert applied.failed == {}
     assert applied.returncode == 0
     assert "Ensure the backend is released" in applied.changed
+    return target
+
+
+def test_host_whose_key_is_not_known_is_refused_and_left_alone(laptop: Laptop, target: Droplet) -> None:
+    other = target.run(
+        ["sh", "-c", "ssh-keygen -q -t ed25519 -N '' -f /tmp/other && cat /tmp/other.pub"]
+    ).stdout
+    for known, words in (
+        ("", "No ED25519 host key is known for bare.test and you have requested strict checking"),
+        (f"bare.test {other}", "REMOTE HOST IDENTIFICATION HAS CHANGED"),
+    ):
+        laptop.know(known)
+        refused = laptop.salt_ssh("deploy.status")
+        assert refused.returncode != 0
+        assert words in str(refused.value)
+        assert "Host key verification failed" in str(refused.value)
+    assert target.run(["find", "/var/tmp", "-name", ".deploy*"]).stdout == ""
+    laptop.know(host_key(target))
+    early = laptop.salt_ssh("deploy.status")
+    assert early.returncode != 0
+    assert "Has development been converged?" in str(early.value)
+
+
+def test_bare_droplet_converges_and_looks_after_itself(laptop: Laptop, converged_target: Droplet) -> None:
+    target = converged_target
     assert target.run(["ls", "-A", "/srv/deploy"]).stdout.split() == ["REVISION", "salt"]
-
-    again = laptop.salt_ssh("state.apply")
-    assert (again.failed, again.changed) == ({}, {})
-
-    site.backend("1.1.0")
-    shipped = laptop.salt_ssh("deploy.release", "1.1.0")
-    assert shipped.returncode == 0
-    assert shipped.value["outcome"] == "live"
-    assert shipped.value["by"] == "deploy"
-    assert shipped.value["tree"] == target.get("/srv/deploy/REVISION").decode().strip()
-    assert len(shipped.value["tree"]) == 40
-    assert "switch: blue -> green" in shipped.stderr
-
+    tree = target.get("/srv/deploy/REVISION").decode().strip()
+    assert len(tree) == 40
     status = laptop.salt_ssh("deploy.status")
-    assert status.value["live"]["version"] == "1.1.0"
-    assert status.value["health"]["status"] == "healthy"
+    assert status.value["live"]["version"] == "1.0.0"
     shown = laptop.salt_ssh("settings.show", "edge.domains")
     assert shown.value == {"edge.domains": {"value": ["bare.test"], "origin": "pillar/local/init.sls"}}
     assert laptop.salt_ssh("settings.check").value == []
     differing = laptop.salt_ssh("settings.diff", "staging", "production").value
     assert list(differing) == ["edge.domains", "edge.certificate"]
-    refused = laptop.salt_ssh("deploy.release", "9.9.9")
-    assert refused.returncode != 0
-    assert refused.value["outcome"] == "refused"
-    healthy = laptop.salt_ssh("health.check", "brief=True")
-    assert (healthy.returncode, healthy.value["status"]) == (0, "healthy")
     release = status.value["live"]["release"]
     logged = laptop.salt_ssh("deploy.logs", "service=backend", f"release={release}", "lines=5")
     assert logged.returncode == 0
@@ -134,10 +166,167 @@ def test_bare_droplet_converges_and_ships_over_ssh(
     drift = laptop.salt_ssh("health.drift", "now=True", "wait=60")
     assert (drift.returncode, drift.value["drift"]) == (0, "none"), drift.value
     assert "converged from elsewhere" in drift.value["note"]
-    # Between two converges the droplet needs nobody: its own salt-call has the engine and the settings.
-    local = parse(target.run(["salt-call", "--out=json", "deploy.status"]))
-    assert local.value["live"] == status.value["live"]
-    # And it says so when somebody tries to converge it without its pillar.
+    # The droplet says so when somebody tries to converge it without its pillar.
     alone = target.run(["salt-call", "--retcode-passthrough", "state.apply"], check=False)
     assert alone.returncode != 0
     assert "converged from a controller" in alone.stdout + alone.stderr
+    said = laptop.salt_ssh("deploy.exec", '["printf", "%s|", "a  b", "$HOME"]')
+    assert said.value["stdout"] == "a  b|$HOME|"
+
+
+def test_pipeline_ships_what_its_tag_says(laptop: Laptop, converged_target: Droplet, site: Site) -> None:
+    site.backend("1.1.0")
+    key = laptop.machine.get(f"{HOME}/.ssh/id_ed25519").decode()
+    known = {
+        "${{ secrets.SSH_KEY }}": key,
+        "${{ vars.KNOWN_HOSTS }}": host_key(converged_target),
+        "${{ secrets.TELEGRAM_TOKEN }}": "in pillar/local here",
+    }
+    pipeline = yaml.safe_load((REPOSITORY / "examples/ci/github-actions.yaml").read_text())
+    told = {}
+    for job in pipeline["jobs"].values():
+        for step in job["steps"]:
+            if "run" not in step:
+                continue
+            given = {name: known[value] for name, value in step.get("env", {}).items()}
+            given |= {"GITHUB_REF_NAME": "v1.1.0", "GITHUB_PATH": "/dev/null"}
+            given["PATH"] = f"{CHECKOUT}/.salt-ssh/bin:/usr/local/bin:/usr/bin:/bin"
+            words = step["run"].replace("salt-ssh production", "salt-ssh development")
+            told[step["name"]] = laptop.run("bash", "-eo", "pipefail", "-c", words, **given)
+    assert "0002" in told["What the release would do, and what would refuse it"].stdout
+    assert "switch: blue -> green" in told["Release"].stderr
+    record = shipping.history(converged_target, 1)[0]
+    assert (record["version"], record["outcome"], record["by"]) == ("1.1.0", "live", "deploy")
+    assert record["tree"] == converged_target.get("/srv/deploy/REVISION").decode().strip()
+    assert shipping.shipped(laptop.salt_ssh("deploy.rollback", "soak=0"))["version"] == "1.0.0"
+
+
+@dataclasses.dataclass(frozen=True)
+class Ways:
+    """Three ways to ask: on the droplet, and from the laptop as root and as a user with sudo."""
+
+    laptop: Laptop
+    target: Droplet
+
+    @property
+    def all(self) -> dict[str, Callable[..., Answer]]:
+        """Each way's function to ask, by its name."""
+        return {
+            "salt-call": functools.partial(call, self.target),
+            "root": functools.partial(self.laptop.salt_ssh, roster="roster-root"),
+            "sudo": self.laptop.salt_ssh,
+        }
+
+
+@pytest.fixture(scope="module")
+def ways(laptop: Laptop, converged_target: Droplet) -> Ways:
+    converged_target.run(["install", "-d", "-m", "700", "/root/.ssh"])
+    key = laptop.machine.get(f"{HOME}/.ssh/id_ed25519.pub")
+    converged_target.put("/root/.ssh/authorized_keys", key, 0o600)
+    return Ways(laptop, converged_target)
+
+
+def shape(value: Any) -> Any:
+    """What a program finds in an answer: its keys, and of what kind each value is."""
+    if isinstance(value, dict):
+        return {key: shape(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [shape(part) for part in value[:1]]
+    return "number" if isinstance(value, int | float) else type(value).__name__
+
+
+def same(answers: dict[str, Answer], of: Callable[[Any], Any] = shape) -> Any:
+    """What all ways have answered, as ``of`` sees it, and whether they succeeded, which has to be the same."""
+    seen = {name: (of(answer.value), answer.returncode == 0) for name, answer in answers.items()}
+    assert seen["root"] == seen["sudo"] == seen["salt-call"], seen
+    return seen["sudo"]
+
+
+@pytest.mark.parametrize("asked", ["deploy.status", "health.check", "deploy.plan 1.1.0", "backup.create"])
+def test_every_way_gives_the_same_answer(ways: Ways, site: Site, asked: str) -> None:
+    site.backend("1.1.0")
+    answers = {name: ask(*asked.split()) for name, ask in ways.all.items()}
+    _, succeeded = same(answers)
+    assert succeeded, answers
+
+
+def test_every_way_ships_takes_back_and_fails_alike(ways: Ways, site: Site) -> None:
+    site.backend("1.1.0")
+    site.backend("1.0.9-crash", VARIANT="crash")
+    asked = ("deploy.release 1.1.0", "deploy.rollback", "deploy.release 1.0.9-crash", "deploy.release 9.9.9")
+    answers: dict[str, dict[str, Answer]] = {words: {} for words in asked}
+    for name, ask in ways.all.items():
+        for words in asked:
+            answers[words][name] = ask(*words.split(), "soak=0")
+
+    def seen(record: dict[str, Any]) -> Any:
+        steps = [(step["name"], step["outcome"]) for step in record.get("steps", [])]
+        return record["outcome"], record.get("version"), shape(record), steps
+
+    found = {words: same(answer, seen) for words, answer in answers.items()}
+    told = {words: (outcome, succeeded) for words, ((outcome, *_), succeeded) in found.items()}
+    assert told == dict(
+        zip(asked, [("live", True)] * 2 + [("failed", False), ("refused", False)], strict=True)
+    )
+    for answer in answers["deploy.release 1.1.0"].values():
+        assert "switch: " in answer.stderr
+
+
+def test_every_way_converges_alike(ways: Ways, own: dict[str, Any]) -> None:
+    """The droplet gets a tree and a pillar of its own first, as where one is handed over to those who work on it."""
+    ways.target.put_tree()
+    pillar.write(ways.target, own)
+    dropped = "/usr/local/lib/salt/install-salt"
+    answers: dict[bool, dict[str, Answer]] = {True: {}, False: {}}
+    for name, ask in ways.all.items():
+        ask("state.apply")
+        ways.target.run(["rm", dropped])
+        for test, found in answers.items():
+            found[name] = ask("state.apply", f"test={test}")
+
+    def seen(test: bool) -> Callable[[Any], Any]:
+        expected = None if test else True
+
+        def of(states: dict[str, dict[str, Any]]) -> Any:
+            by_id = {state["__id__"]: state for state in states.values() if state["__id__"] != ON_RECORD}
+            return {
+                id_: (set(state), state["result"], sorted(state["changes"]), state["comment"])
+                for id_, state in by_id.items()
+                if state["result"] is not True or state["changes"]
+            }, by_id["Ensure the installer is there"]["result"] is expected
+
+        return of
+
+    for test, found in answers.items():
+        (states, expected), succeeded = same(found, seen(test))
+        assert (set(states), expected, succeeded) == ({"Ensure the installer is there"}, True, True)
+
+
+def test_view_that_ends_leaves_the_release_on_its_way(ways: Ways, site: Site) -> None:
+    site.backend("1.1.0")
+    laptop, target = ways.laptop, ways.target
+    words = ["--roster-file=roster", "development", "deploy.release", "1.1.0", "soak=8", "--out=json"]
+    ended = laptop.run("python3", "-c", INTERRUPTED, SALT_SSH, *words, check=False)
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert "what deploy.release has begun on development goes on" in ended.stderr
+    assert laptop.salt_ssh("deploy.status").value["in_flight"] is not None
+    shipping.wait_at_rest(target, 60)
+    assert shipping.assert_sound(target, "1.1.0")["live"]["version"] == "1.1.0"
+
+
+def test_connection_that_is_lost_leaves_the_rollback_on_its_way(ways: Ways) -> None:
+    laptop, target = ways.laptop, ways.target
+
+    def cut(_: Machine) -> None:
+        seconds_until(lambda: shipping.status(target)["in_flight"], 30)
+        sessions = target.run(["pgrep", "-f", "^sshd.*: deploy"]).stdout.split()
+        assert sessions
+        target.run(["kill", "-KILL", *sessions], check=False)
+
+    with shipping.beside(target, cut):
+        lost = laptop.salt_ssh("deploy.rollback", "soak=8")
+    assert lost.returncode != 0
+    assert "the connection to development ended before deploy.rollback answered" in lost.value
+    assert laptop.salt_ssh("deploy.status").value["in_flight"] is not None
+    shipping.wait_at_rest(target, 60)
+    assert shipping.assert_sound(target, "1.0.0")["live"]["version"] == "1.0.0"
