@@ -3,7 +3,7 @@
 .PHONY: help demo test unit render functional droplet soak bench audit lint format lock pins laptop clean
 
 PYTHON := .venv/bin/python
-# Tests that need nothing but themselves, on every processor. Those of droplets share a machine, and stay in one row.
+# Tests that need nothing but themselves (functional ones share services within a file), on every processor. Those of droplets share a machine, and stay in one row.
 PARALLEL := --numprocesses=auto --dist=worksteal
 PIPELINE := examples/ci/github-actions.yaml
 export PYTHONDONTWRITEBYTECODE := 1
@@ -23,7 +23,7 @@ render: .venv/complete ## every SLS for every environment
 	$(PYTHON) -m pytest $(PARALLEL) tests/render
 
 functional: .venv/complete ## Salt's loaders over the real tree
-	$(PYTHON) -m pytest tests/functional
+	$(PYTHON) -m pytest $(PARALLEL:worksteal=loadfile) tests/functional
 
 droplet: .venv/complete ## end to end on local droplets
 	$(PYTHON) -m pytest tests/droplet
