@@ -67,31 +67,29 @@ class Provider:
             # The last: who waits for it finds all.
             machine.run(["sh", "-c", "test -e /tls/key.pem || mv /tls/key.new /tls/key.pem"])
         _wait(lambda: self.psql("SELECT 1", database="postgres", check=False) == "1", "PostgreSQL")
-        _wait(lambda: self.redis("PING") == "PONG", "Redis")
+        _wait(lambda: self.redis("PING\n").strip() == '"PONG"', "Redis")
         if not self.psql(f"SELECT 1 FROM pg_roles WHERE rolname = '{USER}'", database="postgres"):
             self.psql(_ROLES, database="postgres", variables={"owner": self.secret, "user": self.secret})
         return self
 
-    def pillar(self, authority: bytes | None = None) -> dict[str, Any]:
-        """What a pillar has to say to use both; ``secrets`` is to be merged into that section.
+    def pillar(self, local: dict[str, Any], authority: bytes | None = None) -> dict[str, Any]:
+        """A pillar that has both here instead of on the droplet.
 
         Args:
+            local: the pillar that has them there.
             authority: another one than the provider's, PEM.
         """
         trusted = (authority or self.authority.certificate).decode()
-        return {
-            "postgres": {
-                "managed": {
-                    "host": DATABASE_HOST, "port": DATABASE_PORT, "database": DATABASE, "user": USER,
-                    "owner": OWNER, "ca": trusted,
-                }
-            },
-            "redis": {"managed": {"host": CACHE_HOST, "port": CACHE_PORT, "user": "default", "ca": trusted}},
-            "secrets": {
-                name: {"value": self.secret}
-                for name in ("postgres_app_password", "postgres_owner_password", "redis_app_password")
-            },
-        }  # fmt: skip
+        database = {"host": DATABASE_HOST, "port": DATABASE_PORT, "database": DATABASE}
+        users = {"user": USER, "owner": OWNER}
+        cache = {"host": CACHE_HOST, "port": CACHE_PORT, "user": "default"}
+        images = {name: _without(local[name], "disk") for name in ("postgres", "redis")}
+        names = ("postgres_app_password", "postgres_owner_password", "redis_app_password")
+        return local | {
+            "postgres": images["postgres"] | {"managed": {**database, **users, "ca": trusted}},
+            "redis": images["redis"] | {"managed": {**cache, "ca": trusted}},
+            "secrets": local["secrets"] | {name: {"value": self.secret} for name in names},
+        }
 
     def psql(
         self,
@@ -105,13 +103,11 @@ class Provider:
         command = ["psql", "-h", "/var/run/postgresql", "-p", str(DATABASE_PORT), "-U", "postgres", "-qAtX"]
         return self.database.run([*command, *given, "-d", database], stdin=query, check=check).stdout.strip()
 
-    def redis(self, *words: str) -> str:
-        """What Redis answers to a command."""
-        tls = ["--tls", "--insecure", "-p", str(CACHE_PORT)]
-        environment = {"REDISCLI_AUTH": self.secret}
-        return self.cache.run(
-            ["redis-cli", *tls, *words], environment=environment, check=False
-        ).stdout.strip()
+    def redis(self, script: str) -> str:
+        """What Redis answers to commands, a line of JSON each."""
+        tool = ["redis-cli", "--tls", "--insecure", "--json", "-p", str(CACHE_PORT)]
+        asked = self.cache.run(tool, stdin=script, environment={"REDISCLI_AUTH": self.secret}, check=False)
+        return asked.stdout
 
     @contextlib.contextmanager
     def away(self, machine: Machine) -> Iterator[None]:
@@ -123,6 +119,10 @@ class Provider:
             yield
         finally:
             network.connect(machine.container, aliases=aliases)
+
+
+def _without(section: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in section.items() if name not in names}
 
 
 def certified(machine: Machine, authority: Authority, host: str) -> None:
