@@ -11,7 +11,7 @@ from typing import Any
 from marketplace_alert_routes import configuration, credentials
 from marketplace_log_places import SHARES, journal, socket
 from marketplace_managed import names_of, ours
-from marketplace_metrics import EXPORTERS, RULES, exporters
+from marketplace_metrics import EXPORTERS, RULES, exporters, units
 from marketplace_metrics import configuration as measured
 from marketplace_paths import Paths
 
@@ -122,7 +122,10 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
             "size": settings["monitoring"]["metrics"]["size"],
             "memory": settings["monitoring"]["metrics"]["memory"],
         },
-        "exporters": {"units": exporters(settings), "removed": list(EXPORTERS)},
+        "exporters": {
+            "units": exporters(settings),
+            "removed": [name for name in EXPORTERS if name not in units(settings)],
+        },
         "haproxy": {
             "log_socket": socket("edge"),
             "config": "salt://marketplace/files/haproxy.cfg.jinja",

@@ -71,8 +71,8 @@ def status(world: World, settings: dict[str, Any] | None, settings_digest: str |
 def _left_behind(world: World, settings: dict[str, Any]) -> list[str]:
     """Data of services that are at a provider by now: nobody uses them, and nobody has deleted them."""
     return [
-        f"{NAMES[name]} is at its provider; the data of before are in {data}, and nobody uses them (docs/managed.md says "
-        "how to delete them)"
+        f"{NAMES[name]} is at its provider; the data of before are in {data}, and nobody uses them: docs/managed.md "
+        "says how to delete them"
         for name in theirs(settings)
         if (data := world.paths.file_systems[name] / "data").exists()
     ]
