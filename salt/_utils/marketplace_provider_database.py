@@ -194,12 +194,12 @@ class ProviderDatabase(Database):
 
     def _run(self, argv: list[str], timeout: float, stdin: str | None) -> subprocess.CompletedProcess[str]:
         # There is one database; what is asked of the server as a whole is answered in it, too.
-        given = ["-d", f"application_name={_application(argv)}"]
-        command = self.command(argv[0], *given, *argv[3:])
+        asked = [str(PROGRAMS / argv[0]), "-d", f"application_name={_application(argv)}", *argv[3:]]
+        login = self._login
         try:
             return subprocess.run(
-                command.argv,
-                env=os.environ | command.environment,
+                asked,
+                env=os.environ | login.environment,
                 input=stdin or "",
                 capture_output=True,
                 text=True,

@@ -91,6 +91,12 @@ class Provider:
             "secrets": local["secrets"] | {name: {"value": self.secret} for name in names},
         }
 
+    def empty(self) -> None:
+        """Forget what other tests have left."""
+        self.psql(f"DROP SCHEMA public CASCADE; SET ROLE {OWNER}; CREATE SCHEMA public")
+        self.psql(f"GRANT USAGE ON SCHEMA public TO {USER}")
+        self.redis("FLUSHALL\n")
+
     def psql(
         self,
         query: str,
