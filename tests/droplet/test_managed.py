@@ -41,6 +41,7 @@ def test_a_droplet_moves_to_a_provider_and_goes_on_there(
     undone: Droplet, site: Site, images: Images, load: Callable[..., Load], progress: Progress
 ) -> None:
     droplet, provider, local = undone, site.provider(), pillar.local(site, images)
+    provider.empty()
     for version in ("1.1.0", "1.2.0"):
         site.backend(version)
     shipping.ensure_live(droplet, "1.0.0")
