@@ -26,6 +26,7 @@ from marketplace_fetch import fetch as bring
 from marketplace_job_runs import stop_jobs
 from marketplace_key import show
 from marketplace_lock import LockHeld
+from marketplace_managed import is_managed
 from marketplace_paths import Paths
 from marketplace_rebuild import Rebuild, given, storage
 from marketplace_recovery import Target
@@ -145,6 +146,8 @@ def restore(time=None, to="scratch", what="database", **unknown):
     what
         ``database``, or ``cache``: the newest snapshot that is not younger than ``time``, with ``to=live`` alone.
 
+    Of a database at a provider there is the newest dump that is not younger than ``time``, with ``to=scratch`` alone.
+
     Returns ``outcome`` (``restored``, ``failed`` or ``refused``), ``reason``, ``rows`` by table, ``schema``, ``steps``,
     ``seconds`` and what to do ``next``. Exit code 1 unless it is restored.
 
@@ -170,6 +173,11 @@ def restore(time=None, to="scratch", what="database", **unknown):
     settings, why = _settings()
     if settings is None:
         return _refused(why)
+    if is_managed(settings, "redis" if what == "cache" else "postgres") and (what == "cache" or to == "live"):
+        return _refused(
+            f"the {what} is at a provider, whose own backups restore it in its place (its console, docs/managed.md)"
+            + ("" if what == "cache" else "; to=scratch shows what a dump has")
+        )
     by = caller(os.environ)
     title = f"Restoring the {what} to {to}, up to {target.words}"
 
@@ -256,6 +264,8 @@ def drill(jitter=0, **unknown):
     A mark is set in the log, and what is in the database just then is counted. The newest backup is restored as far as
     the mark, every file of it compared with its manifest, every table and index looked into by ``pg_amcheck``, and the
     rows counted again. Nothing live is touched.
+
+    Of a database at a provider it is the newest dump, compared with what was counted in the moment that it is of.
 
     Returns the record: ``outcome`` (``passed``, ``failed`` or ``refused``), ``reason``, ``rpo_seconds`` (after which
     what is written was in the backups), ``rto_seconds`` (from the order to a server that answers), ``bytes``,

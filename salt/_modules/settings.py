@@ -8,6 +8,7 @@ from typing import Any
 import marketplace_settings_answers as answers
 from marketplace_arguments import caller
 from marketplace_lock import Lock, LockHeld
+from marketplace_managed import theirs
 from marketplace_paths import Paths
 from marketplace_rotation import DATABASE_LOGIN, WAYS, RotationError, refusal
 from marketplace_rotation import rotate as replace
@@ -126,7 +127,7 @@ def rotate(*names: str) -> dict[str, Any]:
         if names == ("all",)
         else list(names)
     )
-    unfit = refusal(wanted, settings["secrets"])
+    unfit = refusal(wanted, settings["secrets"], theirs(settings))
     if unfit:
         return _failed("refused", unfit)
     world, store, by = World.of(_paths()), Store(_paths().secrets), caller(os.environ)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from marketplace_backup_world import BackupWorld
-from marketplace_backups import KINDS
+from marketplace_backups import kinds
 from marketplace_barman import BarmanError
 from marketplace_database import DatabaseError
 from marketplace_paths import Paths
@@ -71,7 +71,7 @@ def present(name):
         A sentence.
     """
     try:
-        missing = [kind for kind in KINDS if _world().catalogue.newest(kind) is None]
+        missing = [kind for kind in kinds(__pillar__["settings"]) if _world().catalogue.newest(kind) is None]
     except ValueError as error:
         return {"name": name, "result": False, "changes": {}, "comment": str(error)}
     if not missing:

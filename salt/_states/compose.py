@@ -33,6 +33,8 @@ _PULL_SECONDS = 900
 _COMPOSE = ("setsid", "--wait", "docker", "compose", "--progress", "quiet")
 # A container that has ended so often since it was started will not come up.
 _RESTARTS = 5
+# No service may take longer to stop.
+_RETIRING = 900
 
 
 class _Failure(Exception):
@@ -47,6 +49,7 @@ def running(
     images: dict[str, str] | None = None,
     versions: dict[str, dict[str, Any]] | None = None,
     prepare: dict[str, list[str]] | None = None,
+    retired: list[str] | None = None,
     allow_restart: bool = False,
     timeout: int = 180,
 ) -> dict[str, Any]:
@@ -66,6 +69,8 @@ def running(
         versions: service -> {command: prints the version of an image, file: says which major version its data is of};
             an image of another major version is refused.
         prepare: service -> a command in its container just before it is stopped, that it may stop sooner.
+        retired: services that the file no longer has: their containers are stopped, with the time that they need, and
+            removed. Their data stay.
         read_at_start: service -> files that it reads only when it starts.
         holds: service -> {directory: its data, file: what is always in there once it was made, mark: a file elsewhere,
             written when that was first seen}. With the mark but without the file the data was lost: then nothing is
@@ -86,13 +91,16 @@ def running(
             "comment": f"Project {name} would be created",
         }
     waiting: dict[str, str] = {}
-    kept = [Hold(service, **facts) for service, facts in (holds or {}).items()]
+    kept: list[Hold] = []
     try:
-        _refuse_lost(kept)
         wanted = _wanted(name, file)
+        here = {service.name for service in wanted}
+        kept = [Hold(service, **facts) for service, facts in (holds or {}).items() if service in here]
+        _refuse_lost(kept)
         if __opts__["test"]:
             wanted = [replace(one, image=(images or {}).get(one.name, one.image)) for one in wanted]
-        todo = plan(wanted, _containers(name), _times(read_at_start or {}))
+        gone = frozenset(retired or ())
+        todo = plan(wanted, _containers(name), _times(read_at_start or {}), gone)
         changes = _changes(todo, allow_restart) | _unmarked(kept)
         waiting = {} if allow_restart else todo.pending
         # What is down already serves nobody that could be disturbed.
@@ -109,7 +117,7 @@ def running(
             if changes.keys() - _unmarked(kept).keys():
                 _bring_up(name, file, wanted, todo, allow_restart, prepare or {})
             found = _wait_or_return(name, file, wanted, todo if allow_restart else None, timeout)
-        todo = plan(wanted, found, _times(read_at_start or {}))
+        todo = plan(wanted, found, _times(read_at_start or {}), gone)
         _mark(kept)
         record(Paths().pending, f"{RESTART}{name}", todo.pending)
     except Busy as error:
@@ -135,8 +143,12 @@ def _with_pending(ret: dict[str, Any], pending: dict[str, str]) -> dict[str, Any
 
 
 def _wanted(name: str, file: str) -> list[Service]:
+    document = yaml.safe_load(Path(file).read_text())
+    # Compose has no project without services.
+    if not document["services"]:
+        return []
     hashes = parse_hashes(_run("docker", "compose", "-p", name, "-f", file, "config", "--hash", "*"))
-    return services(yaml.safe_load(Path(file).read_text()), hashes)
+    return services(document, hashes)
 
 
 def _containers(name: str) -> list[Container]:
@@ -156,7 +168,7 @@ def _times(read_at_start: dict[str, list[str]]) -> dict[str, dict[str, float]]:
 
 def _changes(todo: Plan, allow_restart: bool) -> dict[str, Any]:
     changes: dict[str, Any] = {}
-    for container in todo.leftovers:
+    for container in (*todo.leftovers, *todo.retired):
         changes[container] = {"old": "left over", "new": None}
     for service in todo.missing:
         changes[service] = {"old": None, "new": "running"}
@@ -229,8 +241,8 @@ def _bring_up(
     compose = (*_COMPOSE, "-p", name, "-f", file)
     remaking = sorted(todo.outdated) if allow_restart else []
     # Nobody is left half way: every container may take the whole of its grace to stop.
-    patience = _SECONDS + sum(service.stop_grace for service in wanted)
-    for container in todo.leftovers:
+    patience = _SECONDS + sum(service.stop_grace for service in wanted) + _RETIRING * len(todo.retired)
+    for container in (*todo.leftovers, *todo.retired):
         # They hold no data of their own, but may still be flushing: stop first, with the grace they have.
         _run("docker", "stop", container, timeout=patience)
         _run("docker", "rm", container)

@@ -4,14 +4,17 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
+from marketplace_edge import Edge
 from marketplace_ledger import Ledger, LedgerError
 from marketplace_lock import lock_holder
 from marketplace_machine import look, shortfalls
 from marketplace_paths import Paths
+from marketplace_provider import ProviderError, prove
 from marketplace_settings import differences, digest, said
 from marketplace_settings_fields import public
 from marketplace_settings_fixed import moved, refusal_text
 from marketplace_settings_guard import GATE_MISSING, problems_text
+from marketplace_settings_moving import refusal, unproven
 from marketplace_tree import older
 
 
@@ -99,6 +102,9 @@ def _refusal(paths: Paths) -> str | None:
     fixed = moved(_read(paths.settings), settings, _is_live(paths)) if built else []
     if fixed:
         return refusal_text(fixed)
+    elsewhere = _elsewhere(paths, settings) if built else _provider(paths, settings)
+    if elsewhere:
+        return elsewhere
     machine = look(paths.root)
     short = shortfalls(machine, settings) if machine else []
     if short:
@@ -111,6 +117,28 @@ def _tree() -> dict[str, Any]:
     gate = __pillar__["settings_gate"]
     known = gate.get("committed") is not None
     return {"revision": gate["revision"], "committed": gate["committed"]} if known else {}
+
+
+def _elsewhere(paths: Paths, settings: dict[str, Any]) -> str | None:
+    """Why a service may not change between this droplet and a provider."""
+    closed = Edge(paths.live_map, paths.maintenance_map, paths.admin_socket).maintenance()["operator"]
+    moved = bool(__pillar__.get("data_moved"))
+    return refusal(_read(paths.settings), settings, moved, _is_live(paths), closed) or _provider(
+        paths, settings
+    )
+
+
+def _provider(paths: Paths, settings: dict[str, Any]) -> str | None:
+    """Why a provider that is new to this droplet is not used. One that is known may be away for a while."""
+    given = __pillar__.get("secrets_given") or {}
+    try:
+        for service in unproven(_read(paths.settings), settings):
+            prove(settings, service, given.__getitem__)
+    except ProviderError as error:
+        return str(error)
+    except KeyError as error:
+        return f"pillar gives no value for {error.args[0]}: see docs/settings.md, secrets"
+    return None
 
 
 def _is_live(paths: Paths) -> bool:

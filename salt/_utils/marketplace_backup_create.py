@@ -10,7 +10,7 @@ from marketplace_backup_snapshot import take_snapshot
 from marketplace_backup_steps import Steps
 from marketplace_backup_verify import inspect
 from marketplace_backup_world import WHERE, BackupError, BackupWorld
-from marketplace_backups import KINDS, Backup, digest_of, log_files, superfluous
+from marketplace_backups import Backup, digest_of, kinds, log_files, superfluous
 from marketplace_barman import size_of
 from marketplace_dump import due, take_dump
 from marketplace_house import take_house
@@ -39,17 +39,19 @@ def create(world: BackupWorld, settings: dict[str, Any], progress: Progress, by:
     """
     with world.lock.held(by, "backup.create"):
         begun = world.clock.now()
-        run = _Run(world, settings, progress)
-        world.barman.end()
-        run.steps.all(("receiver", run.receiver), ("room", run.room), ("database", run.database))
-        for name, action in (
-            ("dump", run.dump),
-            ("cache", run.cache),
-            ("house", run.house),
-            ("verify", run.verify),
-            ("prune", run.prune),
+        run, wanted = _Run(world, settings, progress), kinds(settings)
+        if "postgres" in wanted:
+            world.barman.end()
+            run.steps.all(("receiver", run.receiver), ("room", run.room), ("database", run.database))
+        for name, action, needed in (
+            ("dump", run.dump, True),
+            ("cache", run.cache, "redis" in wanted),
+            ("house", run.house, True),
+            ("verify", run.verify, True),
+            ("prune", run.prune, True),
         ):
-            run.steps.attempt(name, action)
+            if needed:
+                run.steps.attempt(name, action)
         reason = run.steps.reason
         if reason:
             world.spool.emit("backup.failed", "critical", f"backup by {by} failed: {reason}", {"by": by})
@@ -165,8 +167,8 @@ class _Run:
         return f"{recorded}, {amount(base.bytes / seconds)}/s"
 
     def dump(self) -> str:
-        """Once a week, what another major version can read."""
-        if not due(self.world):
+        """Once a week, what another major version can read; at a provider's, each time."""
+        if not due(self.world, self.settings):
             return "of this week"
         return self._record(take_dump(self.world, self.settings))
 
@@ -195,12 +197,17 @@ class _Run:
         world, keep = self.world, timedelta(days=self.settings["backup"]["keep_days"])
         gone = [
             backup
-            for kind in KINDS
+            for kind in kinds(self.settings)
             for backup in superfluous(world.catalogue.of(kind), keep, world.clock.now())
         ]
         for backup in gone:
             self._delete(backup)
-        known = {backup.id for backup in world.catalogue.of("postgres")}
+        # Of a database that is at a provider now there may be base backups of before: those are kept.
+        known = (
+            {backup.id for backup in world.catalogue.of("postgres")}
+            if "postgres" in kinds(self.settings)
+            else set()
+        )
         half = [base.id for base in world.barman.bases() if base.id not in known] if known else []
         for identity in half:
             world.barman.discard(identity)

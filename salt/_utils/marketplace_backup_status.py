@@ -1,5 +1,6 @@
 """Whether the backups can be relied on: judged by what there is, not by what was once run."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_backup_world import WHERE, BackupWorld
-from marketplace_backups import KINDS, Backup
+from marketplace_backups import Backup, kinds
 from marketplace_database import DatabaseError
 from marketplace_drills import Drills, late
 from marketplace_key import is_kept
@@ -27,7 +28,11 @@ BEHIND_BYTES = 256 * 1024 * 1024
 
 
 def judge(
-    newest: Mapping[str, Backup | None], reception: Reception | None, problems: list[str], now: datetime
+    newest: Mapping[str, Backup | None],
+    reception: Reception | None,
+    problems: list[str],
+    now: datetime,
+    later: Mapping[str, timedelta] = LATER,
 ) -> list[str]:
     """What is wrong with the backups, one sentence each; none where all is well.
 
@@ -36,12 +41,13 @@ def judge(
         reception: how the log is received; None while PostgreSQL can't be asked.
         problems: what the last look through them found.
         now: the time.
+        later: how old a kind may be that is not taken every night.
     """
     found = []
     for kind, backup in newest.items():
         if backup is None:
             found.append(f"there is no good backup of {kind}: backup.create takes one")
-        elif now - backup.taken > LATER.get(kind, LATE):
+        elif now - backup.taken > later.get(kind, LATE):
             hours = (now - backup.taken).total_seconds() / 3600
             found.append(
                 f"the newest good backup of {kind} is {hours:.0f} h old: backup.create takes one, "
@@ -75,23 +81,24 @@ def status(world: BackupWorld, settings: Mapping[str, Any] | None) -> dict[str, 
         settings: the effective settings; None before the first state.apply.
 
     Returns:
-        ``newest`` (a row by kind, or None), ``count``, ``bytes`` (on disk), ``receiver`` (``active``, ``behind``),
-        ``busy`` (who is at them), ``drill`` (the last that passed: when, and what it measured), ``trouble`` (what is
-        wrong, one sentence each), ``copy`` (the one elsewhere, and when it was last up to date), ``pending`` (what
-        waits for somebody).
+        ``newest`` (a row, or None, by each kind that is backed up here), ``count``, ``bytes`` (on disk), ``receiver``
+        (``active``, ``behind``; None where nobody can tell, or the database is at a provider), ``busy`` (who is at
+        them), ``drill`` (the last that passed: when, and what it measured), ``trouble`` (what is wrong, one sentence
+        each), ``copy`` (the one elsewhere, and when it was last up to date), ``pending`` (what waits for somebody).
     """
     backups = world.catalogue.all()
     newest = {
         kind: next((backup for backup in backups if backup.kind == kind and backup.good), None)
-        for kind in KINDS
+        for kind in kinds(settings)
     }
-    try:
-        reception: Reception | None = world.receiver.look()
-    except (DatabaseError, json.JSONDecodeError):
-        reception = None
+    reception: Reception | None = None
+    if "postgres" in newest:
+        with contextlib.suppress(DatabaseError, json.JSONDecodeError):
+            reception = world.receiver.look()
     problems = [words for backup in backups for words in backup.problems]
     free, total = world.host.free(world.paths.backups) if Path(world.paths.backups).exists() else (0, 0)
-    trouble = judge(newest, reception, problems, world.clock.now())
+    later = LATER if "postgres" in newest else {}
+    trouble = judge(newest, reception, problems, world.clock.now(), later)
     passed = Drills(world.paths.backups / "drills").passed()
     if settings is not None:
         most = settings["backup"]["max_drill_age"]

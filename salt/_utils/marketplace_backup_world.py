@@ -11,6 +11,7 @@ from marketplace_docker import Docker
 from marketplace_host import Host
 from marketplace_lock import Lock
 from marketplace_paths import Paths
+from marketplace_provider_database import database_of
 from marketplace_receiver import Receiver
 from marketplace_spool import Spool
 
@@ -41,7 +42,7 @@ class BackupWorld:
     def of(cls, paths: Paths) -> "BackupWorld":
         """The real world below ``paths``."""
         docker = Docker(paths.docker_config)
-        database = Database(docker)
+        database = database_of(paths, docker)
         barman = Barman(paths.backups / "barman")
         return cls(
             paths=paths,

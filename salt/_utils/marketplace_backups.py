@@ -5,18 +5,28 @@ A backup without a record is none: it was interrupted, or is being taken.
 
 import hashlib
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from marketplace_durable import DISK, Disk, to_json
+from marketplace_managed import theirs
 from marketplace_wal import Segment, ancestors
 
 KINDS = ("postgres", "dump", "redis", "house")
 _CHUNK = 1024 * 1024
 _ZSTD = bytes.fromhex("28b52ffd")
+
+
+def kinds(settings: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """What is backed up here. Of a database at a provider that is the dump, of a cache there nothing.
+
+    Args:
+        settings: the effective settings; None before the first state.apply.
+    """
+    return KINDS if settings is None else tuple(kind for kind in KINDS if kind not in theirs(settings))
 
 
 @dataclass(frozen=True)

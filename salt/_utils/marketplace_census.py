@@ -41,6 +41,17 @@ class Census:
             found.append(f"schema is at {', '.join(other.heads)} restored, expected {', '.join(self.heads)}")
         return found
 
+    @classmethod
+    def parse(cls, answer: str) -> "Census":
+        """What was counted, as the server has said it."""
+        document = json.loads(answer)
+        return cls(dict(document["rows"]), tuple(document["heads"]))
+
+
+def exported() -> str:
+    """A psql script that prints a snapshot's name and, in a second line, what is counted in it; it stays open."""
+    return f"BEGIN ISOLATION LEVEL REPEATABLE READ;\nSELECT pg_export_snapshot();\n{_COUNTS}\n"
+
 
 def census(database: Database, name: str, timeout: float = 600) -> Census:
     """Count everything in database ``name``, in one transaction.
@@ -48,7 +59,7 @@ def census(database: Database, name: str, timeout: float = 600) -> Census:
     Raises:
         DatabaseError: it cannot be asked.
     """
-    return _census(
+    return Census.parse(
         database.script(name, f"BEGIN ISOLATION LEVEL REPEATABLE READ;\n{_COUNTS}\nCOMMIT;\n", timeout)
     )
 
@@ -72,7 +83,7 @@ def marked(database: Database, name: str, mark: str, timeout: float = 600) -> tu
         point = f"{mark}_{attempt}"
         answer = database.script(name, _marking(point), timeout)
         if answer:
-            return point, _census(answer)
+            return point, Census.parse(answer)
     raise DatabaseError(
         f"there was no moment without a commit among {ATTEMPTS}; try again when less is written"
     )
@@ -89,8 +100,3 @@ SELECT :'before' = :'behind' AND :busy = 0 AND :still = 0 AS quiet \\gset
 \\endif
 COMMIT;
 """
-
-
-def _census(answer: str) -> Census:
-    document = json.loads(answer)
-    return Census(dict(document["rows"]), tuple(document["heads"]))

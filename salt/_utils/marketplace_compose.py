@@ -97,6 +97,7 @@ class Plan:
 
     Attributes:
         leftovers: containers that a killed compose left under a temporary name.
+        retired: containers of services that are no longer to be.
         missing: services without a container.
         stopped: services whose container does not run.
         outdated: service -> why its container, running or not, would have to be made again.
@@ -110,6 +111,7 @@ class Plan:
     outdated: Mapping[str, str]
     unread: Mapping[str, str]
     before: Mapping[str, str]
+    retired: tuple[str, ...] = ()
 
     @property
     def pending(self) -> dict[str, str]:
@@ -161,7 +163,10 @@ def services(document: Mapping[str, Any], hashes: Mapping[str, str]) -> list[Ser
 
 
 def plan(
-    wanted: list[Service], found: list[Container], read_at_start: Mapping[str, Mapping[str, float]]
+    wanted: list[Service],
+    found: list[Container],
+    read_at_start: Mapping[str, Mapping[str, float]],
+    retired: frozenset[str] = frozenset(),
 ) -> Plan:
     """Compare the compose file with the project's containers.
 
@@ -169,6 +174,7 @@ def plan(
         wanted: the services of the file.
         found: every container of the project, running or not.
         read_at_start: service -> {file: when it was changed, seconds since the epoch}.
+        retired: services that are no longer to be.
     """
     names = {service.container for service in wanted}
     by_name = {container.name: container for container in found if container.name in names}
@@ -194,6 +200,7 @@ def plan(
         outdated=outdated,
         unread=unread,
         before=before,
+        retired=tuple(sorted(container.name for container in found if container.service in retired)),
     )
 
 

@@ -6,7 +6,9 @@ backup. Source for the rules: https://www.postgresql.org/docs/17/sql-createdatab
 """
 
 import json
+import subprocess
 from collections.abc import Callable
+from typing import NamedTuple
 
 from marketplace_docker import Docker, DockerError
 from marketplace_postgres import identifier, literal
@@ -15,6 +17,8 @@ PREFIX = "restore_point_"
 # Somebody who connects just now keeps a database from being copied or renamed.
 ATTEMPTS = 5
 
+# Only what was asked for, and an end at the first mistake.
+PSQL = ("-qAtX", "-v", "ON_ERROR_STOP=1")
 _COUNTS = """SELECT coalesce(json_object_agg(n.nspname || '.' || c.relname, (xpath('/row/c/text()',
   query_to_xml(format('SELECT count(*) AS c FROM %I.%I', n.nspname, c.relname), false, true, '')))[1]::text::bigint
   ORDER BY 1), '{}')
@@ -24,6 +28,13 @@ WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 
 
 class DatabaseError(Exception):
     """PostgreSQL cannot be asked, or refuses; the message is its own."""
+
+
+class Command(NamedTuple):
+    """A program of PostgreSQL, run where it reaches the server: argv, and what is added to the environment."""
+
+    argv: list[str]
+    environment: dict[str, str]
 
 
 class Database:
@@ -150,16 +161,27 @@ class Database:
         """
         return self._psql(f"dbname={database} application_name=deploy", timeout, stdin=text)
 
+    def command(self, *argv: str) -> Command:
+        """One of the server's own programs, such as ``pg_dump``, ready to be run; it reads standard input."""
+        inside = ["docker", "exec", "--interactive", "--env=PGUSER=postgres", self.container, "nice"]
+        return Command([*inside, *argv], {})
+
     def _psql(self, database: str, timeout: float, *arguments: str, stdin: str | None = None) -> str:
-        psql = ["psql", "-U", "postgres", "-d", database, "-qAtX", "-v", "ON_ERROR_STOP=1", *arguments]
-        try:
-            result = self.docker.exec_in(self.container, psql, timeout=timeout, stdin=stdin)
-        except DockerError as error:
-            raise DatabaseError(f"PostgreSQL cannot be asked: {error}") from error
+        result = self._run(["psql", "-d", database, *PSQL, *arguments], timeout, stdin)
         if result.returncode != 0:
             said = (result.stderr.strip() or result.stdout.strip() or "no output").splitlines()
             raise DatabaseError(f"PostgreSQL: {' / '.join(said[-3:])}")
         return result.stdout.strip()
+
+    def _run(self, argv: list[str], timeout: float, stdin: str | None) -> subprocess.CompletedProcess[str]:
+        """A program that asks the server; the result is returned whatever its exit code."""
+        program, *arguments = argv
+        try:
+            return self.docker.exec_in(
+                self.container, [program, "-U", "postgres", *arguments], timeout=timeout, stdin=stdin
+            )
+        except DockerError as error:
+            raise DatabaseError(f"PostgreSQL cannot be asked: {error}") from error
 
 
 def _again(action: Callable[[], None]) -> None:

@@ -1,5 +1,7 @@
 """The drill: the newest backup is restored beside the live database, and has to hold just what that holds."""
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from marketplace_backup_steps import Steps
@@ -7,6 +9,8 @@ from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Backup, log_below
 from marketplace_census import Census, census, marked
 from marketplace_drills import Drills
+from marketplace_dump_server import DumpServer, choose_dump
+from marketplace_managed import is_managed
 from marketplace_progress import Progress
 from marketplace_recovery import INSIDE, Recovery, Target, choose
 from marketplace_units import amount
@@ -29,16 +33,9 @@ def drill(world: BackupWorld, settings: dict[str, Any], progress: Progress, by: 
         LockHeld: somebody is at the backups already.
     """
     with world.lock.held(by, "backup.drill"):
-        run = _Run(world, settings, progress)
+        run = (_DumpRun if is_managed(settings, "postgres") else _Run)(world, settings, progress)
         try:
-            run.steps.all(
-                ("mark", run.mark),
-                ("unpack", run.unpack),
-                ("files", run.files),
-                ("replay", run.replay),
-                ("compare", run.compare),
-                ("check", run.check),
-            )
+            run.steps.all(*run.actions())
         finally:
             run.recovery.discard()
         record = run.record(by)
@@ -70,6 +67,17 @@ class _Run:
         self.rpo: float | None = None
         self.rto: float | None = None
         self.ordered = 0.0
+
+    def actions(self) -> tuple[tuple[str, Callable[[], str]], ...]:
+        """What is done, in order."""
+        return (
+            ("mark", self.mark),
+            ("unpack", self.unpack),
+            ("files", self.files),
+            ("replay", self.replay),
+            ("compare", self.compare),
+            ("check", self.check),
+        )
 
     def mark(self) -> str:
         """Know what has to be there, and see it arrive in the backups."""
@@ -177,6 +185,44 @@ class _Run:
             "seconds": round((self.world.clock.now() - self.begun).total_seconds(), 1),
             "steps": self.steps.done,
         }
+
+
+class _DumpRun(_Run):
+    """One drill of the newest dump: all that there is here of a database at a provider."""
+
+    def __init__(self, world: BackupWorld, settings: dict[str, Any], progress: Progress) -> None:
+        super().__init__(world, settings, progress)
+        self.server = DumpServer(
+            world, settings, world.paths.backups / "drill", user="34:34", name=CONTAINER, durable=False
+        )
+        self.recovery = self.server
+
+    def actions(self) -> tuple[tuple[str, Callable[[], str]], ...]:
+        return (
+            ("files", self.files),
+            ("restore", self.restore),
+            ("compare", self.compare),
+            ("check", self.check),
+        )
+
+    def files(self) -> str:
+        """The newest dump, as it was recorded."""
+        self.ordered = self.world.clock.monotonic()
+        self.base = choose_dump(self.world.catalogue.of("dump"), None, self.begun)
+        self.expected = Census(dict(self.base.facts["rows"]), tuple(self.base.facts["heads"]))
+        self.rpo = round((self.begun - datetime.fromisoformat(self.base.started)).total_seconds(), 1)
+        changed = self.world.catalogue.changed(self.base)
+        if changed:
+            raise BackupError("; ".join(changed))
+        return f"dump {self.base.id}, {self.rpo / 3600:.1f} h old, is as it was taken"
+
+    def restore(self) -> str:
+        """A server of its own, and the dump in it."""
+        if self.base is None:
+            raise BackupError("there is no dump")
+        said = self.server.load(self.base)
+        self.rto = round(self.world.clock.monotonic() - self.ordered, 1)
+        return f"{said}; {self.rto:.1f} s after the order"
 
 
 def _last(said: str) -> str:

@@ -1,56 +1,70 @@
 """The logical dump: what moves a database to another major version, and what is left when files are of no use.
 
-It is of one moment, once a week; any second is what base backups and the log are for. Made and read by the pinned
-image's own programs.
+It is of one moment, once a week; any second is what base backups and the log are for. Of a database at a provider it is
+all that is backed up here, and taken with every backup. Made and read by PostgreSQL's own programs, and counted in the
+same moment, so that a restore can be compared with it row for row.
 """
 
+import os
 import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from marketplace_backup_world import TROUBLE, BackupError, BackupWorld
 from marketplace_backups import Backup, digest_of
-from marketplace_database import DatabaseError
+from marketplace_census import Census, exported
+from marketplace_database import Command, Database, DatabaseError
 from marketplace_durable import fsync_directory
 from marketplace_lock import LockHeld
+from marketplace_managed import is_managed
 from marketplace_paths import Paths
+from marketplace_provider_database import run
 from marketplace_units import amount
 
-CONTAINER = "postgres"
-LONGEST_SECONDS = 4 * 3600.0
 # A nightly backup is done within that, or somebody has to look.
 BUSY_SECONDS = 600.0
 # A week, less what one night may begin earlier than another.
 EVERY = timedelta(days=6, hours=12)
+# Counting and dumping wait for each other by a pipe; a server that hangs is ended.
+SNAPSHOT_SECONDS = 3600.0
 
-_TABLES = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
 
-
-def due(world: BackupWorld) -> bool:
-    """Whether the newest good one is a week old, or of a database that was still empty, or there is none."""
+def due(world: BackupWorld, settings: Mapping[str, Any]) -> bool:
+    """Whether it is time for one: the newest good one is a week old, or of a database that was still empty, or there is
+    none; and always where there is nothing else."""
     newest = world.catalogue.newest("dump")
-    return newest is None or not newest.facts.get("tables") or world.clock.now() - newest.taken > EVERY
+    if newest is None or is_managed(settings, "postgres"):
+        return True
+    return not newest.facts.get("tables") or world.clock.now() - newest.taken > EVERY
 
 
 def take_dump(world: BackupWorld, settings: dict[str, Any]) -> Backup:
-    """Dump the database and the server's roles, and have both read back.
+    """Dump the database, and the server's roles where the server is ours, and have the dump read back.
 
     Raises:
         BackupError: a program failed; the message is its own.
+        DatabaseError: likewise.
     """
     begun = world.clock.now()
     place = world.paths.backups / "dump"
     place.mkdir(mode=0o700, exist_ok=True)
     identity = f"{begun:%Y%m%dT%H%M%S}"
     data, roles = place / f"{identity}.dump", place / f"{identity}.roles.sql"
-    name = settings["postgres"]["database"]
-    _write(data, ["pg_dump", "--username=postgres", "--format=custom", "--compress=zstd", name])
-    _write(roles, ["pg_dumpall", "--username=postgres", "--globals-only"])
+    name, database = settings["postgres"]["database"], world.database
+    with counted(database, name) as (snapshot, found):
+        dump = ("pg_dump", f"--snapshot={snapshot}", "--format=custom", "--compress=zstd", f"--dbname={name}")
+        _write(data, database.command(*dump))
+    files = [data]
+    if not is_managed(settings, "postgres"):
+        _write(roles, database.command("pg_dumpall", "--globals-only"))
+        files.append(roles)
     # To nowhere, but all of it: the list of contents alone would be read from a file that ends half way, too.
     with data.open("rb") as stream:
-        _run(["docker", "exec", "--interactive", CONTAINER, "pg_restore", "--file=/dev/null"], stream, None)
-    for file in (data, roles):
+        run(database.command("pg_restore", "--file=/dev/null"), stdin=stream)
+    for file in files:
         world.catalogue.disk.sync_file(file)
     fsync_directory(place)
     return Backup(
@@ -58,10 +72,41 @@ def take_dump(world: BackupWorld, settings: dict[str, Any]) -> Backup:
         id=identity,
         started=begun.isoformat(timespec="seconds"),
         ended=world.clock.now().isoformat(timespec="seconds"),
-        bytes=sum(file.stat().st_size for file in (data, roles)),
-        files={str(file.relative_to(world.paths.backups)): digest_of(file) for file in (data, roles)},
-        facts={"tables": int(world.database.ask(name, _TABLES))},
+        bytes=sum(file.stat().st_size for file in files),
+        files={str(file.relative_to(world.paths.backups)): digest_of(file) for file in files},
+        facts={"tables": len(found.rows), "rows": found.rows, "heads": list(found.heads)},
     )
+
+
+@contextmanager
+def counted(database: Database, name: str) -> Iterator[tuple[str, Census]]:
+    """What is in database ``name`` at one moment, which others can look at during the block by the snapshot's name.
+
+    Raises:
+        DatabaseError: it cannot be asked.
+    """
+    psql = database.command("psql", "-qAtX", "-v", "ON_ERROR_STOP=1", f"--dbname={name}")
+    with subprocess.Popen(
+        ["timeout", f"{SNAPSHOT_SECONDS:.0f}", *psql.argv],
+        env=os.environ | psql.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as asked:
+        try:
+            if asked.stdin is None or asked.stdout is None or asked.stderr is None:
+                raise DatabaseError("psql was started without pipes")
+            asked.stdin.write(exported())
+            snapshot, answer = asked.stdout.readline().strip(), asked.stdout.readline()
+            if not answer:
+                raise DatabaseError(f"PostgreSQL: {asked.stderr.read().strip() or 'no answer'}")
+            yield snapshot, Census.parse(answer)
+        except BrokenPipeError:
+            raise DatabaseError("PostgreSQL hung up") from None
+        finally:
+            asked.terminate()
 
 
 class Dumps:
@@ -90,27 +135,11 @@ class Dumps:
         return f"{dump.id}, {amount(dump.bytes)}"
 
 
-def _write(file: Path, command: list[str]) -> None:
+def _write(file: Path, command: Command) -> None:
     with file.open("wb") as stream:
         file.chmod(0o600)
         try:
-            _run(["docker", "exec", CONTAINER, "nice", *command], None, stream)
+            run(command, stdout=stream)
         except BaseException:
             file.unlink(missing_ok=True)
             raise
-
-
-def _run(command: list[str], given: Any, output: Any) -> None:
-    done = subprocess.run(
-        command,
-        stdin=given or subprocess.DEVNULL,
-        stdout=output or subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        timeout=LONGEST_SECONDS,
-        check=False,
-    )
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise BackupError(
-            f"{next(word for word in command if word.startswith('pg_'))}: {' / '.join(said[-3:])}"
-        )

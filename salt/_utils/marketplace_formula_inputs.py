@@ -10,7 +10,8 @@ from typing import Any
 
 from marketplace_alert_routes import configuration, credentials
 from marketplace_log_places import SHARES, journal, socket
-from marketplace_metrics import EXPORTERS, RULES, exporters
+from marketplace_managed import names_of, ours
+from marketplace_metrics import EXPORTERS, RULES, exporters, units
 from marketplace_metrics import configuration as measured
 from marketplace_paths import Paths
 
@@ -39,10 +40,12 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
     """
     docker, app, data = (settings["network"][name] for name in ("docker", "app", "data"))
     bridge_prefix = docker["subnet"].rsplit("/", 1)[1]
-    mounts = {name: f"/srv/data/{name}" for name in ("postgres", "redis")}
+    mounts = {name: f"/srv/data/{name}" for name in ours(settings)}
     owners = {name: settings[name]["user"].split(":") for name in mounts}
     return {
         "minion": {"configuration": "marketplace"},
+        # No formula's: who is here, and who at a provider.
+        "services": names_of(settings),
         "time": {"timezone": settings["droplet"]["timezone"]},
         "swap": {"size": settings["droplet"]["swap"]},
         "docker": {
@@ -119,7 +122,10 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
             "size": settings["monitoring"]["metrics"]["size"],
             "memory": settings["monitoring"]["metrics"]["memory"],
         },
-        "exporters": {"units": exporters(settings), "removed": list(EXPORTERS)},
+        "exporters": {
+            "units": exporters(settings),
+            "removed": [name for name in EXPORTERS if name not in units(settings)],
+        },
         "haproxy": {
             "log_socket": socket("edge"),
             "config": "salt://marketplace/files/haproxy.cfg.jinja",
@@ -128,6 +134,7 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
                 "/etc/haproxy/secrets/webhook_paths",
                 "/etc/haproxy/secrets/webhook_secrets",
                 "/etc/haproxy/services/ca.pem",
+                "/etc/haproxy/services/redis.pem",
             ],
         },
     }

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from marketplace_database import DatabaseError
 from marketplace_docker import ContainerState, DockerError
 from marketplace_edge import EdgeError
 from marketplace_edge_certificate import Authority
@@ -16,9 +17,12 @@ from marketplace_flood import flooding
 from marketplace_host import HostError
 from marketplace_log_places import SHARES
 from marketplace_log_reach import look
+from marketplace_managed import SERVICES, place, theirs
 from marketplace_pressure import near_limit, usage
+from marketplace_provider import ProviderError, ping
 from marketplace_release_compose import project
 from marketplace_renewals import overdue
+from marketplace_secrets import Store, UnknownSecret
 from marketplace_world import World
 
 Statistics = Mapping[tuple[str, str], Mapping[str, str]]
@@ -39,6 +43,7 @@ def judge(
     containers: Mapping[str, ContainerState] | None,
     statistics: Statistics | None,
     routed: str | None = None,
+    elsewhere: Mapping[str, str] = {},
 ) -> dict[str, ServiceHealth]:
     """Judge every service.
 
@@ -47,11 +52,19 @@ def judge(
         containers: states of the containers that exist, by name; None while Docker does not answer.
         statistics: HAProxy's; None while it does not answer.
         routed: the live colour as HAProxy has it.
+        elsewhere: services at a provider, and where.
     """
+
+    def data(name: str) -> ServiceHealth:
+        check = f"check_{name}"
+        if name in elsewhere:
+            return _provided(elsewhere[name], (statistics or {}).get((check, "BACKEND")))
+        return _judged(name, check, containers, statistics)
+
     return {
         "backend": _backend(live, containers, statistics),
-        "postgres": _judged("postgres", "check_postgres", containers, statistics),
-        "redis": _judged("redis", "check_redis", containers, statistics),
+        "postgres": data("postgres"),
+        "redis": data("redis"),
         "edge": _edge(live, statistics, routed),
     }
 
@@ -71,7 +84,10 @@ def report(world: World, settings: Mapping[str, Any] | None = None) -> dict[str,
     Args:
         settings: the effective settings; None before the first state.apply.
     """
-    services, states = _services(world)
+    elsewhere = {} if settings is None else {name: place(settings, name) for name in theirs(settings)}
+    services, states = _services(world, elsewhere)
+    for name in elsewhere:
+        services[name] = _asked(world, settings or {}, name, services[name])
     if settings is not None and services["edge"].status != "unhealthy":
         services["edge"] = certified(services["edge"], _certificate(world, settings))
     if settings is not None:
@@ -152,7 +168,34 @@ def _certificate(world: World, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {"problem": str(error), "usable": False}
 
 
-def _services(world: World) -> tuple[dict[str, ServiceHealth], dict[str, ContainerState | None]]:
+def _asked(world: World, settings: Mapping[str, Any], name: str, service: ServiceHealth) -> ServiceHealth:
+    """A provider's service, asked as the backend asks it: the edge's check sees only that somebody is there."""
+    try:
+        if name == "postgres":
+            world.database.check(settings["postgres"]["database"])
+        else:
+            ping(settings, Store(world.paths.secrets).read("redis_app_password"))
+    except (DatabaseError, ProviderError, UnknownSecret) as error:
+        return ServiceHealth("unhealthy", str(error), service.since_seconds, service.facts)
+    return service
+
+
+def _provided(place: str, row: Mapping[str, str] | None) -> ServiceHealth:
+    facts = {"provider": place}
+    if row is None:
+        return ServiceHealth(
+            "degraded", f"at its provider ({place}); the edge, which checks it, is silent", None, facts
+        )
+    since = int(row["lastchg"]) if row.get("lastchg", "").isdigit() else None
+    if not row.get("status", "").startswith("UP"):
+        words = f"does not pass the edge's check at its provider ({place}) for {since or 0} s"
+        return ServiceHealth("unhealthy", words, since, facts)
+    return ServiceHealth("healthy", f"answers at its provider ({place})", since, facts)
+
+
+def _services(
+    world: World, elsewhere: Mapping[str, str]
+) -> tuple[dict[str, ServiceHealth], dict[str, ContainerState | None]]:
     """Every service's health, and by service its container; no containers while nobody can tell."""
     statistics: Statistics | None = None
     routed = None
@@ -163,14 +206,15 @@ def _services(world: World) -> tuple[dict[str, ServiceHealth], dict[str, Contain
         live = world.edge.live()
     except EdgeError as error:
         broken = ServiceHealth("unhealthy", str(error))
-        return judge(None, None, statistics) | {"edge": broken}, {}
-    names = {"postgres": "postgres", "redis": "redis"} | ({"backend": project(live)} if live else {})
+        return judge(None, None, statistics, None, elsewhere) | {"edge": broken}, {}
+    names = {name: name for name in SERVICES if name not in elsewhere}
+    names |= {"backend": project(live)} if live else {}
     try:
         containers = world.docker.containers(*names.values())
     except DockerError:
-        return judge(live, None, statistics, routed), {}
+        return judge(live, None, statistics, routed, elsewhere), {}
     states = {service: containers.get(name) for service, name in names.items()}
-    return judge(live, containers, statistics, routed), states
+    return judge(live, containers, statistics, routed, elsewhere), states
 
 
 def _edge(live: str | None, statistics: Statistics | None, routed: str | None) -> ServiceHealth:

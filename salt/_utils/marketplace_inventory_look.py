@@ -11,8 +11,10 @@ from typing import Any
 
 from marketplace_database import DatabaseError
 from marketplace_docker import DockerError
+from marketplace_durable import read_json
 from marketplace_edge import EdgeError
 from marketplace_ledger import LedgerError
+from marketplace_managed import SERVICES, is_managed, ours
 from marketplace_release_compose import MIGRATION
 from marketplace_restore import LIVE, SCRATCH
 from marketplace_world import World
@@ -61,7 +63,7 @@ TROUBLE = (OSError, subprocess.SubprocessError, DockerError, DatabaseError, Valu
 
 
 def take(world: World) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """What there is, by kind; and what could not be looked at, in words."""
+    """What there is, by kind; and what could not be looked at, in words. A provider's database is the provider's."""
     root = world.paths.root
     found: dict[str, dict[str, str]] = {}
     trouble = []
@@ -74,9 +76,13 @@ def take(world: World) -> tuple[dict[str, dict[str, str]], list[str]]:
         "firewall table": lambda: dict.fromkeys(tables(_ruleset()), ""),
         "firewall rule": lambda: free_rules(_ruleset()),
         "container": lambda: containers(world),
-        "database role": lambda: dict(json.loads(world.database.ask("postgres", _ROLES))),
-        "database setting": lambda: closed(json.loads(world.database.ask("postgres", _SETTINGS))),
     }
+    settings = read_json(world.paths.settings)
+    if settings is None or not is_managed(settings, "postgres"):
+        looks |= {
+            "database role": lambda: dict(json.loads(world.database.ask("postgres", _ROLES))),
+            "database setting": lambda: closed(json.loads(world.database.ask("postgres", _SETTINGS))),
+        }
     for kind, look in looks.items():
         try:
             found[kind] = look()
@@ -220,11 +226,11 @@ def containers(world: World) -> dict[str, str]:
     """Containers that neither state.apply nor a release, a job or a restore has made, with their image."""
     listed = world.docker.run("ps", "--all", "--no-trunc", "--format={{json .}}").stdout
     rows = [json.loads(line) for line in listed.splitlines()]
-    ours = {"postgres", "redis", MIGRATION, SCRATCH, LIVE}
+    known = {*SERVICES, MIGRATION, SCRATCH, LIVE}
     return {
         row["Names"]: f"image {row['Image']}"
         for row in rows
-        if row["Names"] not in ours and "marketplace.release=" not in row["Labels"]
+        if row["Names"] not in known and "marketplace.release=" not in row["Labels"]
     }
 
 
@@ -235,7 +241,7 @@ def other_images(world: World, settings: dict[str, Any], pending: Collection[str
         settings: the effective settings.
         pending: subjects of which state.apply has said that they need a restart: that is known, and no drift.
     """
-    wanted = {name: settings[name]["reference"] for name in ("postgres", "redis") if name not in pending}
+    wanted = {name: settings[name]["reference"] for name in ours(settings) if name not in pending}
     with contextlib.suppress(LedgerError, EdgeError):
         live = world.ledger.live()
         if live is not None:

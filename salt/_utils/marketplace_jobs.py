@@ -15,12 +15,11 @@ import yaml
 from marketplace_docker import DockerError
 from marketplace_job_records import RUNNING, JobRecords, JobRun
 from marketplace_job_runs import SCHEDULE, alone, collect, conclude, keep_looked, looked, over, stamp
+from marketplace_managed import SERVICES, ours
 from marketplace_progress import Progress
 from marketplace_release_compose import JOB_LABEL, TIME_LABEL, TIMEOUT_LABEL, job_container, project
 from marketplace_schedule import LATEST_START, Job, due
 from marketplace_world import World
-
-DATA_SERVICES = ("postgres", "redis")
 
 
 class JobError(Exception):
@@ -59,14 +58,19 @@ def _job(service: Mapping[str, Any]) -> Job:
 
 
 def in_the_way(world: World) -> str | None:
-    """Why no job may start now, in words; None where one may."""
+    """Why no job may start now, in words; None where one may.
+
+    A provider's services are not looked at: a job that needs one that is away fails, as it does in the midst of it.
+    """
     closed = [keeper for keeper, on in world.edge.maintenance().items() if on]
     if closed:
         return f"the edge is closed for maintenance by {' and '.join(closed)}"
     if world.disk.read_json(world.paths.restore) is not None:
         return "the database is being restored"
-    states = world.docker.containers(*DATA_SERVICES)
-    away = [name for name in DATA_SERVICES if name not in states or states[name].health != "healthy"]
+    settings = world.disk.read_json(world.paths.settings)
+    here = SERVICES if settings is None else ours(settings)
+    states = world.docker.containers(*here)
+    away = [name for name in here if name not in states or states[name].health != "healthy"]
     return f"{' and '.join(away)} {'is' if len(away) == 1 else 'are'} not up" if away else None
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from marketplace_managed import ours
 from marketplace_paths import Paths
 from marketplace_units import format_size
 
@@ -44,8 +45,7 @@ def shortfalls(machine: Machine, settings: Mapping[str, Any]) -> list[str]:
             f"droplet.cpus is {droplet['cpus']}, but this machine has {machine.cpus}: set what it has, or resize it"
         )
     wanted = {
-        "postgres.disk": settings["postgres"]["disk"],
-        "redis.disk": settings["redis"]["disk"],
+        **{f"{service}.disk": settings[service]["disk"] for service in ours(settings)},
         "backup.disk": settings["backup"]["disk"],
         "droplet.swap": droplet["swap"],
     }

@@ -7,6 +7,7 @@ Source of Prometheus's keys: https://prometheus.io/docs/prometheus/2.53/configur
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from marketplace_managed import theirs
 from marketplace_paths import Paths
 
 PROMETHEUS = "prometheus"
@@ -64,7 +65,13 @@ _POSTGRES = (
 
 def units(settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Units that run as long as they are wanted; an older tree's settings want none."""
-    return (PROMETHEUS, *EXPORTERS) if wanted(settings) else ()
+    return (PROMETHEUS, *_measuring(settings)) if wanted(settings) else ()
+
+
+def _measuring(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The exporters. What is at a provider, the provider measures."""
+    spared = {POSTGRES: "postgres", REDIS: "redis"}
+    return tuple(name for name in EXPORTERS if spared.get(name) not in theirs(settings))
 
 
 def wanted(settings: Mapping[str, Any]) -> bool:
@@ -79,7 +86,7 @@ def configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: the effective settings.
     """
     application = settings["postgres"]["roles"]["application"]
-    return {
+    document: dict[str, Any] = {
         "global": {
             "scrape_interval": _INTERVAL,
             "scrape_timeout": "10s",
@@ -123,6 +130,9 @@ def configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
             },
         ],
     }
+    away = theirs(settings)
+    jobs = [job for job in document["scrape_configs"] if job["job_name"] not in away]
+    return document | {"scrape_configs": jobs}
 
 
 def exporters(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -148,7 +158,7 @@ def exporters(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             **other,
         }
 
-    return {
+    every = {
         NODE: exporter(
             NODE,
             (
@@ -208,6 +218,7 @@ def exporters(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             config={"modules": {_MODULE: _healthz(settings["edge"]["domains"][0])}},
         ),
     }
+    return {name: every[name] for name in _measuring(settings)}
 
 
 def _healthz(domain: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from marketplace_house import open_house, read_house
 from marketplace_key import was_kept
 from marketplace_ledger import LedgerError
 from marketplace_lock import Lock, LockHeld
+from marketplace_managed import NAMES, is_managed, place
 from marketplace_progress import Progress
 from marketplace_recovery import Target
 from marketplace_restore import FirstRestore
@@ -38,7 +39,8 @@ from marketplace_volume import Marks
 from marketplace_world import World
 
 # The host, and what a restore needs of the rest: Docker and its login, Barman, the file systems.
-GROUND = ("role.base", "marketplace.secrets", "barman")
+GROUND = ("role.base", "marketplace.secrets")
+LOG = "barman"
 # A nightly backup, a drill.
 BUSY_SECONDS = 1800.0
 # The operator's own files of today are not replaced by those of yesterday.
@@ -189,7 +191,7 @@ class Rebuild:
             if not Path(volume["image"]).exists() and not marks.made.exists():
                 marks.start_empty.parent.mkdir(parents=True, exist_ok=True)
                 marks.start_empty.touch()
-        return apply(*GROUND)
+        return apply(*GROUND, *([] if is_managed(self._settings(), "postgres") else [LOG]))
 
     def fetch(self) -> str:
         """Every backup."""
@@ -209,6 +211,8 @@ class Rebuild:
     def database(self) -> str:
         """The database, before its server starts for the first time."""
         settings = self._settings()
+        if is_managed(settings, "postgres"):
+            return self._elsewhere("postgres")
         restore = FirstRestore(self.world, settings, self.target, self.progress)
         if restore.is_needless:
             if (self.world.paths.state / "volumes/postgres.initialised").exists():
@@ -229,6 +233,8 @@ class Rebuild:
 
     def cache(self) -> str:
         """The cache, likewise."""
+        if is_managed(self._settings(), "redis"):
+            return self._elsewhere("redis")
         file = self.world.paths.root / "srv/data/redis/data/dump.rdb"
         if file.exists():
             self.notes.append("the cache's volume still had its data: they were kept")
@@ -241,6 +247,14 @@ class Rebuild:
             return self.notes[-1]
         place_snapshot(self.world, snapshot, file, self._settings()["redis"]["user"])
         return f"as of {snapshot.taken.isoformat(timespec='seconds')}"
+
+    def _elsewhere(self, service: str) -> str:
+        where = place(self._settings(), service)
+        self.notes.append(
+            f"{NAMES[service]} is at its provider ({where}) and was not touched: its trusted sources have to name this "
+            "droplet"
+        )
+        return self.notes[-1]
 
     def images(self) -> str:
         """The images of the live release and of those that a rollback may go back to."""

@@ -182,26 +182,30 @@ class Recovery:
     def start(self, target: Target) -> None:
         """Have a server replay the log."""
         self._configure(target)
-        uid, gid = self._owner
-        limits = self.settings["postgres"]["limits"]
         self.world.docker.remove(self.name)
         done = self.world.docker.run_once(
             [
-                "--detach", f"--name={self.name}", f"--hostname={self.name}", "--network=none", "--read-only",
-                "--cap-drop=ALL", "--security-opt=no-new-privileges", f"--user={self.user}", "--cpu-shares=256",
-                f"--memory={self.settings['backup']['limits']['memory']}", f"--cpus={limits['cpus']}",
-                "--pids-limit=64", "--shm-size=64m", "--log-driver=json-file", "--log-opt=max-size=1m",
-                "--tmpfs=/tmp:size=16m,mode=1777,noexec,nosuid,nodev",
-                f"--tmpfs=/var/run/postgresql:size=1m,mode=0775,noexec,nosuid,nodev,uid={uid},gid={gid}",
-                f"--volume={self.directory}:{INSIDE}", f"--volume={self.configuration}:/etc/restore:ro",
-                "--entrypoint=postgres", self.settings["postgres"]["reference"],
-                "-D", INSIDE, "-c", "config_file=/etc/restore/postgresql.conf",
+                "--detach", f"--name={self.name}", f"--hostname={self.name}", *self._confined(),
+                f"--volume={self.configuration}:/etc/restore:ro", "--entrypoint=postgres",
+                self.settings["postgres"]["reference"], "-D", INSIDE, "-c", "config_file=/etc/restore/postgresql.conf",
                 "-c", "hba_file=/etc/restore/pg_hba.conf",
             ],
             timeout=120,
         )  # fmt: skip
         if done.returncode != 0:
             raise BackupError(f"the server that replays the log does not start: {done.stderr.strip()[-500:]}")
+
+    def _confined(self) -> list[str]:
+        """Arguments of ``docker run`` that keep a server to itself, with its data where a server has them."""
+        uid, gid = self._owner
+        return [
+            "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges",
+            f"--user={self.user}", "--cpu-shares=256", f"--memory={self.settings['backup']['limits']['memory']}",
+            f"--cpus={self.settings['postgres']['limits']['cpus']}", "--pids-limit=64", "--shm-size=64m",
+            "--log-driver=json-file", "--log-opt=max-size=1m", "--tmpfs=/tmp:size=16m,mode=1777,noexec,nosuid,nodev",
+            f"--tmpfs=/var/run/postgresql:size=1m,mode=0775,noexec,nosuid,nodev,uid={uid},gid={gid}",
+            f"--volume={self.directory}:{INSIDE}",
+        ]  # fmt: skip
 
     def wait_open(self, target: Target, progress: Progress) -> str:
         """Until the log is replayed and the server takes questions.

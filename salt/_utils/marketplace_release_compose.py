@@ -5,11 +5,10 @@ from typing import Any
 
 from marketplace_contract import Contract
 from marketplace_log_places import docker_arguments, docker_logging
+from marketplace_managed import TRUSTED, is_managed
 from marketplace_schedule import Job
 
 SECRETS = "/run/secrets"
-# By whom PostgreSQL and Redis are known.
-AUTHORITY = f"{SECRETS}/ca.pem"
 # /tmp is for data: nothing in it is a program or a device.
 _TMP = "/tmp:size=64m,mode=1777,noexec,nosuid,nodev"  # noqa: S108 - inside the container
 _OPEN_FILES = 16384
@@ -63,9 +62,9 @@ def environment(
     # Settings that an older tree wrote into a journal know nothing of TLS: services are as those say, then.
     encrypted: dict[str, str] = {}
     if postgres.get("tls"):
-        encrypted |= {"DATABASE_SSLMODE": "verify-full", "DATABASE_CA_FILE": AUTHORITY}
+        encrypted |= {"DATABASE_SSLMODE": "verify-full", "DATABASE_CA_FILE": _authority(postgres)}
     if redis.get("tls"):
-        encrypted |= {"REDIS_TLS": "true", "REDIS_CA_FILE": AUTHORITY}
+        encrypted |= {"REDIS_TLS": "true", "REDIS_CA_FILE": _authority(redis)}
     given = {
         "PORT": backend["port"],
         "ENVIRONMENT": settings["environment"],
@@ -88,6 +87,11 @@ def environment(
         "STOP_GRACE_SECONDS": backend["stop_grace"],
     }
     return {key: str(value) for key, value in (backend["environment"] | given | encrypted).items()}
+
+
+def _authority(service: Mapping[str, Any]) -> str:
+    """By whom PostgreSQL or Redis is known, as the application reads it."""
+    return f"{SECRETS}/{service.get('trusted', TRUSTED)}"
 
 
 def render(
@@ -218,14 +222,14 @@ def one_off(
     Args:
         command: argv inside the container; delivered: directory with its secrets; others as in :func:`render`.
         deadline: seconds that the command may take, which it is told.
-        role: ``owner`` for what concerns the schema: on the data network only. ``application``, for hooks, is on the
-            application's network as well, as the application is.
+        role: ``owner`` for what concerns the schema: on the data network only, unless the database is at a provider.
+            ``application``, for hooks, is on the application's network as well, as the application is.
     """
     limits = settings["backend"]["limits"]
     variables = environment(settings, release, version, colour, role)
     variables["MIGRATION_TIMEOUT_SECONDS"] = f"{deadline:.0f}"
     entrypoint, *arguments = command
-    networks = ["data"] if role == "owner" else ["app", "data"]
+    networks = ["data"] if role == "owner" and not is_managed(settings, "postgres") else ["app", "data"]
     addresses = settings["backend"]["addresses"]["migration"]
     return [
         "--rm",

@@ -17,8 +17,10 @@ from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Backup, log_below
 from marketplace_census import census
 from marketplace_drill import drill_recovery
+from marketplace_dump_server import DumpServer, choose_dump
 from marketplace_durable import exchange, fsync_directory, to_json
 from marketplace_lock import LockHeld
+from marketplace_managed import is_managed
 from marketplace_progress import Progress
 from marketplace_recovery import Recovery, Target, choose
 from marketplace_restore_cache import kept_caches
@@ -45,8 +47,15 @@ def restore_scratch(
     """
     with world.lock.held(by, "backup.restore to=scratch"):
         begun = world.clock.monotonic()
-        recovery = scratch(world, settings)
-        run = _Restore(world, settings, target, progress, recovery)
+        if is_managed(settings, "postgres"):
+            server = DumpServer(
+                world, settings, world.paths.backups / "scratch", user="34:34", name=SCRATCH, durable=False
+            )
+            recovery: Recovery = server
+            run: _Restore = _DumpRestore(world, settings, target, progress, server)
+        else:
+            recovery = scratch(world, settings)
+            run = _Restore(world, settings, target, progress, recovery)
         if not run.make_ready():
             recovery.discard()
         return run.answer(begun) | ({} if run.steps.reason else {"container": SCRATCH})
@@ -228,6 +237,36 @@ class _Restore:
             "seconds": round(self.world.clock.monotonic() - begun, 1),
             "steps": self.steps.done,
         }
+
+
+class _DumpRestore(_Restore):
+    """One restore of a dump: all that there is here of a database at a provider."""
+
+    def __init__(
+        self,
+        world: BackupWorld,
+        settings: dict[str, Any],
+        target: Target,
+        progress: Progress,
+        server: DumpServer,
+    ) -> None:
+        super().__init__(world, settings, target, progress, server)
+        self.server = server
+
+    def make_ready(self) -> bool:
+        return self.steps.all(("restore", self.restore), ("count", self.count))
+
+    def restore(self) -> str:
+        """The newest dump that is not younger than the target."""
+        self.base = choose_dump(self.world.catalogue.of("dump"), self.target.time, self.world.clock.now())
+        changed = self.world.catalogue.changed(self.base)
+        if changed:
+            raise BackupError("; ".join(changed))
+        self.recovery.notes.append(
+            f"the database is at a provider: this is the dump of {self.base.taken.isoformat(timespec='seconds')}; any "
+            "second between is in the provider's own backups"
+        )
+        return self.server.load(self.base)
 
 
 class _LiveRestore(_Restore):

@@ -78,15 +78,21 @@ class Hands(Protocol):
         """Which are."""
 
 
-def refusal(names: Collection[str], kinds: dict[str, str]) -> str | None:
+def refusal(names: Collection[str], kinds: dict[str, str], managed: Collection[str] = ()) -> str | None:
     """Why the secrets ``names`` are not replaced; None where they may be.
 
     Args:
         kinds: ``given`` or ``generated`` for each secret of the settings.
+        managed: services at a provider.
     """
     for name in names:
         if name not in WAYS:
             return f"{name} can't be replaced like this. Try: one of {', '.join(WAYS)}"
+        if name.partition("_")[0] in managed:
+            return (
+                f"{name} is the provider's: change it there, put the new one into pillar (secrets.{name}), then "
+                "state.apply and deploy.release of the live version (docs/managed.md)"
+            )
         if kinds.get(name) == "given":
             return f"pillar gives {name}: take it out there, or put another value there, then state.apply"
     return None

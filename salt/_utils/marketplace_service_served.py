@@ -5,7 +5,7 @@ import ssl
 from pathlib import Path
 
 # PostgreSQL's SSLRequest: https://www.postgresql.org/docs/17/protocol-message-formats.html
-_SSL_REQUEST = bytes.fromhex("0000000804d2162f")
+SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 
 
 def served(address: tuple[str, int], postgres: bool = False, timeout: float = 5.0) -> bytes | None:
@@ -36,7 +36,7 @@ def handshake(
     context.verify_mode = ssl.CERT_NONE
     with socket.create_connection(address, timeout) as plain:
         if postgres:
-            plain.sendall(_SSL_REQUEST)
+            plain.sendall(SSL_REQUEST)
             if plain.recv(1) != b"S":
                 return None
         with context.wrap_socket(plain, server_hostname=name) as secured:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from marketplace_settings_checks import View, check
+from marketplace_managed import is_managed
+from marketplace_settings_checks import View, check, managed_services
 from marketplace_settings_derive import complete
 from marketplace_settings_fields import INVALID, MISSING, Problem, read_section, shown, walk
 from marketplace_settings_model import Settings
@@ -18,7 +19,7 @@ HOW_CAREFULLY = frozenset(("keep_releases", "soak", "soak_errors", "hooks", "hoo
 # Nor do those that decide when, and which.
 NOT_OF_A_RELEASE = HOW_CAREFULLY | {"version", "follow_pillar"}
 # Pillar keys that are no settings: options of one run, given on the command line.
-RUN_OPTIONS = ("allow_restart", "allow_older_tree")
+RUN_OPTIONS = ("allow_restart", "allow_older_tree", "data_moved")
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def examine(
     secrets_raw = raw.pop("secrets", None)
     _run_options(raw, problems)
     values = read_section(Settings, raw, "", problems)
-    secrets = read_secrets(secrets_raw, _unset(values), sources or Sources(), problems)
+    view = View(values)
+    secrets = read_secrets(secrets_raw, _unset(view), managed_services(view), sources or Sources(), problems)
     problems.extend(check(values))
     if environment not in known:
         # No environment's pillar was read, so what is missing may well stand there.
@@ -75,10 +77,9 @@ def examine(
     return Outcome(_build(Settings, complete(values, environment, secrets.kinds)), [], secrets.values)
 
 
-def _unset(values: dict[str, Any]) -> set[str]:
+def _unset(view: View) -> set[str]:
     """The settings that secrets depend on and that have no value; one that is wrong is meant to have one."""
-    view = View(values)
-    needed = {secret.needs for secret in CATALOGUE.values() if secret.needs}
+    needed = {path for secret in CATALOGUE.values() for path in (secret.needs, secret.provider) if path}
     return {path for path in needed if view(path) is not INVALID and not view(path)}
 
 
@@ -146,6 +147,8 @@ def release_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         | {"roles": {name: postgres["roles"][name] for name in ("owner", "application")}},
         "redis": {name: redis[name] for name in ("address", "port", "tls") if name in redis}
         | {"users": {"application": redis["users"]["application"]}},
+        # Said only of those that are: for all others a release is what it was.
+        **{f"{name} at a provider": True for name in ("postgres", "redis") if is_managed(settings, name)},
         "telegram": {"api_url": settings["telegram"]["api_url"]},
         "edge": {"webhook_path": settings["edge"]["webhook_path"]},
     }

@@ -5,9 +5,11 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+from marketplace_managed import SERVICES
 from marketplace_metrics import EXPORTERS
-from marketplace_settings_fields import INVALID, Problem
+from marketplace_settings_fields import INVALID, Problem, walk
 from marketplace_settings_kinds_net import registry_of
+from marketplace_settings_model_data import Postgres, Redis
 from marketplace_settings_model_watch import FULL
 from marketplace_tuning import redis_maxmemory
 from marketplace_units import MIB, format_size
@@ -17,6 +19,9 @@ SHARE = 0.8
 _CONNECTION = 2 * MIB
 # Processes of PostgreSQL that are no connections: its own, autovacuum, parallel workers, health checks, psql.
 _PROCESSES = 64
+# Of a service at a provider: what a client, a dump and a drill are made with here.
+_OF_CLIENTS = ("managed.", "image", "tag", "digest")
+_SECTIONS = {"postgres": Postgres, "redis": Redis}
 _PLACEHOLDERS = (".example", "example.com", "example.net", "example.org", ".invalid", "localhost")
 
 
@@ -38,10 +43,21 @@ class View:
         return None if any(value is INVALID for value in values) else values
 
 
+def managed_services(view: View) -> tuple[str, ...]:
+    """The services that are at a provider, as far as that can be told; a host that is wrong is meant to be one."""
+    return tuple(service for service in SERVICES if view(f"{service}.managed.host"))
+
+
+def _here(view: View) -> tuple[str, ...]:
+    managed = managed_services(view)
+    return tuple(service for service in SERVICES if service not in managed)
+
+
 def check(values: dict[str, Any]) -> Iterator[Problem]:
     """Every problem between the settings in ``values``; a setting that is INVALID is left out."""
     view = View(values)
     for rule in (
+        _managed,
         _memory,
         _disk,
         _disk_reserve,
@@ -86,7 +102,7 @@ def _sum(view: View, what: str, parts: tuple[tuple[str, int], ...]) -> Iterator[
 def _memory(view: View) -> Iterator[Problem]:
     # Two colours run during a release. A migration runs in the second one's place, so it isn't counted. A job and a
     # drill may come in the middle of that.
-    services = (("backend.limits.memory", 2), ("postgres.limits.memory", 1), ("redis.limits.memory", 1))
+    services = (("backend.limits.memory", 2), *((f"{name}.limits.memory", 1) for name in _here(view)))
     others = (
         ("backend.limits.job_memory", 1),
         ("backup.limits.memory", 1),
@@ -109,7 +125,7 @@ def _disk(view: View) -> Iterator[Problem]:
 
 def _on_own_disk(view: View) -> tuple[str, ...]:
     """What is promised of the droplet's own disk; what is on a block volume takes nothing of it."""
-    services = (name for name in ("postgres", "redis", "backup") if not view(f"{name}.device"))
+    services = (name for name in (*_here(view), "backup") if not view(f"{name}.device"))
     metrics = ("monitoring.metrics.size",) if _measures(view) else ()
     return (*(f"{name}.disk" for name in services), "droplet.swap", "logs.size", *metrics)
 
@@ -128,7 +144,7 @@ def _disk_reserve(view: View) -> Iterator[Problem]:
 
 def _cpus(view: View) -> Iterator[Problem]:
     """CPU time is shared, not used up: what runs all the time must fit, a release may go beyond it for a moment."""
-    paths = [f"{service}.limits.cpus" for service in ("backend", "postgres", "redis")]
+    paths = [f"{service}.limits.cpus" for service in ("backend", *_here(view))]
     found = view.sound("droplet.cpus", *paths)
     if found is None or sum(found[1:]) <= found[0]:
         return
@@ -214,6 +230,49 @@ def _api(view: View) -> Iterator[Problem]:
     if str(view("telegram.api_url")).startswith("http://api.telegram.org"):
         wrong = "sends the bot's token in clear"
         yield Problem("telegram.api_url", wrong, "https://api.telegram.org")
+
+
+def _managed(view: View) -> Iterator[Problem]:
+    """A service at a provider: how it is known, and nothing that is only for a container here."""
+    for service in managed_services(view):
+        found = view.sound(f"{service}.managed.host", f"{service}.managed.ca")
+        if found is not None and not found[1]:
+            wrong = f"is missing, but {service}.managed.host is set: without it anybody could be the server"
+            example = "the provider's certificate in PEM form, or system (docs/managed.md)"
+            yield Problem(f"{service}.managed.ca", wrong, example)
+        if found is not None:
+            yield from _outside(view, f"{service}.managed.host", found[0])
+        for path, declared in walk(_SECTIONS[service]):
+            value = view(f"{service}.{path}")
+            if (
+                path.startswith(_OF_CLIENTS)
+                or value is INVALID
+                or value == declared.kind.read(declared.default)
+            ):
+                continue
+            wrong = f"has no effect while {service}.managed.host is set: there is no container of it here"
+            yield Problem(f"{service}.{path}", wrong, "remove it")
+    for service in _here(view):
+        for path, declared in walk(_SECTIONS[service]):
+            value = view(f"{service}.{path}")
+            if path.startswith("managed.") and value not in (INVALID, declared.kind.read(declared.default)):
+                wrong = f"is set, but {service}.managed.host is not"
+                yield Problem(
+                    f"{service}.{path}", wrong, f"{service}.managed.host: the provider's, or remove it"
+                )
+
+
+def _outside(view: View, path: str, host: str) -> Iterator[Problem]:
+    """A provider's address is on no network of containers: there nobody would find it."""
+    try:
+        address = ipaddress.IPv4Address(host)
+    except ValueError:
+        return
+    for name in ("docker.subnet", "docker.pool", "app.subnet", "data.subnet"):
+        subnet = view(f"network.{name}")
+        if subnet is not INVALID and address in ipaddress.IPv4Network(subnet):
+            wrong = f"is {host}, which is in network.{name} {subnet}"
+            yield Problem(path, wrong, "the provider's address, or other networks here")
 
 
 def _root(view: View) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from marketplace_managed import SERVICES
 from marketplace_settings_checks import View
 from marketplace_settings_fields import INVALID, Problem, public, read_section, walk
 from marketplace_settings_model import Settings
@@ -54,9 +55,11 @@ def _rows(side: Side) -> dict[str, dict[str, Any]]:
             rows[path] = {"value": None, "origin": origin(path, side.layers), "problem": problem}
         else:
             rows[path] = {"value": public(value), "origin": origin(path, side.layers)}
-    unset = {secret.needs for secret in CATALOGUE.values() if secret.needs and not _set(view(secret.needs))}
+    needed = {path for secret in CATALOGUE.values() for path in (secret.needs, secret.provider) if path}
+    unset = {path for path in needed if not _set(view(path))}
+    managed = [service for service in SERVICES if _set(view(f"{service}.managed.host"))]
     nowhere = Sources(file=lambda _path: "", environment=lambda _name: "")
-    for name, kind in read_secrets(secrets, unset, nowhere, []).kinds.items():
+    for name, kind in read_secrets(secrets, unset, managed, nowhere, []).kinds.items():
         found = origin(f"secrets.{name}", side.layers)
         # Most are given by the droplet's own pillar/local.
         rows[f"secrets.{name}"] = {

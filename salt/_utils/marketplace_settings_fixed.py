@@ -6,6 +6,7 @@ One list serves the state that refuses a change and the documentation.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from marketplace_managed import SERVICES, is_managed
 from marketplace_settings_fields import public
 
 _NETWORKS = "containers, firewall and edge have addresses in it, and Docker can't renumber a network in use"
@@ -48,7 +49,8 @@ def moved(before: Any, after: Mapping[str, Any], live: bool) -> list[str]:
         after: plain settings of the pillar.
         live: whether a release is live.
 
-    A setting that ``before`` doesn't know (an older layout) is no change.
+    A setting that ``before`` doesn't know (an older layout) is no change. Nor is one of a service that is, or was, at a
+    provider: nothing here was made of it.
     """
     return list(_moved(before, after, ALWAYS | (WHILE_LIVE if live else {})))
 
@@ -66,7 +68,15 @@ def refusal_text(sentences: list[str]) -> str:
 
 
 def _moved(before: Any, after: Mapping[str, Any], fixed: Mapping[str, str]) -> Iterator[str]:
+    elsewhere = tuple(
+        f"{service}."
+        for service in SERVICES
+        if is_managed(after, service)
+        or (isinstance(before, Mapping) and service in before and is_managed(before, service))
+    )
     for path, why in fixed.items():
+        if path.startswith(elsewhere):
+            continue
         old, new = _at(before, path), _at(after, path)
         if old is not _NOWHERE and old != new:
             yield f"{path} is {public(new)} in pillar and {public(old)} here: {why}"

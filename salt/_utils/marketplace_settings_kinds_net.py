@@ -92,6 +92,30 @@ class Domain(Kind):
 
 
 @dataclass(frozen=True)
+class Host(Kind):
+    """A host's full name or its IPv4 address, or nothing."""
+
+    def read(self, raw: Any) -> str:
+        text = read_text(raw)
+        if text and not _DOMAIN.fullmatch(text) and not _is_address(text):
+            raise Wrong(
+                f"is {shown(raw)}, not a host's full name in lower case nor an IPv4 address (no scheme, no port)"
+            )
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": whole(_DOMAIN.pattern) + r"|^[0-9.]+$|^$"}
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
 class RegistryServer(Kind):
     """Host and optional port of an image registry, or nothing."""
 
@@ -214,3 +238,29 @@ class Pem(Kind):
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "pattern": r"^\s*$|-----BEGIN CERTIFICATE-----"}
+
+
+SYSTEM = "system"
+
+
+@dataclass(frozen=True)
+class Authorities(Kind):
+    """Certificates in PEM form by which a server is known, or SYSTEM for those that the system trusts, or nothing."""
+
+    def read(self, raw: Any) -> str:
+        text = read_text(raw).strip()
+        if text in ("", SYSTEM):
+            return text
+        end = "-----END CERTIFICATE-----"
+        parts = [part for part in text.split(end) if part.strip()]
+        one = Pem(self.example, self.text)
+        try:
+            return "".join(one.read(f"{part}{end}\n") for part in parts)
+        except Wrong:
+            raise Wrong(
+                f"is neither {SYSTEM} nor certificates in PEM form"
+                " (-----BEGIN CERTIFICATE----- and the lines that follow)"
+            ) from None
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": rf"^\s*(?:{SYSTEM})?\s*$|-----BEGIN CERTIFICATE-----"}

@@ -4,6 +4,7 @@
 # ruff: noqa: RUF009
 
 from dataclasses import dataclass
+from typing import Any
 
 from marketplace_settings_fields import derived, section, setting
 from marketplace_settings_kinds import (
@@ -18,7 +19,7 @@ from marketplace_settings_kinds import (
     name_kind,
     size,
 )
-from marketplace_settings_kinds_net import Repository
+from marketplace_settings_kinds_net import Authorities, Host, Repository
 from marketplace_settings_vocabulary import OWN_PARAMETERS
 from marketplace_units import MIB
 
@@ -65,8 +66,66 @@ class Roles:
     )
 
 
+_THEIR_NAME = r"[A-Za-z_][A-Za-z0-9_.-]{0,62}"
+
+
+def _host(example: str) -> Any:
+    return setting(
+        Host(example, "host name or address, or nothing"),
+        "the server at a managed provider (docs/managed.md); nothing: a container on this droplet",
+        "",
+    )
+
+
+def _their_port(default: int) -> Any:
+    return setting(Integer(f"{default}", "port", 1, 65535), "its port for TLS", default)
+
+
+def _authorities() -> Any:
+    return setting(
+        Authorities("system", "certificates in PEM form, system, or nothing"),
+        "by whom the server is known: the provider's authority, or system for those that the system trusts",
+        "",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManagedPostgres:
+    host: str = _host("db-1.b.db.ondigitalocean.com")
+    port: int = _their_port(25060)
+    database: str = setting(
+        Text("defaultdb", "name", _THEIR_NAME, "a database's name"),
+        "the backend's database there",
+        "defaultdb",
+    )
+    user: str = setting(
+        Text("doadmin", "name", _THEIR_NAME, "a user's name"),
+        "whom the backend logs in as; the password is the secret postgres_app_password",
+        "doadmin",
+    )
+    owner: str = setting(
+        Text("doadmin", "name, or nothing", _THEIR_NAME, "a user's name", optional=True),
+        "who owns the schema and runs migrations, with the secret postgres_owner_password; nothing: the same user",
+        "",
+    )
+    ca: str = _authorities()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManagedRedis:
+    host: str = _host("cache-1.b.db.ondigitalocean.com")
+    port: int = _their_port(25061)
+    user: str = setting(
+        Text("default", "name", _THEIR_NAME, "a user's name"),
+        "whom the backend logs in as; the password is the secret redis_app_password",
+        "default",
+    )
+    ca: str = _authorities()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Postgres:
+    managed: ManagedPostgres = section(ManagedPostgres, "at a managed provider")
     image: str = setting(Repository("postgres", "repository without tag"), "PostgreSQL's image", "postgres")
     tag: str = setting(
         Text(
@@ -96,9 +155,12 @@ class Postgres:
         {},
     )
     reference: str = derived("image, tag and digest in one")
-    address: str = derived("its fixed address on the data network")
-    port: int = derived("its port on the data network")
+    address: str = derived("its fixed address on the data network, or the provider's host")
+    port: int = derived("its port there")
     tls: bool = derived("whether clients have to use TLS")
+    authority: str = derived("file with the authorities by which it is known")
+    trusted: str = derived("name of that file among the secrets of the backend")
+    owner_secret: str = derived("secret that the owner logs in with")
     shm_size: int = derived("bytes of /dev/shm, for parallel queries")
     tuning: dict[str, str] = derived("postgresql.conf parameters that follow limits, disk and CPUs")
 
@@ -115,6 +177,7 @@ class RedisUsers:
 
 @dataclass(frozen=True, kw_only=True)
 class Redis:
+    managed: ManagedRedis = section(ManagedRedis, "at a managed provider")
     image: str = setting(Repository("redis", "repository without tag"), "Redis's image", "redis")
     tag: str = setting(
         Text(
@@ -147,8 +210,10 @@ class Redis:
     )
     users: RedisUsers = section(RedisUsers, "names of its ACL users")
     reference: str = derived("image, tag and digest in one")
-    address: str = derived("its fixed address on the data network")
-    port: int = derived("its port on the data network, for TLS")
+    address: str = derived("its fixed address on the data network, or the provider's host")
+    port: int = derived("its port there, for TLS")
     plain_port: int = derived("its port without TLS, while a release of an older tree needs it")
     tls: bool = derived("whether clients have to use TLS")
+    authority: str = derived("file with the authorities by which it is known")
+    trusted: str = derived("name of that file among the secrets of the backend")
     maxmemory: int = derived("bytes of data it may hold: 45% of its memory, the rest is for snapshots")

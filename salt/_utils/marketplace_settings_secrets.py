@@ -26,6 +26,8 @@ class Secret:
         needs: the setting without which it opens nothing, and is neither wanted nor taken; nothing: it always is.
         example: that setting, as an example.
         follows: the secret that did its work before there was this one, and lends its value where it is there already.
+        service: whose it is. Where that is at a managed provider it opens nothing, unless ``provider``.
+        provider: the setting that names who logs in with it there; then it is the provider's, and has to be given.
     """
 
     doc: str
@@ -35,8 +37,12 @@ class Secret:
     needs: str = ""
     example: str = ""
     follows: str = ""
+    service: str = ""
+    provider: str = ""
 
 
+# A provider's own are as the provider likes them.
+_THEIRS = (r"[!-~]{1,1024}", "one line of printable characters without spaces")
 _PASSWORD = (r"[A-Za-z0-9_.~-]{16,256}", "16 to 256 letters, digits and _ . ~ -")
 
 CATALOGUE: dict[str, Secret] = {
@@ -116,14 +122,30 @@ CATALOGUE: dict[str, Secret] = {
         r"[A-Za-z0-9_-]{16,128}",
         "16 to 128 letters, digits, _ and -",
     ),
-    "postgres_superuser_password": Secret("PostgreSQL's superuser", False, *_PASSWORD),
-    "postgres_owner_password": Secret("owner of the schema; migrations use it", False, *_PASSWORD),
-    "postgres_app_password": Secret("the backend's PostgreSQL role", False, *_PASSWORD),
-    "postgres_backup_password": Secret("the backup's PostgreSQL role", False, *_PASSWORD),
-    "postgres_monitoring_password": Secret("the monitoring's PostgreSQL role", False, *_PASSWORD),
-    "redis_app_password": Secret("the backend's Redis user", False, *_PASSWORD),
-    "redis_operator_password": Secret("the operator's Redis user", False, *_PASSWORD),
-    "redis_monitoring_password": Secret("the monitoring's Redis user", False, *_PASSWORD),
+    "postgres_superuser_password": Secret("PostgreSQL's superuser", False, *_PASSWORD, service="postgres"),
+    "postgres_owner_password": Secret(
+        "owner of the schema; migrations use it",
+        False,
+        *_PASSWORD,
+        service="postgres",
+        provider="postgres.managed.owner",
+    ),
+    "postgres_app_password": Secret(
+        "the backend's PostgreSQL role",
+        False,
+        *_PASSWORD,
+        service="postgres",
+        provider="postgres.managed.user",
+    ),
+    "postgres_backup_password": Secret("the backup's PostgreSQL role", False, *_PASSWORD, service="postgres"),
+    "postgres_monitoring_password": Secret(
+        "the monitoring's PostgreSQL role", False, *_PASSWORD, service="postgres"
+    ),
+    "redis_app_password": Secret(
+        "the backend's Redis user", False, *_PASSWORD, service="redis", provider="redis.managed.user"
+    ),
+    "redis_operator_password": Secret("the operator's Redis user", False, *_PASSWORD, service="redis"),
+    "redis_monitoring_password": Secret("the monitoring's Redis user", False, *_PASSWORD, service="redis"),
 }
 
 WAYS = ("value", "file", "environment")
@@ -161,12 +183,15 @@ def values_below(raw: Any) -> Iterator[str]:
         yield str(raw)
 
 
-def read_secrets(raw: Any, unset: Collection[str], sources: Sources, problems: list[Problem]) -> Secrets:
+def read_secrets(
+    raw: Any, unset: Collection[str], managed: Collection[str], sources: Sources, problems: list[Problem]
+) -> Secrets:
     """Read the ``secrets`` section.
 
     Args:
         raw: the section, None where there is none.
         unset: settings without a value, by path: a secret that needs one of them is not wanted.
+        managed: services that are at a provider.
         sources: how files and environment variables are read.
         problems: grows by one for each mistake.
     """
@@ -179,24 +204,38 @@ def read_secrets(raw: Any, unset: Collection[str], sources: Sources, problems: l
     for name, way in raw.items():
         if name not in CATALOGUE:
             problems.append(_unknown(name))
-        elif CATALOGUE[name].needs in unset:
-            wrong = f"is given, but {CATALOGUE[name].needs} is not set"
-            problems.append(Problem(f"secrets.{name}", wrong, CATALOGUE[name].example))
+        elif why := _idle(CATALOGUE[name], unset, managed):
+            problems.append(
+                Problem(f"secrets.{name}", f"is given, but {why}", CATALOGUE[name].example or "remove it")
+            )
         else:
             try:
-                values[name] = _value(name, way, sources)
+                values[name] = _value(name, way, sources, CATALOGUE[name].service in managed)
             except _Refused as refused:
                 problems.append(Problem(f"secrets.{name}", refused.wrong, refused.example))
     kinds: dict[str, str] = {}
     for name, secret in CATALOGUE.items():
-        if secret.needs in unset:
+        if _idle(secret, unset, managed):
             continue
-        if secret.given and name not in raw:
-            wrong = f"is missing: {secret.doc}"
+        given = secret.given or secret.service in managed
+        if given and name not in raw:
+            theirs = secret.service in managed
+            wrong = f"is missing: {f'the password of {secret.provider}' if theirs else secret.doc}"
             where = f"in pillar/local/init.sls, secrets: {{{name}: ...}} with {_EXAMPLE}"
             problems.append(Problem(f"secrets.{name}", wrong, where))
-        kinds[name] = "given" if secret.given or name in raw else "generated"
+        kinds[name] = "given" if given or name in raw else "generated"
     return Secrets(kinds, values)
+
+
+def _idle(secret: Secret, unset: Collection[str], managed: Collection[str]) -> str:
+    """Why a secret opens nothing, in words; nothing where it does."""
+    if secret.needs in unset:
+        return f"{secret.needs} is not set"
+    if secret.service not in managed:
+        return ""
+    if not secret.provider:
+        return f"{secret.service}.managed.host is set, and a provider has no such user of ours"
+    return f"{secret.provider} is not set" if secret.provider in unset else ""
 
 
 def _plain(name: Any) -> bool:
@@ -222,8 +261,8 @@ class _Refused(Exception):
         self.wrong, self.example = wrong, example
 
 
-def _value(name: str, way: Any, sources: Sources) -> str:
-    """The value of secret ``name``, which pillar gives as ``way``."""
+def _value(name: str, way: Any, sources: Sources, theirs: bool) -> str:
+    """The value of secret ``name``, which pillar gives as ``way``; ``theirs``: a provider has made it."""
     if not isinstance(way, Mapping) or len(way) != 1 or next(iter(way)) not in WAYS:
         raise _Refused("needs exactly one of value, file and environment")
     kind, where = next(iter(way.items()))
@@ -233,10 +272,9 @@ def _value(name: str, way: Any, sources: Sources) -> str:
     value = _READERS[kind](where, sources).strip("\r\n")
     if value.startswith("-----BEGIN PGP MESSAGE-----"):
         raise _Refused("is still encrypted: gpg can't decrypt it here", _KEYS)
-    if not re.fullmatch(CATALOGUE[name].pattern, value):
-        raise _Refused(
-            f"has a value of {len(value)} characters that is not as it must be", CATALOGUE[name].rule
-        )
+    pattern, rule = _THEIRS if theirs else (CATALOGUE[name].pattern, CATALOGUE[name].rule)
+    if not re.fullmatch(pattern, value):
+        raise _Refused(f"has a value of {len(value)} characters that is not as it must be", rule)
     return value
 
 

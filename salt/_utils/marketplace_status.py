@@ -7,6 +7,7 @@ from marketplace_drift_record import status as drift_status
 from marketplace_durable import read_json
 from marketplace_flight import Flight
 from marketplace_health import report
+from marketplace_managed import NAMES, theirs
 from marketplace_pending import ALLOW
 from marketplace_world import World
 
@@ -38,6 +39,8 @@ def status(world: World, settings: dict[str, Any] | None, settings_digest: str |
             f"pillar drives releases and says {settings['backend']['version']}: the next state.apply ships it; "
             f"to stay with {live.version}, set backend:version to it"
         )
+    if settings is not None:
+        pending.extend(_left_behind(world, settings))
     if settings is not None and not ways(settings):
         pending.append(NOBODY_TOLD)
     restarts = read_json(world.paths.pending) or []
@@ -63,6 +66,16 @@ def status(world: World, settings: dict[str, Any] | None, settings_digest: str |
         "ledger": {"releases": len(world.ledger.ids()), "broken": broken},
         "events": len(world.spool.pending()),
     }
+
+
+def _left_behind(world: World, settings: dict[str, Any]) -> list[str]:
+    """Data of services that are at a provider by now: nobody uses them, and nobody has deleted them."""
+    return [
+        f"{NAMES[name]} is at its provider; the data of before are in {data}, and nobody uses them: docs/managed.md "
+        "says how to delete them"
+        for name in theirs(settings)
+        if (data := world.paths.file_systems[name] / "data").exists()
+    ]
 
 
 def _in_flight(world: World) -> dict[str, Any] | None:

@@ -146,7 +146,8 @@ def _under_way(found: Mapping[str, Any]) -> Iterator[_Row]:
 
 
 def _backups(found: Mapping[str, Any]) -> _Row:
-    newest, drill = found["newest"]["postgres"], found["drill"]
+    # Of a database at a provider there is the dump alone.
+    newest, drill = found["newest"].get("postgres", found["newest"].get("dump")), found["drill"]
     words = [f"database {_moment(newest['when'])}" if newest else "none of the database yet"]
     if found["bytes"]["of"]:
         share = 100 * found["bytes"]["used"] / found["bytes"]["of"]

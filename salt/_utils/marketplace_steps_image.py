@@ -8,9 +8,12 @@ from marketplace_database import DatabaseError
 from marketplace_docker import DockerError, ImageFacts
 from marketplace_drills import late
 from marketplace_flight import Run
+from marketplace_managed import is_managed, ours
+from marketplace_provider import ProviderError, ping
 from marketplace_reference import Reference
 from marketplace_release_compose import environment, project, worker
 from marketplace_retention import keep_name
+from marketplace_secrets import Store, UnknownSecret
 from marketplace_step import StepFailed, Unchanged
 from marketplace_world import World
 
@@ -18,7 +21,6 @@ from marketplace_world import World
 UNPACKED = 3
 # Room for the write-ahead log that a migration writes, besides a restore point.
 LOG_ROOM = 64 << 20
-DATA_SERVICES = ("postgres", "redis")
 
 
 def preflight(world: World, run: Run) -> str:
@@ -38,8 +40,8 @@ def _drill(world: World, run: Run) -> list[str]:
 
 def _data_services(world: World, run: Run) -> list[str]:
     problems = []
-    states = world.docker.containers(*DATA_SERVICES)
-    for name in DATA_SERVICES:
+    states = world.docker.containers(*ours(run.settings))
+    for name in ours(run.settings):
         state = states.get(name)
         if state is None or not state.running:
             problems.append(
@@ -51,6 +53,11 @@ def _data_services(world: World, run: Run) -> list[str]:
         try:
             world.database.check(run.settings["postgres"]["database"])
         except DatabaseError as error:
+            problems.append(str(error))
+    if not problems and is_managed(run.settings, "redis"):
+        try:
+            ping(run.settings, Store(world.paths.secrets).read("redis_app_password"))
+        except (ProviderError, UnknownSecret) as error:
             problems.append(str(error))
     return problems
 
@@ -69,7 +76,16 @@ def _disks(world: World, run: Run) -> list[str]:
         problems.append(
             f"{images} has {_mib(free)} free: {for_image}{_mib(reserve)} are to stay free (backend:disk_reserve)"
         )
-    data = world.paths.root / "srv/data/postgres"
+    return problems + _room_for_schema(world, run)
+
+
+def _room_for_schema(world: World, run: Run) -> list[str]:
+    """A restore point is a copy in the server; of a database at a provider it is a dump, among the backups."""
+    problems: list[str] = []
+    provided = is_managed(run.settings, "postgres")
+    if provided and not run.maintenance:
+        return problems
+    data = world.paths.backups if provided else world.paths.root / "srv/data/postgres"
     free, _ = world.host.free(data)
     point = 0
     if run.maintenance:
@@ -79,7 +95,7 @@ def _disks(world: World, run: Run) -> list[str]:
         for_point = f"the restore point takes {_mib(point)} and " if point else ""
         problems.append(
             f"{data} has {_mib(free)} free: {for_point}a migration's log needs {_mib(LOG_ROOM)}; "
-            "give postgres:disk more"
+            f"give {'backup' if provided else 'postgres'}:disk more"
         )
     return problems
 

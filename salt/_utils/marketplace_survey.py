@@ -20,6 +20,7 @@ from marketplace_durable import DISK, make_directory, read_json, to_json
 from marketplace_health import report
 from marketplace_histogram import counted
 from marketplace_lock import Lock
+from marketplace_managed import is_managed
 from marketplace_metrics import units
 from marketplace_paths import Paths
 from marketplace_slo_budget import query_seconds
@@ -77,7 +78,9 @@ def _answers(world: World, settings: Mapping[str, Any]) -> Any:
 
 def _queries(world: World, settings: Mapping[str, Any]) -> Any:
     """How long the bot's queries took since the last time, as :func:`marketplace_statements.summed`; None where their
-    times can't be had."""
+    times can't be had, as at a provider."""
+    if is_managed(settings, "postgres"):
+        return None
     now = time.time()
     try:
         read_now = read(world.database, settings["postgres"]["roles"]["application"])

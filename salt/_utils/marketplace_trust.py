@@ -7,12 +7,10 @@ from datetime import datetime
 
 import yaml
 from marketplace_ledger import Ledger, LedgerError
+from marketplace_managed import TRUSTED
 from marketplace_paths import Paths
 from marketplace_records import ReleaseRecord
 from marketplace_service_authority import Trust, certificates
-
-# Below the delivered secrets of whoever is a client: the authorities that it trusts.
-TRUSTED = "ca.pem"
 
 
 def live_release(paths: Paths) -> ReleaseRecord | None:

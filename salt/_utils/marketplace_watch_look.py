@@ -11,6 +11,7 @@ from marketplace_docker_socket import DockerSocket
 from marketplace_durable import read_json
 from marketplace_edge import Edge, EdgeError
 from marketplace_lock import Lock, lock_holder
+from marketplace_managed import ours, place, theirs
 from marketplace_paths import Paths
 from marketplace_release_compose import project, worker
 from marketplace_watch_seen import MACHINE, Seen
@@ -42,7 +43,8 @@ class Look:
             live = self._edge.live()
         except EdgeError:
             live = None
-        containers = self._containers(live)
+        elsewhere = {name: place(settings, name) for name in theirs(settings)}
+        containers = self._containers(live, ours(settings))
         statistics, routed = None, None
         with contextlib.suppress(EdgeError):
             statistics = self._edge.statistics()
@@ -64,6 +66,7 @@ class Look:
             closed=tuple(keeper for keeper, on in self._edge.maintenance().items() if on),
             groups=_groups(settings, containers or {}),
             disks=disks(self.paths.file_systems),
+            elsewhere=elsewhere,
             drift=self._drift() if settings["monitoring"].get("drift") else None,
         )
 
@@ -73,8 +76,8 @@ class Look:
             return read_json(self.paths.drift)
         return None
 
-    def _containers(self, live: str | None) -> dict[str, ContainerState] | None:
-        names = {"postgres": "postgres", "redis": "redis"}
+    def _containers(self, live: str | None, data: tuple[str, ...]) -> dict[str, ContainerState] | None:
+        names = {name: name for name in data}
         if live:
             names |= {"backend": project(live), "worker": worker(live)}
         try:

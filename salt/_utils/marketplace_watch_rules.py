@@ -69,7 +69,7 @@ def findings(
 def health(seen: Seen) -> dict[str, ServiceHealth]:
     """Every service's health by one look."""
     states = None if seen.containers is None else {state.name: state for state in seen.containers.values()}
-    return judge(seen.live, states, seen.statistics, seen.routed)
+    return judge(seen.live, states, seen.statistics, seen.routed, seen.elsewhere)
 
 
 def services(seen: Seen) -> Iterator[Finding]:
@@ -108,15 +108,16 @@ def _down(name: str, service: ServiceHealth, seen: Seen, and_bot: bool) -> Findi
     lasted = None if service.since_seconds is None else seen.at - service.since_seconds
     words = f"{service.detail}; the bot waits for it and takes no updates" if and_bot else service.detail
     # HAProxy's figure is about its check: a container that ended is known since this look alone.
-    since = lasted if state is not None and state.running else None
-    return Finding(
-        "service.down", name, "critical", words, _cause(name, state, seen), _command(name, state), since
-    )
+    since = lasted if (state is not None and state.running) or name in seen.elsewhere else None
+    command = "salt-call health.check" if name in seen.elsewhere else _command(name, state)
+    return Finding("service.down", name, "critical", words, _cause(name, state, seen), command, since)
 
 
 def _cause(name: str, state: ContainerState | None, seen: Seen) -> str:
     if name == "edge":
         return ""
+    if name in seen.elsewhere:
+        return "the provider has trouble, is at maintenance, or no longer lets this droplet in: its console tells"
     if state is None:
         return "" if seen.containers is None else "somebody removed its container"
     if state.status == "paused":

@@ -30,6 +30,7 @@ class Seen:
         closed: who keeps the edge closed for updates.
         groups: what the machine and the services have used.
         disks: bytes used and in all, by whose file system it is.
+        elsewhere: services at a provider, and where.
         drift: what the last look for drift has found (marketplace_drift_record); None where nobody has looked.
     """
 
@@ -44,6 +45,7 @@ class Seen:
     closed: tuple[str, ...] = ()
     groups: Mapping[str, Group] = field(default_factory=dict)
     disks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
     drift: Mapping[str, Any] | None = None
 
     def check(self, service: str) -> Mapping[str, str]:

@@ -14,6 +14,7 @@ from marketplace_ledger import Ledger
 from marketplace_lock import Lock
 from marketplace_paths import Paths
 from marketplace_probe import Probe
+from marketplace_provider_database import database_of
 from marketplace_spool import Spool
 from marketplace_telegram import Telegram
 
@@ -56,7 +57,7 @@ class World:
             jobs_lock=Lock(paths.jobs_lock, "jobs", "try again"),
             docker=docker,
             edge=Edge(paths.live_map, paths.maintenance_map, paths.admin_socket),
-            database=Database(docker),
+            database=database_of(paths, docker),
             dumps=Dumps(paths),
             telegram=Telegram(paths.secrets / "telegram_token"),
             host=Host(paths.run / "pause"),

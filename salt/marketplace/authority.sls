@@ -18,7 +18,7 @@ Ensure the authorities that are trusted are known:
     - require:
       - service_authority: Ensure the services have an authority
 
-{% for service in ["postgres", "redis"] %}
+{% for service in pillar.services.ours %}
 Ensure {{ service }} has a certificate:
   service_authority.certified:
     - name: /etc/marketplace/tls/services/{{ service }}.pem

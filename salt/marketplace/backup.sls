@@ -1,4 +1,5 @@
-{% set settings = pillar.settings %}
+# Of a database at a provider there is no log here: what is backed up is a dump.
+{% set log = "marketplace.backup_log" if "postgres" in pillar.services.ours else "marketplace.no_backup_log" %}
 
 include:
   - marketplace.gate
@@ -6,41 +7,20 @@ include:
   - marketplace.database
   - marketplace.cache
   - volumes
-  - barman
+  - {{ log }}
 
-Ensure backups can be copied elsewhere:
+Ensure what backups are made with is installed:
   apt_package.installed:
-    - pkgs: [rclone]
-
-Ensure backups can log in to the database:
-  secret.delivered:
-    - name: backup
-    - rendered:
-        pgpass: |
-          {{ settings.postgres.address }}:*:*:{{ settings.postgres.roles.backup }}:{secret:postgres_backup_password}
-    - copies: {ca.pem: /etc/marketplace/tls/services.pem}
-    - uid: {{ pillar.volumes.mounts["/var/backups/marketplace"].user }}
-    - gid: {{ pillar.volumes.mounts["/var/backups/marketplace"].group }}
-    - watch:
-      - service_authority: Ensure the authorities that are trusted are known
-    - require:
-      - secret: Ensure every secret is in the store
-
-Ensure the database's log is received:
-  backup.received:
-    - name: postgres
-    - require:
-      - sls: volumes
-      - sls: barman
-      - sls: marketplace.database
-      - secret: Ensure backups can log in to the database
+    - pkgs: [rclone, zstd]
 
 Ensure there is a backup to begin with:
   backup.present:
     - require:
       - sls: marketplace.cache
-      - backup: Ensure the database's log is received
-      - apt_package: Ensure backups can be copied elsewhere
+      - sls: marketplace.database
+      - sls: {{ log }}
+      - sls: volumes
+      - apt_package: Ensure what backups are made with is installed
 
 Ensure backups are taken every night:
   file.managed:
@@ -48,4 +28,4 @@ Ensure backups are taken every night:
     - source: salt://marketplace/files/backup.cron.jinja
     - template: jinja
     - require:
-      - backup: Ensure the database's log is received
+      - sls: {{ log }}

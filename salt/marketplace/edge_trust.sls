@@ -2,12 +2,13 @@
 include:
   - marketplace.gate
   - marketplace.authority
+  - marketplace.providers
   - haproxy
 
 Ensure the edge trusts the services' authority:
   secret.delivered:
     - name: /etc/haproxy/services
-    - copies: {ca.pem: /etc/marketplace/tls/services.pem}
+    - copies: {ca.pem: /etc/marketplace/tls/services.pem, redis.pem: {{ pillar.settings.redis.authority }}}
     - dir_mode: "0700"
     - require:
       - sls: haproxy

@@ -3,4 +3,7 @@ include:
   - marketplace.gate
   - marketplace.metrics_access
   - exporters
+{%- if pillar.exporters.removed %}
+  - exporters.removed
+{%- endif %}
   - prometheus

@@ -384,3 +384,47 @@ def test_a_reboot_takes_the_release_lock(render):
     assert "OnCalendar=*-*-* 04:15:00" in render(
         "updates/files/updates-reboot.timer.jinja", given, time=inputs["reboot_time"]
     )
+
+
+THERE = {"host": "db.team.dev", "ca": "system"}
+MANAGED = {
+    "postgres__managed": THERE,
+    "redis__managed": THERE | {"host": "10.9.8.7"},
+    "secrets__postgres_app_password": {"value": "x"},
+    "secrets__redis_app_password": {"value": "x"},
+}
+
+
+def test_the_edge_checks_a_provider_by_its_name_without_a_login(render):
+    text = render("marketplace/files/haproxy.cfg.jinja", settings(**MANAGED))
+    postgres = text.split("backend check_postgres")[1].split("\nbackend")[0]
+    assert "server postgres db.team.dev:25060 check inter 5s" in postgres
+    assert "send-binary 0000000804d2162f" in postgres
+    redis = text.split("backend check_redis")[1].split("\nbackend")[0]
+    assert "verify required verifyhost 10.9.8.7 ca-file /etc/haproxy/services/redis.pem" in redis
+    assert 'send "AUTH' not in redis
+    # A name that nobody knows at the moment must not keep the edge from starting.
+    assert text.count("resolvers system init-addr last,libc,none") == 2
+    assert "resolvers" not in render("marketplace/files/haproxy.cfg.jinja", settings())
+
+
+def test_the_isolation_knows_no_address_that_is_elsewhere(render):
+    rules = render("marketplace/files/isolation.nft.jinja", settings(**MANAGED))
+    assert "db.team.dev" not in rules
+    assert "10.9.8.7" not in rules
+    assert "jump data" in rules
+    one = {name: value for name, value in MANAGED.items() if "redis" not in name}
+    rules = render("marketplace/files/isolation.nft.jinja", settings(**one))
+    assert "ip daddr 10.213.20.11 tcp dport { 6380 } accept" in rules
+    assert "10.213.20.10" not in rules
+
+
+def test_the_data_services_unit_is_about_those_that_are_here(render):
+    unit = render("marketplace/files/marketplace-data.service.jinja", settings(**MANAGED))
+    assert "/srv/data" not in unit
+    assert "docker compose" not in unit
+    one = {name: value for name, value in MANAGED.items() if "postgres" not in name}
+    unit = render("marketplace/files/marketplace-data.service.jinja", settings(**one))
+    assert "RequiresMountsFor=/srv/data/postgres" in unit
+    assert "/srv/data/redis" not in unit
+    assert unit.count("AssertPathExists=") == 2

@@ -1,5 +1,6 @@
 """Every SLS file renders for every environment, through the real state.show_sls, gate and pillar included."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,29 @@ def test_what_measures_is_there_or_gone_by_strength(minion, strength, there):
         for package in argument.get("pkgs", ())
     }
     assert {"prometheus", *EXPORTERS} <= packages
+
+
+THERE = {"managed": {"host": "db.team.dev", "ca": PEM}}
+PASSWORDS = {name: {"value": "x"} for name in ("postgres_app_password", "redis_app_password")}
+
+
+@pytest.mark.parametrize("places", [("postgres",), ("redis",), ("postgres", "redis")])
+def test_what_is_at_a_provider_has_no_container_and_no_certificate(minion, places):
+    secrets = {f"{name}_app_password": PASSWORDS[f"{name}_app_password"] for name in places}
+    asked = {**{name: copy.deepcopy(THERE) for name in places}, "secrets": secrets}
+    states = minion["state.show_sls"](
+        ["marketplace.backup", "marketplace.edge", "marketplace.database", "marketplace.cache"],
+        pillar=asked,
+    )
+    assert isinstance(states, dict), states
+    described = states["Ensure the data services are described"]["file"]
+    (dataset,) = (argument["dataset"] for argument in described if "dataset" in argument)
+    assert set(dataset["services"] or ()) == {"postgres", "redis"} - set(places)
+    for name in places:
+        assert f"Ensure {name} has a certificate" not in states
+    assert ("Ensure PostgreSQL answers at its provider" in states) == ("postgres" in places)
+    assert ("Ensure Redis answers at its provider" in states) == ("redis" in places)
+    assert ("Ensure the database's log is received" in states) == ("postgres" not in places)
 
 
 def service(minion, name):

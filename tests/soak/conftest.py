@@ -19,6 +19,7 @@ from tests.droplet.conftest import (  # noqa: F401 - fixtures
     copied,
     docker_client,
     droplet,
+    fresh,
     images,
     load,
     neighbour,

@@ -71,6 +71,13 @@ def test_what_an_operator_runs_is_no_leftover():
     assert plan(WANTED, [container(), container("redis"), *others], {}).leftovers == ()
 
 
+def test_what_is_at_a_provider_has_no_container_any_more():
+    found = [container(), container("redis"), container("postgres-run", service="other")]
+    made = plan(WANTED[1:], found, {}, frozenset({"postgres"}))
+    assert (made.retired, made.missing) == (("postgres",), ())
+    assert plan([], [], {}, frozenset({"postgres"})).retired == ()
+
+
 def test_what_is_not_well_is_said():
     found = [container(health="starting"), container("redis", running=False, restarts=3)]
     assert unwell(WANTED, found) == {"postgres": "is starting", "redis": "does not run (restarted 3 times)"}

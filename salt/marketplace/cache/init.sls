@@ -4,6 +4,7 @@ include:
   - marketplace.gate
   - marketplace.data
 
+{% if "redis" in pillar.services.ours %}
 Ensure Redis listens as it should:
   redis_server.listening:
     - name: /etc/marketplace/redis/listen.conf
@@ -39,3 +40,10 @@ Ensure it is known what is not encrypted yet:
   service_tls.required:
     - require:
       - redis_server: Ensure Redis knows its users
+{% else %}
+Ensure Redis answers at its provider:
+  provider.answers:
+    - name: redis
+    - require:
+      - secret: Ensure every secret is in the store
+{% endif %}

@@ -1,5 +1,7 @@
+# Of a PostgreSQL in a container here.
 include:
   - marketplace.gate
+  - marketplace.secrets
 
 Ensure PostgreSQL's settings can be checked:
   file.managed:
@@ -23,3 +25,15 @@ Ensure PostgreSQL's access rules are written:
     - source: salt://marketplace/files/pg_hba.conf.jinja
     - template: jinja
     - makedirs: True
+
+Ensure PostgreSQL has its secrets:
+  secret.delivered:
+    - name: postgres
+    - files: {superuser_password: postgres_superuser_password}
+    - copies: {server.pem: /etc/marketplace/tls/services/postgres.pem}
+    - uid: {{ pillar.settings.postgres.user.split(":")[0] }}
+    - gid: {{ pillar.settings.postgres.user.split(":")[1] }}
+    - watch:
+      - service_authority: Ensure postgres has a certificate
+    - require:
+      - secret: Ensure every secret is in the store

@@ -4,6 +4,7 @@ include:
   - marketplace.gate
   - marketplace.data
 
+{% if "postgres" in pillar.services.ours %}
 Ensure PostgreSQL uses its configuration:
   postgres_server.configured:
     - name: postgres
@@ -47,3 +48,15 @@ Ensure the database has its roles and grants:
     - extensions: [pg_stat_statements]
     - require:
       - postgres_server: Ensure PostgreSQL uses its configuration
+{% else %}
+Ensure PostgreSQL's client is installed:
+  apt_package.installed:
+    - pkgs: [postgresql-client-17]
+
+Ensure PostgreSQL answers at its provider:
+  provider.answers:
+    - name: postgres
+    - require:
+      - apt_package: Ensure PostgreSQL's client is installed
+      - secret: Ensure every secret is in the store
+{% endif %}

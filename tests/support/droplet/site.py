@@ -26,6 +26,7 @@ from .droplets import MEMORY, Droplet
 from .errors import DropletError
 from .machine import Machine, endpoint
 from .paths import IMAGE, LABEL, REPOSITORY, locked, site_dir
+from .provider import CACHE_HOST, DATABASE_HOST, Provider, cache_command, database_command
 from .registry import AUTHORITY, Login, Pushed, Registry
 from .storage import ROLE as STORAGE_ROLE
 from .storage import Storage
@@ -221,6 +222,17 @@ class Site:
         made = self.machine(STORAGE_ROLE, tag, [Storage.HOST], ["--access-key", Storage.ACCESS_KEY])
         secret = self._kept("storage-secret", secrets.token_urlsafe(30))
         return Storage(self.client, made.container, self.network, secret).start()
+
+    def provider(self) -> Provider:
+        """A managed provider: PostgreSQL as db.test:25060 and Redis as cache.test:25061 on the network."""
+        secret = self._kept("provider-secret", f"AVNS_{secrets.token_urlsafe(18)}")
+        tags = [image.build(self.client, name, self.say) for name in ("postgres", "redis")]
+        database = self.machine("db", tags[0], [DATABASE_HOST], database_command(secret))
+        cache = self.machine("cache", tags[1], [CACHE_HOST], cache_command(secret))
+        directory = site_dir(self.name) / "provider"
+        directory.mkdir(exist_ok=True)
+        authority = Authority.at(directory, f"Provider of {self.name}")
+        return Provider(self.network, database, cache, authority, secret).serve()
 
     def neighbour(self, role: str = "neighbour") -> Machine:
         """Another host on the droplets' network, with python3, ip and nmap, to look at a droplet from outside."""

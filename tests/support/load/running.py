@@ -169,23 +169,32 @@ class Load:
         entries = self.entries()
         return figures(entries, outside(entries, self.windows))
 
-    def differences(self, droplet: Machine, dialogues: bool = True) -> list[str]:
+    def differences(
+        self, droplet: Machine, dialogues: bool = True, stores: state.Stores | None = None
+    ) -> list[str]:
         """After :meth:`stop`: what the droplet has that is not as the log promises, see :func:`effects.differences`."""
-        has = state.state(droplet, self.run, self.chats, self.updates)
+        has = state.state(droplet, self.run, self.chats, self.updates, stores)
         return effects.differences(self.entries(), has, dialogues)
 
-    def assert_lossless(self, droplet: Machine, failed: int | None = 0, dialogues: bool = True) -> Figures:
+    def assert_lossless(
+        self,
+        droplet: Machine,
+        failed: int | None = 0,
+        dialogues: bool = True,
+        stores: state.Stores | None = None,
+    ) -> Figures:
         """Stop, and nothing was lost, doubled or forgotten.
 
         Args:
             failed: how many requests may have failed at first; None for any number, where the droplet itself was off.
             dialogues: see :meth:`differences`.
+            stores: where the data are; on the droplet by default.
         """
         self.stop()
         found = self.figures()
         assert failed is None or found.failed <= failed, found
         assert not dialogues or found.wrong == 0, [entry for entry in self.entries() if not entry.right][:5]
-        differences = self.differences(droplet, dialogues)
+        differences = self.differences(droplet, dialogues, stores)
         assert not differences, "\n".join([*differences, str(found)])
         return found
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Callable
 
 from tests.support.droplet.machine import Machine
 
@@ -35,14 +37,47 @@ def sql(droplet: Machine, query: str) -> str:
     return droplet.run(PSQL, stdin=query).stdout.strip()
 
 
-def state(droplet: Machine, run: str, chats: range, updates: range) -> Found:
+@dataclasses.dataclass(frozen=True)
+class Stores:
+    """How PostgreSQL and Redis are asked, wherever they are: each takes a script, and gives what it prints."""
+
+    database: Callable[[str], str]
+    cache: Callable[[str], str]
+
+    @classmethod
+    def of(cls, droplet: Machine) -> Stores:
+        """Those in containers on the droplet."""
+
+        def cache(script: str) -> str:
+            password = droplet.get(f"{SECRETS}/redis_operator_password").decode().strip()
+            tool = [
+                "docker",
+                "exec",
+                "-i",
+                "redis",
+                "redis-cli",
+                "--tls",
+                "--insecure",
+                "-p",
+                "6380",
+                "--json",
+            ]
+            # The password goes through standard input: arguments can be read by everybody.
+            return droplet.run(tool, stdin=f"AUTH operator {password}\n{script}").stdout
+
+        return cls(lambda script: sql(droplet, script), cache)
+
+
+def state(droplet: Machine, run: str, chats: range, updates: range, stores: Stores | None = None) -> Found:
     """Everything that the droplet has of a run.
 
     Args:
         run: its mark on what it listed.
         chats: its users.
         updates: the range that its updates' ids are from.
+        stores: where the data are; on the droplet by default.
     """
+    asked = stores or Stores.of(droplet)
     query = f"""
         SELECT json_build_object(
             'handled', (SELECT coalesce(json_agg(update_id), '[]') FROM handled_updates
@@ -52,31 +87,25 @@ def state(droplet: Machine, run: str, chats: range, updates: range) -> Found:
             'items', (SELECT coalesce(json_agg(json_build_array(id, title, seller_id, buyer_id)), '[]')
                 FROM listings WHERE seller_id >= {chats.start} AND seller_id < {chats.stop}));
     """
-    found = json.loads(sql(droplet, query))
+    found = json.loads(asked.database(query))
     return Found(
         handled=found["handled"],
         users=found["users"],
         items=[Item(*row) for row in found["items"]],
-        dialogues=dialogues(droplet, chats),
+        dialogues=dialogues(droplet, chats, asked),
     )
 
 
-def dialogues(droplet: Machine, chats: range) -> dict[int, tuple[int, str, str]]:
+def dialogues(
+    droplet: Machine, chats: range, stores: Stores | None = None
+) -> dict[int, tuple[int, str, str]]:
     """By chat: the dialogue in Redis, as (update that wrote it, state, data)."""
-    token = droplet.get(f"{SECRETS}/telegram_token").decode().strip()
-    password = droplet.get(f"{SECRETS}/redis_operator_password").decode().strip()
-    bot = token.partition(":")[0]
-    asked = "".join(f"HMGET dialogue:{bot}:{chat}:{chat} update_id state data\n" for chat in chats)
-    # The password goes through standard input: arguments can be read by everybody.
-    answer = droplet.run(
-        ["docker", "exec", "-i", "redis", "redis-cli", "--tls", "--insecure", "-p", "6380", "--json"],
-        stdin=f"AUTH operator {password}\n{asked}",
-    )
-    rows = [json.loads(line) for line in answer.stdout.splitlines() if line.startswith("[")]
+    bot = droplet.get(f"{SECRETS}/telegram_token").decode().partition(":")[0]
+    script = "".join(f"HMGET dialogue:{bot}:{chat}:{chat} update_id state data\n" for chat in chats)
+    answer = (stores or Stores.of(droplet)).cache(script)
+    rows = [json.loads(line) for line in answer.splitlines() if line.startswith("[")]
     if len(rows) != len(chats):
-        raise AssertionError(
-            f"Redis does not answer as expected: {answer.stdout[:500]} {answer.stderr[:500]}"
-        )
+        raise AssertionError(f"Redis does not answer as expected: {answer[:500]}")
     return {
         chat: (int(update_id), str(step or ""), str(data or ""))
         for chat, (update_id, step, data) in zip(chats, rows, strict=True)

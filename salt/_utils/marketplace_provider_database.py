@@ -1,0 +1,294 @@
+"""The database at a managed provider: asked, dumped and brought back by the host's own client, over verified TLS.
+
+There a restore point is a dump and not a second database: a provider's user may make none, and ends nobody's sessions.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from marketplace_database import PSQL, Command, Database, DatabaseError
+from marketplace_docker import Docker
+from marketplace_durable import fsync_directory, read_json
+from marketplace_managed import is_managed, place
+from marketplace_paths import Paths
+from marketplace_secrets import Store, UnknownSecret
+
+# Debian's client of the images' major version.
+PROGRAMS = Path("/usr/lib/postgresql/17/bin")
+CONNECT_SECONDS = 10
+LONGEST_SECONDS = 4 * 3600.0
+# Whose schemas the user that migrates may drop and make again: all that are the application's.
+_OURS = """FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"""
+_EMPTIED = f"""DO $empty$
+DECLARE found record;
+BEGIN
+  FOR found IN SELECT nspname {_OURS} AND pg_has_role(nspowner, 'USAGE') LOOP
+    EXECUTE format('DROP SCHEMA %I CASCADE', found.nspname);
+  END LOOP;
+  -- As a new database has it: a dump says only what differs from that.
+  CREATE SCHEMA IF NOT EXISTS public;
+  GRANT USAGE ON SCHEMA public TO PUBLIC;
+END
+$empty$;
+"""  # noqa: S608
+_ROWS = f"""SELECT coalesce(sum((xpath('/row/c/text()', query_to_xml(format('SELECT count(*) AS c FROM %I.%I',
+  n.nspname, c.relname), false, true, '')))[1]::text::bigint), 0)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND n.oid IN (SELECT oid {_OURS})"""  # noqa: S608
+
+
+@dataclass(frozen=True)
+class Login:
+    """Who logs in where.
+
+    Attributes:
+        host, port, database: where.
+        user: as whom; the password is kept out of every repr.
+        authority: file with the authorities by which the server is known.
+    """
+
+    host: str
+    port: int
+    database: str
+    user: str
+    password: str = field(repr=False)
+    authority: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What libpq's programs read. Only root can look into their environment."""
+        return {
+            "PGHOST": self.host,
+            "PGPORT": str(self.port),
+            "PGDATABASE": self.database,
+            "PGUSER": self.user,
+            "PGPASSWORD": self.password,
+            "PGSSLMODE": "verify-full",
+            "PGSSLROOTCERT": self.authority,
+            "PGCONNECT_TIMEOUT": str(CONNECT_SECONDS),
+            # Its own files and those of whoever calls say nothing.
+            "PGPASSFILE": "/dev/null",
+            "PGSERVICEFILE": "/dev/null",
+        }
+
+
+def login_of(settings: Mapping[str, Any], role: str, password: str, authority: str = "") -> Login:
+    """How ``role`` (``owner`` or ``application``) logs in at the provider.
+
+    Args:
+        settings: the effective settings.
+        password: its password.
+        authority: another file than the settings' own.
+    """
+    postgres = settings["postgres"]
+    return Login(
+        host=postgres["address"],
+        port=postgres["port"],
+        database=postgres["database"],
+        user=postgres["roles"][role],
+        password=password,
+        authority=authority or postgres["authority"],
+    )
+
+
+def database_of(paths: Paths, docker: Docker) -> Database:
+    """The database as the droplet's settings have it: in its container, or at a provider."""
+    with suppress(ValueError):
+        settings = read_json(paths.settings)
+        if settings is not None and is_managed(settings, "postgres"):
+            return ProviderDatabase(docker, paths, settings)
+    return Database(docker)
+
+
+class ProviderDatabase(Database):
+    """The application's database at a provider, as the user that migrates.
+
+    Args:
+        docker: not asked for it.
+        paths: where secrets and restore points are.
+        settings: the effective settings.
+    """
+
+    def __init__(self, docker: Docker, paths: Paths, settings: Mapping[str, Any]) -> None:
+        super().__init__(docker)
+        self._store, self._settings = Store(paths.secrets), settings
+        self._points = paths.backups / "points"
+
+    def points(self) -> list[str]:
+        return sorted(file.stem for file in self._points.glob("*.dump"))
+
+    def make_point(self, database: str, point: str, timeout: float) -> None:
+        """Dump the database. Nobody writes meanwhile: the caller has seen to that."""
+        self.drop_point(point)
+        self._points.mkdir(mode=0o700, exist_ok=True)
+        unfinished = self._file(point).with_suffix(".unfinished")
+        with unfinished.open("wb") as stream:
+            unfinished.chmod(0o600)
+            run(self.command("pg_dump", "--format=custom", "--compress=zstd"), stdout=stream, timeout=timeout)
+            os.fsync(stream.fileno())
+        unfinished.rename(self._file(point))
+        fsync_directory(self._points)
+
+    def prove_point(self, database: str, point: str, timeout: float) -> str:
+        """Read the dump to its end, count its rows, and see that the way back is open; what was found, in words.
+
+        Raises:
+            DatabaseError: it does not hold what the database does, or could not be brought back.
+        """
+        barred = self.ask(
+            database, f"SELECT string_agg(nspname, ', ') {_OURS} AND NOT pg_has_role(nspowner, 'USAGE')"
+        )
+        if barred:
+            raise DatabaseError(
+                f"{self._user} does not own the schema {barred}, and could not go back to a restore point: "
+                "make it the owner of database and schema, or have another postgres.managed.owner"
+            )
+        expected = int(self.ask(database, _ROWS, timeout=timeout))
+        with popen(self.command("pg_restore", "--data-only", "--file=-", str(self._file(point)))) as restore:
+            found = rows_of(_stream(restore.stdout))
+        if restore.returncode or found != expected:
+            raise DatabaseError(f"restore point {point} holds {found} rows, the database {expected}")
+        return f"a dump of {found} rows, as the database has"
+
+    def use_point(self, database: str, point: str) -> None:
+        """Put what the restore point holds in place of all there is, in one transaction.
+
+        Where there is no such point, it was used already.
+        """
+        if point not in self.points():
+            return
+        psql = self.command("psql", *PSQL)
+        with (
+            popen(self.command("pg_restore", "--file=-", str(self._file(point)))) as restore,
+            popen(psql, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, bufsize=0) as server,
+        ):
+            to = _stream(server.stdin)
+            try:
+                to.write(f"BEGIN;\nSET client_min_messages = warning;\n{_EMPTIED}".encode())
+                while chunk := _stream(restore.stdout).read(1 << 20):
+                    to.write(chunk)
+                # What ends half way is never committed.
+                if restore.wait() == 0:
+                    to.write(b"\nCOMMIT;\n")
+                to.close()
+            except BrokenPipeError:
+                restore.kill()
+            said = _stream(server.stderr).read().decode(errors="replace").strip()
+        if restore.returncode or server.returncode:
+            raise DatabaseError(f"going back to {point} failed, and nothing has changed: {_last(said)}")
+        self.drop_point(point)
+
+    def drop_point(self, point: str) -> None:
+        """Delete a restore point; a missing one is fine, and so is one that never got done."""
+        for file in (self._file(point), self._file(point).with_suffix(".unfinished")):
+            file.unlink(missing_ok=True)
+
+    def command(self, *argv: str) -> Command:
+        program, *arguments = argv
+        return Command(["nice", str(PROGRAMS / program), *arguments], self._login.environment)
+
+    def _run(self, argv: list[str], timeout: float, stdin: str | None) -> subprocess.CompletedProcess[str]:
+        # There is one database; what is asked of the server as a whole is answered in it, too.
+        asked = [str(PROGRAMS / argv[0]), "-d", f"application_name={_application(argv)}", *argv[3:]]
+        login = self._login
+        try:
+            return subprocess.run(
+                asked,
+                env=os.environ | login.environment,
+                input=stdin or "",
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise DatabaseError(
+                f"PostgreSQL at {place(self._settings, 'postgres')} cannot be asked: {error}"
+            ) from None
+
+    @property
+    def _user(self) -> str:
+        return str(self._settings["postgres"]["roles"]["owner"])
+
+    @property
+    def _login(self) -> Login:
+        try:
+            password = self._store.read(self._settings["postgres"]["owner_secret"])
+        except UnknownSecret as error:
+            raise DatabaseError(f"{error}: run state.apply") from error
+        return login_of(self._settings, "owner", password)
+
+    def _file(self, point: str) -> Path:
+        return self._points / f"{point}.dump"
+
+
+def run(command: Command, *, stdout: Any = None, stdin: Any = None, timeout: float = LONGEST_SECONDS) -> None:
+    """Run one of the server's programs.
+
+    Raises:
+        DatabaseError: it failed, or took too long; the message is its own.
+    """
+    try:
+        done = subprocess.run(
+            command.argv,
+            env=os.environ | command.environment,
+            stdin=stdin or subprocess.DEVNULL,
+            stdout=stdout or subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=timeout,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise DatabaseError(f"{_program(command)}: {error}") from error
+    if done.returncode != 0:
+        raise DatabaseError(f"{_program(command)}: {_last(done.stderr.decode(errors='replace'))}")
+
+
+def popen(command: Command, **pipes: Any) -> "subprocess.Popen[bytes]":
+    """Start one of the server's programs, its output and complaints in pipes.
+
+    Raises:
+        DatabaseError: it is not there.
+    """
+    wanted: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | pipes
+    try:
+        return subprocess.Popen(command.argv, env=os.environ | command.environment, **wanted)
+    except OSError as error:
+        raise DatabaseError(f"{_program(command)}: {error}") from error
+
+
+def rows_of(script: Iterable[bytes]) -> int:
+    """How many rows a dump's script has for tables: the lines between each COPY and its end. Pure."""
+    rows, inside = 0, False
+    for line in script:
+        if inside:
+            inside = line.rstrip(b"\r\n") != b"\\."
+            rows += inside
+        elif line.startswith(b"COPY ") and line.rstrip().endswith(b"FROM stdin;"):
+            inside = True
+    return rows
+
+
+def _application(argv: list[str]) -> str:
+    """The name under which the server lists who asks, out of a connection string."""
+    words = dict(word.split("=", 1) for word in argv[2].split())
+    return words.get("application_name", "deploy")
+
+
+def _program(command: Command) -> str:
+    return next((Path(word).name for word in command.argv if Path(word).name.startswith(("pg_", "psql"))), "")
+
+
+def _stream(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise DatabaseError("a program was started without a pipe")
+    return pipe
+
+
+def _last(said: str) -> str:
+    return " / ".join(said.strip().splitlines()[-3:]) or "no output"
