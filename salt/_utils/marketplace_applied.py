@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from marketplace_settings import RUN_OPTIONS
+
 # Of one run, and no part of what a droplet should be.
-_OF_A_RUN = ("allow_restart", "settings_gate", "_errors")
+_OF_A_RUN = (*RUN_OPTIONS, "settings_gate", "_errors")
 
 
 def fingerprint(roots: Iterable[Path]) -> str:
