@@ -12,6 +12,7 @@ from typing import Any
 from marketplace_database import DatabaseError
 from marketplace_docker import DockerError
 from marketplace_edge import EdgeError
+from marketplace_import import READER
 from marketplace_ledger import LedgerError
 from marketplace_release_compose import MIGRATION
 from marketplace_restore import LIVE, SCRATCH
@@ -220,7 +221,7 @@ def containers(world: World) -> dict[str, str]:
     """Containers that neither state.apply nor a release, a job or a restore has made, with their image."""
     listed = world.docker.run("ps", "--all", "--no-trunc", "--format={{json .}}").stdout
     rows = [json.loads(line) for line in listed.splitlines()]
-    ours = {"postgres", "redis", MIGRATION, SCRATCH, LIVE}
+    ours = {"postgres", "redis", MIGRATION, SCRATCH, LIVE, READER}
     return {
         row["Names"]: f"image {row['Image']}"
         for row in rows
