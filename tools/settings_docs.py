@@ -26,6 +26,7 @@ BEGIN, END = (
     "<!-- what follows is written by tools/settings_docs.py -->",
     "<!-- what precedes is written by tools/settings_docs.py -->",
 )
+KINDS = {bool: "boolean", str: "string"}
 
 
 def _default(declared: Setting) -> str:
@@ -90,7 +91,10 @@ def schema() -> str:
     secrets = {name: _secret(secret) for name, secret in CATALOGUE.items()}
     document["properties"] |= {
         "secrets": _mapping("what must stay secret", secrets),
-        **{name: {"type": "boolean", "description": "an option of one run"} for name in RUN_OPTIONS},
+        **{
+            name: {"type": KINDS[kind], "description": f"an option of one run; {words}"}
+            for name, (kind, words, _) in RUN_OPTIONS.items()
+        },
     }
     return json.dumps({"$schema": "http://json-schema.org/draft-07/schema#", **document}, indent=1) + "\n"
 

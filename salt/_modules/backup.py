@@ -13,7 +13,7 @@ import sys
 import time as clock
 from pathlib import Path
 
-from marketplace_arguments import Unusable, caller, moment, nothing_else, seconds, text
+from marketplace_arguments import Unusable, caller, flag, moment, nothing_else, seconds, text
 from marketplace_backup_create import create as take
 from marketplace_backup_status import status, where
 from marketplace_backup_steps import FAILURES as BACKUP_FAILURES
@@ -23,6 +23,7 @@ from marketplace_drill import drill as run_drill
 from marketplace_durable import read_json
 from marketplace_edge import EdgeError
 from marketplace_fetch import fetch as bring
+from marketplace_import import Source, imported
 from marketplace_job_runs import stop_jobs
 from marketplace_key import show
 from marketplace_lock import LockHeld
@@ -44,7 +45,7 @@ from marketplace_vault import Vault
 from marketplace_world import World
 
 __virtualname__ = "backup"
-__func_alias__ = {"list_": "list"}
+__func_alias__ = {"list_": "list", "import_": "import"}
 __outputter__ = {"list_": "table"}
 
 FAILURES = (LockHeld, *BACKUP_FAILURES, EdgeError)
@@ -189,19 +190,26 @@ def restore(time=None, to="scratch", what="database", **unknown):
     return _shown(title, work, "restored", "the same command takes it up again")
 
 
-def _live(settings, target, progress, by, what):
+def _closed(doing, words, by, work):
+    """Work on the live data: behind a closed edge, with no release or job beside it."""
     releases = World.of(_paths())
     if not releases.edge.maintenance()["operator"]:
         return {
             "outcome": "refused",
             "reason": "the edge is open, and what users write meanwhile would be lost: deploy.maintenance on",
         }
-    with releases.lock.held(by, "backup.restore to=live"):
-        stop_jobs(releases, f"the {what} is being restored")
+    with releases.lock.held(by, doing):
+        stop_jobs(releases, words)
+        return work()
+
+
+def _live(settings, target, progress, by, what):
+    def work():
         if what == "cache":
-            answer = restore_cache(_world(), settings, target.time, progress, by)
-        else:
-            answer = restore_live(_world(), settings, target, progress, by)
+            return restore_cache(_world(), settings, target.time, progress, by)
+        return restore_live(_world(), settings, target, progress, by)
+
+    answer = _closed("backup.restore to=live", f"the {what} is being restored", by, work)
     if answer["outcome"] == "restored" and what == "cache":
         answer["next"] = [
             "deploy.maintenance off",
@@ -216,6 +224,80 @@ def _live(settings, target, progress, by, what):
             "backup.confirm, once all is well: deletes the old data",
         ]
     return answer
+
+
+def import_(dump="", data="", cache="", user="postgres", database="", replace=False, **unknown):
+    """Move in: put database and cache of a bot that ran elsewhere in the place of this droplet's (docs/moving.md).
+
+    dump
+        A file that ``pg_dump`` made, in its custom format (``--format=custom``) or plain (then with ``--no-owner
+        --no-privileges``).
+    data
+        Instead of it a data directory of the same major version, copied while its server was stopped. A server of
+        ours without a network reads it, and writes to it: give it a copy.
+    user, database
+        Of the data directory: its superuser (``POSTGRES_USER``; default ``postgres``), and the bot's database (default:
+        the same name as here).
+    cache
+        A snapshot of Redis (``dump.rdb``).
+    replace
+        Whether rows that are here already may go. Default: no, and a database that has rows is refused.
+
+    Everything is loaded beside the live database, counted, and put in its place in one transaction; it belongs to the
+    roles of this droplet then. What was here stays aside until ``backup.confirm``. Needs the edge closed
+    (``deploy.maintenance on``). Where it was killed, the same call begins anew.
+
+    Returns ``outcome`` (``imported``, ``failed`` or ``refused``), ``reason``, ``rows`` by table, ``schema``, ``aside``,
+    ``notes``, ``steps``, ``seconds`` and what to do ``next``. Exit code 1 unless it is imported.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call backup.import dump=/root/bot.dump cache=/root/dump.rdb
+        salt-call backup.import data=/root/pgdata user=bot database=bot
+    """
+    try:
+        nothing_else(unknown, ("dump", "data", "cache", "user", "database", "replace"))
+        source = Source(
+            dump=_path("dump", dump, "/root/bot.dump"),
+            data=_path("data", data, "/root/pgdata"),
+            cache=_path("cache", cache, "/root/dump.rdb"),
+            user=text("user", user, "bot"),
+            database=text("database", database, "bot"),
+            replace=flag("replace", replace),
+        )
+    except Unusable as error:
+        return _refused(str(error))
+    settings, why = _settings()
+    if settings is None:
+        return _refused(why)
+    by = caller(os.environ)
+
+    def work(progress):
+        return _closed(
+            "backup.import",
+            "data are being imported",
+            by,
+            lambda: imported(_world(), settings, source, progress, by),
+        )
+
+    answer = _shown("Moving in", work, "imported", "the same command begins anew")
+    if answer["outcome"] == "imported":
+        answer["next"] = [
+            "deploy.release of the live version, which brings the schema to its head",
+            "deploy.maintenance off, and the webhook (telegram:register) by state.apply",
+            "backup.create (a dump of what was imported)",
+            "backup.confirm, once all is well: deletes what was here before",
+        ]
+    return answer
+
+
+def _path(name, value, example):
+    given = text(name, value, example)
+    if given and not given.startswith("/"):
+        raise Unusable(f"{name} is {given!r}, expected an absolute path such as {example}")
+    return Path(given) if given else None
 
 
 def discard(**unknown):

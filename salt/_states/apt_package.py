@@ -1,4 +1,4 @@
-"""Debian packages, installed without recommendations, upgraded, or removed.
+"""Debian packages, installed without recommendations, upgraded, removed, or purged.
 
 Salt's own ``pkg.installed`` fetches the package lists even under test=True, and does not wait for another apt: on a
 fresh droplet the first boot's upgrades are often still running.
@@ -6,7 +6,10 @@ fresh droplet the first boot's upgrades are often still running.
 
 import re
 import time
+from pathlib import Path
 from typing import Any
+
+from marketplace_durable import read_json
 
 _LOCK_SECONDS = 300
 # A configuration file that a state has written stays, and dpkg asks nobody.
@@ -97,6 +100,73 @@ def removed(name: str, pkgs: list[str]) -> dict[str, Any]:
         still = f"Still installed: {', '.join(remaining)}"
         return ret | {"result": False, "changes": changes, "comment": still}
     return ret | {"changes": changes, "comment": f"Removed: {', '.join(present)}"}
+
+
+def purged(name: str, pkgs: list[str], before: str) -> dict[str, Any]:
+    """Ensure that packages are gone with their configuration, and what came with them for their sake.
+
+    Args:
+        name: a sentence.
+        pkgs: names of packages.
+        before: a JSON file whose ``packages`` were installed before any of these: none of them goes. Where it says
+            nothing, nobody knows, and none is purged.
+    """
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": "None of these packages is installed, but for those that were here before",
+    }
+    known = (read_json(Path(before)) or {}).get("packages")
+    if known is None:
+        return ret | {"comment": "It is not known which packages were here before, so all stay"}
+    goes, refused = _going([package for package in pkgs if package not in known], set(known))
+    if refused:
+        return ret | {
+            "result": False,
+            "comment": f"These were here before and would go as well: {', '.join(refused)}",
+        }
+    if not goes:
+        return ret
+    changes = {package: {"old": "installed", "new": None} for package in goes}
+    if __opts__["test"]:
+        return ret | {"result": None, "changes": changes, "comment": f"Would be purged: {', '.join(goes)}"}
+    result = _run([*_APT, "purge", *goes])
+    if result["retcode"]:
+        return ret | {"result": False, "comment": f"apt could not purge {', '.join(goes)}.\n{_why(result)}"}
+    remaining = _purgeable(goes)
+    if remaining:
+        still = f"Still there: {', '.join(remaining)}"
+        return ret | {"result": False, "changes": changes, "comment": still}
+    return ret | {"changes": changes, "comment": f"Purged: {', '.join(goes)}"}
+
+
+def _going(pkgs: list[str], known: set[str]) -> tuple[list[str], list[str]]:
+    """What apt would purge with ``pkgs``, and those of it that were there before them.
+
+    What nobody needed before that is somebody else's to remove.
+    """
+    present = _purgeable(pkgs)
+    if not present:
+        return [], []
+    orphans = _leaving("autoremove")
+    goes = [package for package in _leaving("purge", "--autoremove", *present) if package not in orphans]
+    return sorted({*goes, *present}), sorted(known.intersection(goes))
+
+
+def _leaving(*arguments: str) -> list[str]:
+    """What apt would remove: lines such as ``Purg runc [1.1]`` of a simulation."""
+    simulation = _run(["apt-get", "--simulate", "--yes", *arguments])["stdout"]
+    return re.findall(r"^(?:Remv|Purg) (\S+) ", simulation, re.MULTILINE)
+
+
+def _purgeable(pkgs: list[str]) -> list[str]:
+    """Those of ``pkgs`` that are installed, or have left their configuration."""
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n", *pkgs]
+    result = __salt__["cmd.run_all"](query, python_shell=False, ignore_retcode=True)
+    rows = [line.split() for line in result["stdout"].splitlines()]
+    there = {row[1] for row in rows if row[0] in ("installed", "config-files")}
+    return [package for package in pkgs if package in there]
 
 
 def upgraded(name: str, pkgs: list[str]) -> dict[str, Any]:

@@ -68,6 +68,38 @@ def loaded(
     return ret | {"changes": changes, "comment": f"Table {family} {name} was loaded from {file}{proof}"}
 
 
+def absent(name: str, family: str = "inet") -> dict[str, Any]:
+    """Ensure that the kernel has no such table. Connections that are open stay so: what it refused is let in.
+
+    Args:
+        name: the table.
+        family: the table's family.
+    """
+    ret: dict[str, Any] = {
+        "name": name,
+        "changes": {},
+        "result": True,
+        "comment": f"There is no table {family} {name}",
+    }
+    listed = ("nft", "--json", "list", "table", family, name)
+    if not which("nft") or not _try(*listed):
+        return ret
+    changes = {"table": {"old": name, "new": None}}
+    if __opts__["test"]:
+        return ret | {
+            "result": None,
+            "changes": changes,
+            "comment": f"Table {family} {name} would be deleted",
+        }
+    try:
+        _run("nft", "delete", "table", family, name)
+    except _Failure as error:
+        return ret | {"result": False, "comment": str(error)}
+    if _try(*listed):
+        return ret | {"result": False, "comment": f"Table {family} {name} is still there"}
+    return ret | {"changes": changes, "comment": f"Table {family} {name} was deleted"}
+
+
 def mod_watch(name: str, family: str = "inet", **_: Any) -> dict[str, Any]:
     """Predict, under test=True, what a file that is yet to be written causes; a real run has been judged already."""
     ret: dict[str, Any] = {

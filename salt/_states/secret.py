@@ -46,6 +46,21 @@ def present(name: str, secrets: list[str] | None = None) -> dict[str, Any]:
     return _result(name, actions, f"{len(names)} secrets are in {store.directory}")
 
 
+def only(name: str, secrets: list[str]) -> dict[str, Any]:
+    """Have no secrets in the store but these.
+
+    Args:
+        name: a sentence.
+        secrets: names of those that stay where they are there.
+    """
+    directory = _paths().secrets
+    others = [file for file in _entries(directory) if file.name not in secrets]
+    if not __opts__["test"]:
+        for file in others:
+            file.unlink()
+    return _result(name, {str(file): "removed" for file in others}, f"No other secrets are in {directory}")
+
+
 def delivered(
     name: str,
     files: Mapping[str, str] | None = None,

@@ -37,6 +37,36 @@ def active(name: str, size: int) -> dict[str, Any]:
     return ret | {"changes": changes, "comment": f"{name} was put to use"}
 
 
+def absent(name: str) -> dict[str, Any]:
+    """Ensure the swap file ``name`` is neither used nor there.
+
+    Args:
+        name: the file.
+    """
+    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"There is no {name}"}
+    unit = _UNITS / _unit(name)
+    there = [str(path) for path in (Path(name), unit) if path.exists()]
+    if not there:
+        return ret
+    changes = {path: {"old": "there", "new": None} for path in there}
+    if __opts__["test"]:
+        return ret | {"result": None, "changes": changes, "comment": f"{name} would be removed"}
+    try:
+        if _in_use(name):
+            _run("swapoff", name)
+        if unit.exists():
+            _run("systemctl", "--quiet", "disable", "--now", unit.name)
+            unit.unlink()
+            _run("systemctl", "daemon-reload")
+        Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        return ret | {
+            "result": False,
+            "comment": f"{error}: is there memory for what is in it? Stop what needs it",
+        }
+    return ret | {"changes": changes, "comment": f"{name} was removed"}
+
+
 def _changes(name: str, size: int) -> dict[str, Any]:
     file = Path(name)
     unit = _UNITS / _unit(name)

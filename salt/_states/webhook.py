@@ -27,6 +27,10 @@ def registered(name, certificate=""):
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
     settings = __pillar__["settings"]
     edge, telegram = settings["edge"], settings["telegram"]
+    if not telegram["register"]:
+        return ret | {
+            "comment": "Another host serves the bot (telegram:register), so its webhook is left alone."
+        }
     shown = f"https://{edge['domains'][0]}{edge['webhook_path']}/..."
     try:
         unguessable = (_paths().secrets / "webhook_path").read_text().strip()

@@ -32,7 +32,7 @@ def take_snapshot(world: BackupWorld, settings: dict[str, Any]) -> Backup:
     try:
         # Redis replaces the file by a rename: what is open is one whole snapshot, whatever comes.
         shutil.copyfile(world.paths.root / "srv/data/redis/data/dump.rdb", plain)
-        _check(world, settings, plain)
+        check_snapshot(world, settings, plain)
         world.host.run(
             ["zstd", "--quiet", "--force", "-o", str(packed), str(plain)], timeout=600, environment={}
         )
@@ -83,6 +83,27 @@ def place_snapshot(world: BackupWorld, snapshot: Backup, file: Path, user: str) 
         unfinished.unlink(missing_ok=True)
 
 
+def check_snapshot(world: BackupWorld, settings: dict[str, Any], file: Path) -> None:
+    """Have the pinned image's own program read a whole file, which everybody can read then.
+
+    Raises:
+        BackupError: it is not whole, or of a newer Redis.
+    """
+    file.chmod(0o444)
+    done = world.docker.run_once(
+        [
+            "--rm", "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges",
+            "--pids-limit=16", "--log-driver=none", f"--user={settings['redis']['user']}",
+            f"--volume={file}:/snapshot.rdb:ro", "--entrypoint=redis-check-rdb",
+            settings["redis"]["reference"], "/snapshot.rdb",
+        ],
+        timeout=300,
+    )  # fmt: skip
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).strip().splitlines()[-3:]
+        raise BackupError(f"the snapshot of Redis is not whole, or of a newer one: {' / '.join(said)}")
+
+
 def _connection(world: BackupWorld, settings: dict[str, Any]) -> Connection:
     redis = settings["redis"]
     login = (redis["users"]["operator"], Store(world.paths.secrets).read("redis_operator_password"))
@@ -111,20 +132,3 @@ def _state(redis: Connection) -> dict[str, bool]:
         "saving": facts.get("rdb_bgsave_in_progress") != "0",
         "went_well": facts.get("rdb_last_bgsave_status") == "ok",
     }
-
-
-def _check(world: BackupWorld, settings: dict[str, Any], file: Path) -> None:
-    """Have the pinned image's own program read the whole file."""
-    file.chmod(0o444)
-    done = world.docker.run_once(
-        [
-            "--rm", "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges",
-            "--pids-limit=16", "--log-driver=none", f"--user={settings['redis']['user']}",
-            f"--volume={file}:/snapshot.rdb:ro", "--entrypoint=redis-check-rdb",
-            settings["redis"]["reference"], "/snapshot.rdb",
-        ],
-        timeout=300,
-    )  # fmt: skip
-    if done.returncode != 0:
-        said = (done.stdout + done.stderr).strip().splitlines()[-3:]
-        raise BackupError(f"the snapshot that Redis wrote is not whole: {' / '.join(said)}")

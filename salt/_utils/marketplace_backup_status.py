@@ -11,6 +11,7 @@ from marketplace_backup_world import WHERE, BackupWorld
 from marketplace_backups import Backup, kinds
 from marketplace_database import DatabaseError
 from marketplace_drills import Drills, late
+from marketplace_import import ASIDE
 from marketplace_key import is_kept
 from marketplace_receiver import Reception
 from marketplace_restore import aside, unfinished
@@ -144,4 +145,10 @@ def _pending(world: BackupWorld, target: str) -> list[str]:
         f"the old data of a restore are in {directory}: backup.confirm deletes them"
         for directory in (*aside(world), *kept_caches(world))
     ]
+    # What is wrong with a database that can't be asked, others say.
+    with contextlib.suppress(DatabaseError):
+        found += [
+            f"what was here before an import is in the database {name}: backup.confirm deletes it"
+            for name in world.database.beginning(ASIDE)
+        ]
     return found

@@ -58,10 +58,7 @@ class Database:
 
     def points(self) -> list[str]:
         """Names of the restore points that are there."""
-        return self.ask(
-            "postgres",
-            f"SELECT datname FROM pg_database WHERE datname LIKE {literal(PREFIX + '%')} ORDER BY 1",  # noqa: S608
-        ).split()
+        return self.beginning(PREFIX)
 
     def make_point(self, database: str, point: str, timeout: float) -> None:
         """Copy ``database`` to ``point``, in whose place it comes; sessions of the database are ended.
@@ -87,10 +84,14 @@ class Database:
 
         _again(copy)
         # A copy has nobody's rights to the database as a whole: those are kept beside it, not in it.
+        self.grant_alike(database, point)
+
+    def grant_alike(self, database: str, other: str) -> None:
+        """Who may do what with ``database`` as a whole may do the same with ``other``, and nobody else."""
         self.script(
             "postgres",
-            f"REVOKE ALL ON DATABASE {identifier(point)} FROM PUBLIC;\n"
-            f"SELECT format('GRANT %s ON DATABASE %I TO %s', x.privilege_type, {literal(point)},\n"
+            f"REVOKE ALL ON DATABASE {identifier(other)} FROM PUBLIC;\n"
+            f"SELECT format('GRANT %s ON DATABASE %I TO %s', x.privilege_type, {literal(other)},\n"
             "  CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END)\n"
             "FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x\n"
             f"WHERE d.datname = {literal(database)} \\gexec\n",
@@ -113,21 +114,33 @@ class Database:
         Where there is no such point, it was used already: then nothing is done but the clearing up.
         """
         spoiled = f"spoiled_{point}"
+        if point in self.points():
+            self.change_places(database, point, spoiled)
+        self.drop_point(spoiled)
+
+    def change_places(self, database: str, other: str, kept: str) -> None:
+        """``other`` becomes ``database``, which becomes ``kept``, in one transaction; sessions of both are ended."""
 
         def swap() -> None:
-            for name in (database, point):
+            for name in (database, other):
                 self._end_sessions(name)
             self.script(
                 "postgres",
                 "BEGIN;\n"
-                f"ALTER DATABASE {identifier(database)} RENAME TO {identifier(spoiled)};\n"
-                f"ALTER DATABASE {identifier(point)} RENAME TO {identifier(database)};\n"
+                f"ALTER DATABASE {identifier(database)} RENAME TO {identifier(kept)};\n"
+                f"ALTER DATABASE {identifier(other)} RENAME TO {identifier(database)};\n"
                 "COMMIT;\n",
             )
 
-        if point in self.points():
-            _again(swap)
-        self.drop_point(spoiled)
+        _again(swap)
+
+    def beginning(self, prefix: str) -> list[str]:
+        """Names of the databases that begin so."""
+        pattern = literal(prefix.replace("_", r"\_") + "%")
+        return self.ask(
+            "postgres",
+            f"SELECT datname FROM pg_database WHERE datname LIKE {pattern} ORDER BY 1",  # noqa: S608
+        ).split()
 
     def drop_point(self, point: str) -> None:
         """Drop a restore point; a missing one is fine, and one that is still being made is no longer made.

@@ -13,6 +13,7 @@ from marketplace_database import DatabaseError
 from marketplace_docker import DockerError
 from marketplace_durable import read_json
 from marketplace_edge import EdgeError
+from marketplace_import import READER
 from marketplace_ledger import LedgerError
 from marketplace_managed import SERVICES, is_managed, ours
 from marketplace_release_compose import MIGRATION
@@ -226,7 +227,7 @@ def containers(world: World) -> dict[str, str]:
     """Containers that neither state.apply nor a release, a job or a restore has made, with their image."""
     listed = world.docker.run("ps", "--all", "--no-trunc", "--format={{json .}}").stdout
     rows = [json.loads(line) for line in listed.splitlines()]
-    known = {*SERVICES, MIGRATION, SCRATCH, LIVE}
+    known = {*SERVICES, MIGRATION, SCRATCH, LIVE, READER}
     return {
         row["Names"]: f"image {row['Image']}"
         for row in rows

@@ -162,6 +162,16 @@ class Paths:
         return self.state / "inventory-before.json"
 
     @property
+    def before(self) -> Path:
+        """What the host was before any state wrote to it (marketplace_before)."""
+        return self.state / "before.json"
+
+    @property
+    def removed(self) -> Path:
+        """There while all of this is removed from the host: says what is left, and how to read it."""
+        return self.root / "srv/data/README"
+
+    @property
     def drift(self) -> Path:
         """What the last look for drift has found."""
         return self.state / "drift.json"

@@ -19,6 +19,7 @@ from marketplace_census import census
 from marketplace_drill import drill_recovery
 from marketplace_dump_server import DumpServer, choose_dump
 from marketplace_durable import exchange, fsync_directory, to_json
+from marketplace_import import ASIDE
 from marketplace_lock import LockHeld
 from marketplace_managed import is_managed
 from marketplace_progress import Progress
@@ -137,11 +138,12 @@ class FirstRestore:
 
 
 def confirm(world: BackupWorld, by: str) -> list[str]:
-    """Delete what restores have put aside, the database's data and the cache's; the paths.
+    """Delete what restores and imports have put aside, the database's data and the cache's; the paths and names.
 
     Raises:
         LockHeld: somebody is at the backups already.
         BackupError: a restore is not finished.
+        DatabaseError: the database can't be asked; files are deleted.
     """
     with world.lock.held(by, "backup.confirm"):
         if unfinished(world):
@@ -152,7 +154,10 @@ def confirm(world: BackupWorld, by: str) -> list[str]:
         caches = kept_caches(world)
         for file in caches:
             file.unlink()
-        return [str(path) for path in (*found, *caches)]
+        databases = world.database.beginning(ASIDE)
+        for name in databases:
+            world.database.drop_point(name)
+        return [*(str(path) for path in (*found, *caches)), *(f"database {name}" for name in databases)]
 
 
 def tidy(world: BackupWorld, settings: dict[str, Any]) -> None:

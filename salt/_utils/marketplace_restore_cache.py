@@ -1,11 +1,12 @@
 """The cache as one of its snapshots had it, in the live one's place; what it was stays aside until it is confirmed."""
 
 import os
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from marketplace_backup_snapshot import place_snapshot
+from marketplace_backup_snapshot import check_snapshot, place_snapshot
 from marketplace_backup_steps import Steps
 from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Backup
@@ -42,14 +43,7 @@ def restore_cache(
         steps = Steps(progress)
 
         def stop() -> str:
-            # It writes what it has when it is told to end.
-            world.docker.stop(CONTAINER, grace=settings["redis"]["stop_grace"])
-            if not file.exists():
-                return "stopped; it had nothing"
-            # Under a second name: the file itself is never missing, it is replaced in one instant.
-            os.link(file, kept)
-            fsync_directory(file.parent)
-            return f"what it had is in {kept}"
+            return f"what it had is in {kept}" if _stop(world, settings, kept) else "stopped; it had nothing"
 
         def place() -> str:
             place_snapshot(world, snapshot, file, settings["redis"]["user"])
@@ -68,6 +62,35 @@ def restore_cache(
             "steps": steps.done,
             "seconds": round(world.clock.monotonic() - begun, 1),
         }
+
+
+def exchange_cache(world: BackupWorld, settings: dict[str, Any], given: Path) -> Path | None:
+    """Put a snapshot of elsewhere in the place of what Redis has. Nobody writes meanwhile: the caller has seen to that.
+
+    Returns:
+        Where that is kept; None where it had nothing.
+
+    Raises:
+        BackupError: the snapshot can't be read, or Redis does not come up.
+    """
+    file = _file(world)
+    ready = file.with_name(f".{file.name}.importing")
+    kept = file.with_name(f"{file.name}.before-{world.clock.now():%Y%m%dT%H%M%S}")
+    try:
+        shutil.copyfile(given, ready)
+        check_snapshot(world, settings, ready)
+        uid, gid = settings["redis"]["user"].split(":")
+        os.chown(ready, int(uid), int(gid))
+        ready.chmod(0o600)
+        world.catalogue.disk.sync_file(ready)
+        had = _stop(world, settings, kept)
+        ready.rename(file)
+        fsync_directory(file.parent)
+    finally:
+        ready.unlink(missing_ok=True)
+        # Whatever went wrong: a cache that is away helps nobody.
+        _start(world)
+    return kept if had else None
 
 
 def choose_snapshot(snapshots: list[Backup], time: datetime | None) -> Backup:
@@ -92,6 +115,19 @@ def kept_caches(world: BackupWorld) -> list[Path]:
     """What restores have put aside."""
     file = _file(world)
     return sorted(file.parent.glob(f"{file.name}.before-*"))
+
+
+def _stop(world: BackupWorld, settings: dict[str, Any], kept: Path) -> bool:
+    """Stop Redis, and keep what it had; whether it had anything."""
+    file = _file(world)
+    # It writes what it has when it is told to end.
+    world.docker.stop(CONTAINER, grace=settings["redis"]["stop_grace"])
+    if not file.exists():
+        return False
+    # Under a second name: the file itself is never missing, it is replaced in one instant.
+    os.link(file, kept)
+    fsync_directory(file.parent)
+    return True
 
 
 def _start(world: BackupWorld) -> str:

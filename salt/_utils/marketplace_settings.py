@@ -19,7 +19,13 @@ HOW_CAREFULLY = frozenset(("keep_releases", "soak", "soak_errors", "hooks", "hoo
 # Nor do those that decide when, and which.
 NOT_OF_A_RELEASE = HOW_CAREFULLY | {"version", "follow_pillar"}
 # Pillar keys that are no settings: options of one run, given on the command line.
-RUN_OPTIONS = ("allow_restart", "allow_older_tree", "data_moved")
+_YES = (bool, "true or false")
+RUN_OPTIONS: dict[str, tuple[type, str, str]] = {
+    "allow_restart": (*_YES, "pillar='{allow_restart: true}'"),
+    "allow_older_tree": (*_YES, "pillar='{allow_older_tree: true}'"),
+    "data_moved": (*_YES, "pillar='{data_moved: true}'"),
+    "remove": (str, "the droplet's minion id", "pillar='{remove: staging}'"),
+}
 
 
 @dataclass(frozen=True)
@@ -84,12 +90,10 @@ def _unset(view: View) -> set[str]:
 
 
 def _run_options(raw: dict[str, Any], problems: list[Problem]) -> None:
-    for name in RUN_OPTIONS:
-        value = raw.pop(name, False)
-        if not isinstance(value, bool):
-            problems.append(
-                Problem(name, f"is {shown(value)}, not true or false", f"pillar='{{{name}: true}}'")
-            )
+    for name, (kind, words, example) in RUN_OPTIONS.items():
+        value = raw.pop(name, kind())
+        if not isinstance(value, kind):
+            problems.append(Problem(name, f"is {shown(value)}, not {words}", example))
 
 
 def _scrubbed(problems: list[Problem], secrets_raw: Any, secrets: Secrets) -> list[Problem]:

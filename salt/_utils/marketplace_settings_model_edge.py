@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 
 from marketplace_settings_fields import derived, section, setting
-from marketplace_settings_kinds import Choice, Integer, ListOf, Text, size
+from marketplace_settings_kinds import Boolean, Choice, Integer, ListOf, Text, size
 from marketplace_settings_kinds_net import Authority, Domain, Networks, Pem, Url
 from marketplace_settings_vocabulary import UPDATE_KINDS
 from marketplace_units import KIB, MIB
@@ -97,6 +97,11 @@ class Telegram:
             "pre_checkout_query",
             "my_chat_member",
         ],
+    )
+    register: bool = setting(
+        Boolean("true", "true or false"),
+        "whether state.apply registers the webhook; false while another host still serves the bot",
+        True,
     )
     max_connections: int = setting(
         Integer("40", "whole number", 1, 100), "webhook calls that Telegram makes at a time", 40

@@ -13,6 +13,7 @@ from marketplace_progress import Progress
 from marketplace_records import COLOURS, ReleaseRecord, other_colour
 from marketplace_release import carry_on, conclude, take_back
 from marketplace_release_compose import MIGRATION, project, stop_seconds, worker
+from marketplace_retention import keep_name
 from marketplace_world import World
 
 
@@ -113,6 +114,10 @@ def _make_anew(world: World, settings: dict[str, Any], colour: str) -> None:
         raise LedgerError(f"the files of release {record.release} are gone ({file})") from error
     if "worker" in services:
         world.docker.stop(worker(other_colour(colour)), grace=stop_seconds(settings))
+    # All that the engine had may be gone as well.
+    if world.docker.image(record.image) is None:
+        world.docker.pull(record.image)
+        world.docker.tag(record.image, keep_name(record.origin))
     for service in services:
         world.docker.start_project(file, service)
 

@@ -1,6 +1,7 @@
 """The steps that move traffic from one colour to the other, watch the new one, and let the old one go."""
 
 import contextlib
+from typing import Any
 
 import yaml
 from marketplace_colour import fate, is_ready, keep_up, looked_at, readiness, remove_strays, stop
@@ -212,8 +213,7 @@ def soak(world: World, run: Run) -> str:
     if run.live_colour is None:
         return "there is nothing to go back to"
     names = [project(run.colour), *([worker(run.colour)] if run.declared.worker else [])]
-    url = run.settings["telegram"]["api_url"]
-    info = world.telegram.webhook_info(url)
+    info = _webhook_info(world, run)
     states = world.docker.containers(*names)
     baseline = Baseline(
         world.edge.counters(run.colour),
@@ -236,7 +236,7 @@ def soak(world: World, run: Run) -> str:
         if not found and unready >= UNREADY_LOOKS:
             found = f"{names[0]} is no longer ready ({readiness(world, run.settings, run.colour)})"
         if not found and looks % ASK_EVERY == 0:
-            found = webhook_alarm(baseline, world.telegram.webhook_info(url))
+            found = webhook_alarm(baseline, _webhook_info(world, run))
         if found:
             alarms.append(found)
         return bool(found) or world.clock.monotonic() - begun >= seconds
@@ -246,6 +246,12 @@ def soak(world: World, run: Run) -> str:
         raise StepFailed(f"{alarms[0]}.{last_words(world, names[0])}")
     seen = since(baseline, world.edge.counters(run.colour))
     return f"{seconds} s, {seen.answers} requests, {seen.errors} failed"
+
+
+def _webhook_info(world: World, run: Run) -> dict[str, Any] | None:
+    """What Telegram says of our webhook; nothing while it is another host's."""
+    telegram = run.settings["telegram"]
+    return world.telegram.webhook_info(telegram["api_url"]) if telegram.get("register", True) else None
 
 
 def soak_seconds(run: Run) -> int:

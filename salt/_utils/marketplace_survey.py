@@ -26,6 +26,7 @@ from marketplace_paths import Paths
 from marketplace_slo_budget import query_seconds
 from marketplace_slo_files import Record
 from marketplace_statements import Statement, read, since, summed
+from marketplace_survey_rules import ELSEWHERE
 from marketplace_world import World
 
 ANSWERS_SECONDS = 60.0
@@ -99,6 +100,8 @@ def _backups(world: World, settings: Mapping[str, Any]) -> Any:
 
 
 def _webhook(world: World, settings: Mapping[str, Any]) -> Any:
+    if not settings["telegram"].get("register", True):
+        return ELSEWHERE
     return world.telegram.webhook_info(settings["telegram"]["api_url"])
 
 

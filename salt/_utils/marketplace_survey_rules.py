@@ -24,6 +24,8 @@ TIMING = {
     "watch.blind": Timing(600, 0),
 }
 AT_ONCE = Timing(0, 0)
+# The webhook is another host's yet.
+ELSEWHERE = {"elsewhere": True}
 # More updates than these do not wait at Telegram while a bot keeps up.
 PENDING = 20
 # An error that Telegram met so long ago (seconds) is history.
@@ -90,6 +92,8 @@ def webhook(info: Mapping[str, Any] | None, at: float, closed: bool) -> Iterator
         words = "the Bot API can't be asked about the webhook"
         cause = "Telegram, or the way there, is away; or the bot's token was revoked"
         yield Finding("webhook.unknown", "webhook", "warning", words, cause, "salt-call deploy.status")
+        return
+    if info == ELSEWHERE:
         return
     if not info.get("url"):
         words = "no webhook is registered: Telegram sends no updates"

@@ -1,7 +1,7 @@
 """``backup.*`` over salt-ssh: the same functions, called on the droplet. salt/_modules/backup.py says what they do."""
 
 __virtualname__ = "backup"
-__func_alias__ = {"list_": "list"}
+__func_alias__ = {"list_": "list", "import_": "import"}
 __outputter__ = {"list_": "table"}
 
 
@@ -67,6 +67,18 @@ def restore(**options):
         salt-ssh production backup.restore time=2026-11-24T08:15:00
     """
     return __salt__["droplet.call"]("backup.restore", **options)
+
+
+def import_(**options):
+    """Move in: database and cache of a bot that ran elsewhere, from files that are on the droplet.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-ssh production backup.import dump=/root/bot.dump cache=/root/dump.rdb
+    """
+    return __salt__["droplet.call"]("backup.import", **options)
 
 
 def discard(**options):

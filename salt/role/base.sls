@@ -1,5 +1,6 @@
 include:
   - marketplace.gate
+  - marketplace.before
   - minion
   - packages
   - time

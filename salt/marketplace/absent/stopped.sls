@@ -1,0 +1,28 @@
+{% set network = pillar.settings.network %}
+
+include:
+  - marketplace.gate
+  - marketplace.absent.allowed
+
+# First: what cron or a timer starts would find half of it.
+Ensure cron starts nothing of ours:
+  before.restored:
+    - below: /etc/cron.d
+
+# In this order: nobody restarts what stops; the edge closes and updates wait; the backend ends its work; the log is
+# received to its end.
+{% for unit in [
+  "marketplace-drift.timer", "marketplace-watch.service", "updates-reboot.timer", "volumes-allocate.timer",
+  "haproxy.service", "marketplace-backend.service", "marketplace-data.service", "barman-receive-wal@postgres.service",
+] %}
+Ensure {{ unit }} is stopped for good:
+  service.dead:
+    - name: {{ unit }}
+    - enable: False
+    - failhard: True
+{% endfor %}
+
+Ensure no containers of ours are left:
+  removal.contained:
+    - networks: [{{ network.app.name }}, {{ network.data.name }}]
+    - failhard: True

@@ -1,0 +1,8 @@
+# Right behind the gate: what states have overwritten, nobody can put back any more.
+include:
+  - marketplace.gate
+
+Ensure it is known what was here before:
+  before.kept:
+    - order: 2
+    - stays: [/etc/marketplace, /etc/salt, /opt/salt, /srv, /usr/local/lib/salt, /var/backups/marketplace, /var/cache/salt, /var/lib/marketplace]

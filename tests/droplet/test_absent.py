@@ -1,0 +1,118 @@
+"""All of it is taken off a host but the data and backups, and state.apply brings it back with the same data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tests.support import shipping
+from tests.support.botapi.client import BotApi
+from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.machine import Machine
+from tests.support.droplet.salt import Answer, call
+from tests.support.load.state import sql
+
+CHAT = 7101
+BANNER = "import socket, sys; print(socket.create_connection((sys.argv[1], 22), 5).recv(99).decode())"
+PLACES = (
+    "/etc",
+    "/usr/local",
+    "/opt",
+    "/root",
+    "/srv",
+    "/var/lib",
+    "/var/log/journal",
+    "/var/spool",
+    "/var/swapfile",
+)
+STAYS = (
+    # Data, backups, what both are read with, and the file systems that they are on.
+    "/srv/data", "/var/lib/marketplace", "/etc/marketplace",
+    "/etc/systemd/system/srv-data-", "/etc/systemd/system/var-backups-marketplace.mount",
+    "/etc/systemd/system/multi-user.target.wants/srv-data-",
+    "/etc/systemd/system/multi-user.target.wants/var-backups-marketplace.mount",
+    # Salt and the tree.
+    "/srv/deploy", "/opt/salt", "/usr/local/bin/salt-call", "/usr/local/lib/salt", "/etc/salt", "/var/cache/salt",
+    # What Debian's own programs note as they work.
+    "/var/lib/apt", "/var/lib/dpkg", "/var/lib/systemd", "/var/lib/ucf", "/var/lib/pam", "/etc/ld.so.cache",
+    "/etc/.pwd.lock", "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/var/lib/private",
+    "/var/lib/python",
+)  # fmt: skip
+OURS = ("/srv/data/", "/var/lib/marketplace/")
+LEFT_OF_US = {
+    "/etc/marketplace/environment", "/etc/marketplace/secrets", "/etc/marketplace/settings.json",
+    "/srv/data/README", "/srv/data/postgres", "/srv/data/redis",
+    "/var/lib/marketplace/ledger", "/var/lib/marketplace/live.map", "/var/lib/marketplace/maintenance.map",
+    "/var/lib/marketplace/releases", "/var/lib/marketplace/slo", "/var/lib/marketplace/volumes",
+}  # fmt: skip
+
+
+def absent(droplet: Droplet, remove: str = "development", *arguments: str) -> Answer:
+    """``marketplace.absent``, confirmed with an id; "" confirms nothing."""
+    confirmed = [f"pillar={json.dumps({'remove': remove})}"] if remove else []
+    return call(droplet, "state.apply", "marketplace.absent", *confirmed, *arguments)
+
+
+def listing(machine: Machine, *places: str) -> dict[str, str]:
+    """Every file, directory and link below ``places``: kind, mode, owner, and where a link leads."""
+    found = machine.run(["find", *places, "-printf", "%p\t%y %m %u:%g %l\n"], check=False).stdout
+    return dict(line.split("\t", 1) for line in found.splitlines())
+
+
+def others(found: dict[str, str]) -> dict[str, str]:
+    return {path: facts for path, facts in found.items() if not path.startswith(STAYS)}
+
+
+def seen(droplet: Droplet) -> dict[str, Any]:
+    """What anybody can see of a running marketplace."""
+    return {
+        "containers": shipping.containers(droplet),
+        "tables": droplet.run(["nft", "list", "tables"]).stdout,
+        "listens": droplet.run(["grep", "-c", " 0A ", "/proc/net/tcp"]).stdout,
+    }
+
+
+def test_all_but_the_data_goes_and_comes_back(
+    undone: Droplet, fresh: Callable[[str], Droplet], botapi: BotApi, neighbour: Machine
+) -> None:
+    droplet = undone
+    assert botapi.ask("/start", chat_id=CHAT, wait=30)
+    rows = sql(droplet, "SELECT count(*) FROM users")
+    version = shipping.status(droplet)["live"]["version"]
+
+    # Nobody has said so, or has said another droplet's name; and others use the engine.
+    for said, words in (("", 'pillar=\'{"remove": "development"}\''), ("production", "is development")):
+        refused = absent(droplet, said)
+        assert list(refused.failed) == ["Ensure the removal may begin"]
+        assert words in str(refused.failed)
+    image = droplet.run(["docker", "inspect", "--format={{.Image}}", "redis"]).stdout.strip()
+    droplet.run(["docker", "create", "--name=theirs", image])
+    assert "theirs" in absent(droplet).failed["Ensure the removal may begin"]
+    droplet.run(["docker", "rm", "theirs"])
+
+    before, running = listing(droplet, "/etc", "/usr/local", "/srv/data"), seen(droplet)
+    foreseen = absent(droplet, "", "test=True")
+    assert foreseen.failed == {}
+    assert listing(droplet, "/etc", "/usr/local", "/srv/data") == before
+    assert seen(droplet) == running
+
+    done = absent(droplet)
+    assert done.failed == {}
+    assert foreseen.changed.keys() <= done.changed.keys()
+    assert absent(droplet).changed == {}
+    bare, left = listing(fresh("bare"), *PLACES), listing(droplet, *PLACES)
+    assert {path: facts for path, facts in others(left).items() if bare.get(path) != facts} == {}
+    assert others(bare).keys() - left.keys() == set()
+    ours = {path for path in left if path.startswith("/etc/marketplace/") and path.count("/") == 3}
+    ours |= {path for path in left if path.startswith(OURS) and path.count("/") == 4}
+    assert ours == LEFT_OF_US
+    assert neighbour.run(["python3", "-c", BANNER, droplet.address()]).stdout.startswith("SSH-2.0")
+    assert droplet.get("/srv/data/postgres/data/17/PG_VERSION").decode().strip() == "17"
+    assert "/srv/data/postgres/data/17" in droplet.get("/srv/data/README").decode()
+
+    assert call(droplet, "state.apply").failed == {}
+    assert sql(droplet, "SELECT count(*) FROM users") == rows
+    assert shipping.status(droplet)["live"]["version"] == version
+    assert botapi.ask("/browse", chat_id=CHAT, wait=60)
+    assert call(droplet, "state.apply").changed == {}

@@ -1,0 +1,187 @@
+"""Moving in: what is refused before anything is touched, and what becomes of the data that were here."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from marketplace_backup_world import BackupError
+from marketplace_census import Census
+from marketplace_import import ASIDE, LOADING, Source, imported, refuse_unusable
+from marketplace_paths import Paths
+from marketplace_survey_rules import ELSEWHERE, webhook
+
+from tests.unit.test_states import load
+
+SETTINGS = {"postgres": {"database": "marketplace", "roles": {"owner": "owner"}, "limits": {"cpus": 1}}}
+EMPTY = Census({"public.alembic_version": 1, "public.users": 0}, ("0001",))
+USED = Census({"public.alembic_version": 1, "public.users": 3}, ("0001",))
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data directory whose server was stopped in order."""
+    (tmp_path / "data/global").mkdir(parents=True)
+    (tmp_path / "data/PG_VERSION").write_text("17\n")
+    (tmp_path / "data/global/pg_control").write_text("x")
+    return tmp_path / "data"
+
+
+def refusal(source):
+    with pytest.raises(BackupError) as caught:
+        refuse_unusable(source)
+    return str(caught.value)
+
+
+def test_a_data_directory_is_taken_only_whole_stopped_and_of_our_major_version(data):
+    refuse_unusable(Source(data=data))
+    for name, words in (
+        ("postmaster.pid", "its server runs"),
+        ("backup_label", "base backup"),
+        ("standby.signal", "standby"),
+    ):
+        (data / name).write_text("")
+        assert words in refusal(Source(data=data))
+        (data / name).unlink()
+    (data / "PG_VERSION").write_text("16\n")
+    assert "of PostgreSQL 16 and this droplet has 17" in refusal(Source(data=data))
+    (data / "PG_VERSION").write_text("17\n")
+    (data / "global/pg_control").unlink()
+    assert "not whole" in refusal(Source(data=data))
+    assert "no PG_VERSION" in refusal(Source(data=data / "global"))
+
+
+def test_files_are_looked_at_before_anything_is_done(tmp_path, data):
+    (tmp_path / "dump").write_bytes(b"PGDMP...")
+    (tmp_path / "empty").write_bytes(b"")
+    refuse_unusable(Source(dump=tmp_path / "dump"))
+    assert "nothing is to be imported" in refusal(Source())
+    assert "not from both" in refusal(Source(dump=tmp_path / "dump", data=data))
+    assert "no file with anything in it" in refusal(Source(dump=tmp_path / "empty"))
+    assert "no file with anything in it" in refusal(Source(dump=tmp_path / "nowhere"))
+    assert "no snapshot of Redis" in refusal(Source(cache=tmp_path / "dump"))
+
+
+class Server:
+    """PostgreSQL as far as an import speaks to it: databases by name, and what is in each."""
+
+    def __init__(self, live):
+        self.databases = {"marketplace": live, f"{LOADING}killed": USED}
+        self.granted = []
+
+    def beginning(self, prefix):
+        return [name for name in self.databases if name.startswith(prefix)]
+
+    def drop_point(self, name):
+        self.databases.pop(name, None)
+
+    def ask(self, _database, query, **_):
+        if query.startswith("CREATE DATABASE"):
+            self.databases[query.split('"')[1]] = EMPTY
+        return ""
+
+    def script(self, *_):
+        return ""
+
+    def size(self, _name):
+        return 1
+
+    def grant_alike(self, database, other):
+        self.granted.append((database, other))
+
+    def change_places(self, database, other, kept):
+        self.databases[kept] = self.databases.pop(database)
+        self.databases[database] = self.databases.pop(other)
+
+
+def move_in(tmp_path, monkeypatch, live, dump, replace=False, free=1 << 40):
+    """An import of ``dump`` (None: it can't be loaded), its answer, and the server afterwards."""
+    server = Server(live)
+    clock = SimpleNamespace(now=lambda: datetime(2026, 11, 26, tzinfo=UTC), monotonic=lambda: 0.0)
+    docker = SimpleNamespace(remove=lambda *_: None)
+    told = []
+    quiet = SimpleNamespace(begin=lambda *_: None, end=lambda *_: None)
+
+    class Lock:
+        def held(self, *_):
+            return self
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return False
+
+    world = SimpleNamespace(
+        paths=Paths(tmp_path),
+        database=server,
+        docker=docker,
+        clock=clock,
+        lock=Lock(),
+        host=SimpleNamespace(free=lambda _: (free, free)),
+        spool=SimpleNamespace(emit=lambda *words: told.append(words)),
+    )
+    (tmp_path / "dump").write_bytes(b"PGDMP...")
+
+    def loaded(_file, _command):
+        if dump is None:
+            raise BackupError("no such role")
+        server.databases[f"{LOADING}20261126t000000"] = dump
+
+    monkeypatch.setattr("marketplace_import._from", loaded)
+    monkeypatch.setattr("marketplace_import.census", lambda _, name: server.databases[name])
+    source = Source(dump=tmp_path / "dump", replace=replace)
+    return imported(world, SETTINGS, source, quiet, "alice"), server, told
+
+
+THEIRS = Census({"public.users": 7}, ("0001",))
+
+
+def test_an_empty_database_gives_way(tmp_path, monkeypatch):
+    answer, server, told = move_in(tmp_path, monkeypatch, EMPTY, THEIRS)
+    assert (answer["outcome"], answer["rows"], answer["aside"]) == ("imported", THEIRS.rows, [])
+    assert server.databases == {"marketplace": THEIRS}
+    assert server.granted == [("marketplace", f"{LOADING}20261126t000000")]
+    assert told == [("data.imported", "warning", "alice has imported 7 rows")]
+
+
+def test_rows_that_are_here_stay_unless_they_may_go(tmp_path, monkeypatch):
+    answer, server, told = move_in(tmp_path, monkeypatch, USED, THEIRS)
+    assert answer["outcome"] == "failed"
+    assert "public.users (3)" in answer["reason"]
+    assert server.databases["marketplace"] == USED
+    assert told == []
+    answer, server, _ = move_in(tmp_path, monkeypatch, USED, THEIRS, replace=True)
+    assert answer["aside"] == [f"{ASIDE}20261126t000000"]
+    assert server.databases == {"marketplace": THEIRS, f"{ASIDE}20261126t000000": USED}
+
+
+@pytest.mark.parametrize(
+    ("dump", "words"), [(None, "no such role"), (Census({}, ()), "there is no table in it")]
+)
+def test_what_fails_leaves_the_live_database_and_nothing_else(tmp_path, monkeypatch, dump, words):
+    answer, server, _ = move_in(tmp_path, monkeypatch, EMPTY, dump)
+    assert words in answer["reason"]
+    assert server.databases == {"marketplace": EMPTY}
+
+
+def test_a_schema_without_a_revision_is_pointed_out(tmp_path, monkeypatch):
+    answer, _, _ = move_in(tmp_path, monkeypatch, EMPTY, Census({"public.users": 7}, ()))
+    assert answer["outcome"] == "imported"
+    assert "alembic stamp" in answer["notes"][0]
+
+
+def test_there_has_to_be_room(tmp_path, monkeypatch):
+    answer, _, _ = move_in(tmp_path, monkeypatch, EMPTY, THEIRS, free=1)
+    assert "postgres:disk" in answer["reason"]
+
+
+def test_a_webhook_of_another_host_is_left_alone_and_nobody_is_told_of_it():
+    settings = {
+        "edge": {"domains": ["bot.team.dev"], "webhook_path": "/hook"},
+        "telegram": {"register": False},
+    }
+    module = load("webhook", __opts__={"test": False}, __pillar__={"settings": settings})
+    ret = module.registered("Ensure")
+    assert (ret["result"], ret["changes"]) == (True, {})
+    assert "Another host serves the bot" in ret["comment"]
+    assert list(webhook(ELSEWHERE, 0.0, closed=False)) == []
