@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from marketplace_managed import NAMES, is_managed, ours, place, theirs
+
 
 def unconfirmed(minion_id: str, said: str, test: bool) -> str | None:
     """Why a removal is not begun: nobody has said which droplet is meant. None where somebody has.
@@ -46,10 +48,8 @@ def left(settings: Mapping[str, Any], minion_id: str) -> str:
     Args:
         settings: the effective ones.
     """
-    postgres, storage = settings["postgres"], settings["backup"]["storage"]["target"]
-    volumes = {f"/srv/data/{name}": name for name in ("postgres", "redis")} | {
-        "/var/backups/marketplace": "backup"
-    }
+    storage = settings["backup"]["storage"]["target"]
+    volumes = {f"/srv/data/{name}": name for name in ours(settings)} | {"/var/backups/marketplace": "backup"}
     places = "\n".join(
         f"    {path:26} {settings[name]['device'] or f'/var/lib/marketplace/volumes/{name}.img'}"
         for path, name in volumes.items()
@@ -58,8 +58,7 @@ def left(settings: Mapping[str, Any], minion_id: str) -> str:
 The marketplace of {minion_id} was removed from this host by salt-call state.apply marketplace.absent.
 Its data and backups were not. They belong to people: keep this host closed, or delete them (below).
 
-DATA     /srv/data/postgres/data/17   PostgreSQL 17, database {postgres["database"]}, stopped in order
-         /srv/data/redis/data         Redis, its snapshot dump.rdb
+DATA     {_data(settings)}
 BACKUPS  /var/backups/marketplace/data    base backups and log (barman/), dumps (dump/), settings and secrets (house/)
          copy elsewhere: {storage or "none"}{", encrypted with backup_key" if storage else ""}
 KEYS     /etc/marketplace/secrets     backup_key reads the copy, postgres_*_password are the database's;
@@ -71,12 +70,7 @@ File systems, mounted at boot:
 ALL OF IT BACK, with these data:
     salt-call state.apply
 
-READ the database without it, on any host with Docker (as root):
-    docker run --detach --name reader --network none --user {postgres["user"]} --tmpfs /var/run/postgresql:mode=1777 \\
-        --volume /srv/data/postgres/data:/data --env PGDATA=/data/17 \\
-        {postgres["reference"]}
-    docker exec -it reader psql -U postgres {postgres["database"]}
-or a weekly dump, with pg_restore of any version from 17 on: /var/backups/marketplace/data/dump/
+READ {_reading(settings)}
 
 TELEGRAM was told nothing: the webhook is registered as it was, so that updates wait there for a day, and come to
 whoever answers at {settings["edge"]["domains"][0]} by then. To give the bot up, or to run it elsewhere by polling:
@@ -86,7 +80,34 @@ SALT is left, with the tree:
     rm -r /opt/salt /usr/local/bin/salt-call /usr/local/lib/salt /etc/salt /var/cache/salt /var/log/salt /srv/deploy
 
 DATA, BACKUPS AND KEYS GONE FOR GOOD:
-    systemctl disable --now srv-data-postgres.mount srv-data-redis.mount var-backups-marketplace.mount
+    systemctl disable --now {" ".join(f"{path[1:].replace('/', '-')}.mount" for path in volumes)}
     rm -r /srv/data /var/backups/marketplace /var/lib/marketplace /etc/marketplace \\
         /etc/systemd/system/srv-data-*.mount /etc/systemd/system/var-backups-marketplace.mount
 """
+
+
+def _data(settings: Mapping[str, Any]) -> str:
+    database = settings["postgres"]["database"]
+    here = {
+        "postgres": f"/srv/data/postgres/data/17   PostgreSQL 17, database {database}, stopped in order",
+        "redis": "/srv/data/redis/data         Redis, its snapshot dump.rdb",
+    }
+    at_providers = [
+        f"{NAMES[name]} is at its provider, {place(settings, name)}: nothing was done there"
+        for name in theirs(settings)
+    ]
+    return "\n         ".join([*(here[name] for name in ours(settings)), *at_providers])
+
+
+def _reading(settings: Mapping[str, Any]) -> str:
+    dumps = "with pg_restore of any version from 17 on: /var/backups/marketplace/data/dump/"
+    if is_managed(settings, "postgres"):
+        return f"the database at its provider, or a dump {dumps}"
+    postgres = settings["postgres"]
+    return f"""\
+the database without it, on any host with Docker (as root):
+    docker run --detach --name reader --network none --user {postgres["user"]} --tmpfs /var/run/postgresql:mode=1777 \\
+        --volume /srv/data/postgres/data:/data --env PGDATA=/data/17 \\
+        {postgres["reference"]}
+    docker exec -it reader psql -U postgres {postgres["database"]}
+or a weekly dump, {dumps}"""

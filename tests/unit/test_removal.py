@@ -290,6 +290,16 @@ def test_it_is_said_where_the_data_are_and_how_they_are_read():
     assert "copy elsewhere: none" in text
 
 
+def test_what_is_at_a_provider_is_said_to_be_there():
+    managed = {"managed": {"host": "db.test"}, "address": "db.test", "port": 25060, "database": "main"}
+    said = settings()
+    text = left(said | {"postgres": said["postgres"] | managed}, "production")
+    assert "PostgreSQL is at its provider, db.test:25060: nothing was done there" in text
+    assert "/srv/data/redis" in text
+    assert "/srv/data/postgres" not in text
+    assert "srv-data-postgres.mount" not in text
+
+
 def listed(sls, key):
     """A list of names in an SLS of the removal, without rendering it."""
     text = (TREE / "salt/marketplace/absent" / sls).read_text()

@@ -31,6 +31,7 @@ Ensure nothing of ours is left on the disk:
         /var/lib/marketplace/backup.lock: ""
         /var/lib/marketplace/drift.json: ""
         /var/lib/marketplace/drift.lock: ""
+        /var/lib/marketplace/inventory-before.json: ""
         /var/lib/marketplace/inventory.json: ""
         /var/lib/marketplace/jobs: ""
         /var/lib/marketplace/jobs.json: ""
