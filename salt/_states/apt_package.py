@@ -14,6 +14,11 @@ from marketplace_durable import read_json
 _LOCK_SECONDS = 300
 _APT = ("apt-get", "--quiet", "--quiet", "--yes", f"--option=DPkg::Lock::Timeout={_LOCK_SECONDS}")
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+# What is only recommended or suggested by something else came for the sake of what needs it.
+_STRICT = (
+    "--option=APT::AutoRemove::RecommendsImportant=no",
+    "--option=APT::AutoRemove::SuggestsImportant=no",
+)
 _REFRESHED = "apt_package.refreshed"
 
 
@@ -152,7 +157,7 @@ def _going(pkgs: list[str], known: set[str]) -> tuple[list[str], list[str]]:
 
 def _leaving(*arguments: str) -> list[str]:
     """What apt would remove: lines such as ``Purg runc [1.1]`` of a simulation."""
-    simulation = _run(["apt-get", "--simulate", "--yes", *arguments])["stdout"]
+    simulation = _run(["apt-get", "--simulate", "--yes", *_STRICT, *arguments])["stdout"]
     return re.findall(r"^(?:Remv|Purg) (\S+) ", simulation, re.MULTILINE)
 
 

@@ -14,6 +14,7 @@ from tests.support.droplet.salt import Answer, call
 from tests.support.load.state import sql
 
 CHAT = 7101
+ALLOWED = "Ensure the removal may begin"
 BANNER = "import socket, sys; print(socket.create_connection((sys.argv[1], 22), 5).recv(99).decode())"
 PLACES = (
     "/etc",
@@ -84,11 +85,11 @@ def test_all_but_the_data_goes_and_comes_back(
     # Nobody has said so, or has said another droplet's name; and others use the engine.
     for said, words in (("", 'pillar=\'{"remove": "development"}\''), ("production", "is development")):
         refused = absent(droplet, said)
-        assert list(refused.failed) == ["Ensure the removal may begin"]
-        assert words in str(refused.failed)
+        assert list(refused.failed) == [ALLOWED]
+        assert words in refused.failed[ALLOWED]
     image = droplet.run(["docker", "inspect", "--format={{.Image}}", "redis"]).stdout.strip()
     droplet.run(["docker", "create", "--name=theirs", image])
-    assert "theirs" in absent(droplet).failed["Ensure the removal may begin"]
+    assert "theirs" in absent(droplet).failed[ALLOWED]
     droplet.run(["docker", "rm", "theirs"])
 
     before, running = listing(droplet, "/etc", "/usr/local", "/srv/data"), seen(droplet)
