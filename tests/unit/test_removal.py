@@ -366,7 +366,8 @@ def removal(tmp_path, monkeypatch):
             "BackupWorld": of,
             "World": of,
             "which": lambda _: "/usr/bin/docker",
-            "busy": lambda _: busy,
+            "busy": busy if callable(busy) else lambda _: busy,
+            "PATIENCE": 1.0 if callable(busy) else 0.0,
             "others": lambda _: dict.fromkeys(docker.foreign, "image x"),
         }.items():
             monkeypatch.setattr(module, name, value)
@@ -401,6 +402,11 @@ def test_a_removal_waits_for_what_is_at_work(removal, tmp_path, test):
         assert "by alice" in removal(test).allowed("Ensure", "production")["comment"]
     paths.before.unlink()
     assert "state.apply once" in removal(test).allowed("Ensure", "production")["comment"]
+
+
+def test_who_is_at_work_for_a_moment_is_waited_for(removal):
+    answers = iter(["jobs are looked after", None])
+    assert removal(busy=lambda _: next(answers)).allowed("Ensure", "production")["result"] is True
 
 
 def test_backups_that_are_old_or_missing_are_warned_of(removal):
