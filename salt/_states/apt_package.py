@@ -18,6 +18,11 @@ _APT = (
     "--option=DPkg::Options::=--force-confdef", "--option=DPkg::Options::=--force-confold",
 )  # fmt: skip
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+# What is only recommended or suggested by something else came for the sake of what needs it.
+_STRICT = (
+    "--option=APT::AutoRemove::RecommendsImportant=no",
+    "--option=APT::AutoRemove::SuggestsImportant=no",
+)
 _REFRESHED = "apt_package.refreshed"
 
 
@@ -156,7 +161,7 @@ def _going(pkgs: list[str], known: set[str]) -> tuple[list[str], list[str]]:
 
 def _leaving(*arguments: str) -> list[str]:
     """What apt would remove: lines such as ``Purg runc [1.1]`` of a simulation."""
-    simulation = _run(["apt-get", "--simulate", "--yes", *arguments])["stdout"]
+    simulation = _run(["apt-get", "--simulate", "--yes", *_STRICT, *arguments])["stdout"]
     return re.findall(r"^(?:Remv|Purg) (\S+) ", simulation, re.MULTILINE)
 
 

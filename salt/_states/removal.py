@@ -1,5 +1,6 @@
 """This deployment is taken off its host: whether that may begin, its containers, and what is said of what stays."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from marketplace_world import World
 from salt.utils.path import which
 
 __virtualname__ = "removal"
+
+# Seconds; what is at work for longer is waited for by whoever comes again.
+PATIENCE = 10.0
 
 
 def __virtual__() -> str:
@@ -71,9 +75,17 @@ def _in_the_way(paths: Paths) -> str | None:
             )
         if not which("docker"):
             return None
-        return engine_is_needed((before or {}).get("packages"), others(World.of(paths))) or busy(paths)
+        return engine_is_needed((before or {}).get("packages"), others(World.of(paths))) or _busy(paths)
     except (DockerError, ValueError) as error:
         return str(error)
+
+
+def _busy(paths: Paths) -> str | None:
+    """What is at work, and does not end at once: once a minute somebody looks after jobs, for a moment."""
+    end = time.monotonic() + PATIENCE
+    while (why := busy(paths)) is not None and time.monotonic() < end:
+        time.sleep(0.2)
+    return why
 
 
 def contained(name: str, networks: list[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import pytest
 from marketplace_docker import DockerError
 from marketplace_lock import LockHeld
+from marketplace_retention import keep_name
 from marketplace_steps import STEP_NAMES
 
 from tests.simulation.droplet import Droplet
@@ -383,6 +384,16 @@ def test_resume_makes_a_live_backend_that_was_removed_anew(droplet: Droplet) -> 
     droplet.docker.remove("backend-blue")
     settle(droplet)
     assert droplet.running == {"backend-blue"}
+
+
+def test_resume_pulls_an_image_that_is_gone_as_well(droplet: Droplet) -> None:
+    record = ship(droplet, "1.0.0")
+    droplet.docker.remove("backend-blue")
+    droplet.docker.names.clear()
+    settle(droplet)
+    assert droplet.running == {"backend-blue"}
+    # For a rollback, as it was.
+    assert keep_name(record.release) in droplet.docker.names
 
 
 def test_resume_where_nothing_was_ever_released(droplet: Droplet) -> None:

@@ -9,6 +9,7 @@ Ensure nothing of ours is left on the disk:
   before.restored:
     - trees:
         /etc/barman.d: barman
+        /etc/cni: docker.io
         /etc/exporters: ""
         /etc/haproxy: haproxy
         /etc/letsencrypt: certbot
