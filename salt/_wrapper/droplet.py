@@ -78,30 +78,30 @@ def call(function, *arguments, **options):
 def _watch(argv):
     """Run it, pass on what it says while it does, and return its output, its last words and its exit code."""
     said = collections.deque(maxlen=5)
-    with subprocess.Popen(
+    process = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-    ) as process:
+    )
 
-        def relay():
-            for line in process.stderr:
-                said.append(line.strip())
-                print(line, end="", file=sys.stderr, flush=True)
+    def relay():
+        for line in process.stderr:
+            said.append(line.strip())
+            print(line, end="", file=sys.stderr, flush=True)
 
-        voice = threading.Thread(target=relay, daemon=True)
-        voice.start()
-        try:
-            stdout = process.stdout.read()
-        except BaseException:
-            process.terminate()
-            raise
-        finally:
-            voice.join()
-    return stdout, [line for line in said if line], process.returncode
+    # A daemon, not waited for where the view ends: the shared connection keeps the pipe until the droplet is done.
+    voice = threading.Thread(target=relay, daemon=True)
+    voice.start()
+    try:
+        stdout = process.stdout.read()
+    except BaseException:
+        process.terminate()
+        raise
+    voice.join()
+    return stdout, [line for line in said if line], process.wait()
 
 
 def _no_answer(function, id_, stdout, said, retcode):

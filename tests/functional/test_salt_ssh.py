@@ -75,6 +75,7 @@ class Laptop:
             ["salt-ssh", "--out=json", *arguments],
             cwd=self.root,
             env=os.environ | {"PATH": path, "LAPTOP": str(self.root)},
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -119,6 +120,20 @@ def test_failure_is_a_failure_here_as_well(laptop: Laptop) -> None:
     value, code = laptop.call("deploy.plan", "1.1.0")
     assert value == {"outcome": "refused"}
     assert code != 0
+
+
+def test_key_that_is_refused_is_said_and_no_password_asked_for(laptop: Laptop) -> None:
+    refusing = 'echo "deploy@fake: Permission denied (publickey)." >&2; exit 255'
+    for name in ("ssh", "scp"):
+        (laptop.programs / name).rename(laptop.programs / f"{name}-kept")
+        (laptop.programs / name).write_text(f'#!/bin/sh\n[ "$1" = -V ] || {{ {refusing}; }}\n')
+        (laptop.programs / name).chmod(0o755)
+    try:
+        value, code = laptop.call("deploy.status")
+    finally:
+        for name in ("ssh", "scp"):
+            (laptop.programs / f"{name}-kept").rename(laptop.programs / name)
+    assert (value, code != 0) == ("deploy@fake: Permission denied (publickey).", True)
 
 
 def test_steps_show_while_they_happen(laptop: Laptop, releasing: subprocess.Popen[str]) -> None:
