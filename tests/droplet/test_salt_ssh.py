@@ -263,10 +263,8 @@ def test_every_way_ships_takes_back_and_fails_alike(ways: Ways, site: Site) -> N
         return record["outcome"], record.get("version"), shape(record), steps
 
     found = {words: same(answer, seen) for words, answer in answers.items()}
-    told = {words: (outcome, succeeded) for words, ((outcome, *_), succeeded) in found.items()}
-    assert told == dict(
-        zip(asked, [("live", True)] * 2 + [("failed", False), ("refused", False)], strict=True)
-    )
+    told = [(outcome, succeeded) for (outcome, *_), succeeded in found.values()]
+    assert told == [("live", True), ("live", True), ("failed", False)]
     for answer in answers["deploy.release 1.0.1"].values():
         assert "switch: " in answer.stderr
 
