@@ -129,13 +129,15 @@ def purged(name: str, pkgs: list[str], before: str) -> dict[str, Any]:
     if refused:
         return ret | {
             "result": False,
-            "comment": f"These were here before and would go as well: {', '.join(refused)}",
+            "comment": f"These are not ours and would go as well: {', '.join(refused)}",
         }
     if not goes:
         return ret
     changes = {package: {"old": "installed", "new": None} for package in goes}
     if __opts__["test"]:
         return ret | {"result": None, "changes": changes, "comment": f"Would be purged: {', '.join(goes)}"}
+    # A run that was cut off has perhaps left packages half configured: apt does nothing before they are.
+    _run(["dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"])
     result = _run([*_APT, "purge", *goes])
     if result["retcode"]:
         return ret | {"result": False, "comment": f"apt could not purge {', '.join(goes)}.\n{_why(result)}"}
@@ -147,7 +149,7 @@ def purged(name: str, pkgs: list[str], before: str) -> dict[str, Any]:
 
 
 def _going(pkgs: list[str], known: set[str]) -> tuple[list[str], list[str]]:
-    """What apt would purge with ``pkgs``, and those of it that were there before them.
+    """What apt would purge with ``pkgs``, and those of it that others had before or asked for since.
 
     What nobody needed before that is somebody else's to remove.
     """
@@ -156,7 +158,8 @@ def _going(pkgs: list[str], known: set[str]) -> tuple[list[str], list[str]]:
         return [], []
     orphans = _leaving("autoremove")
     goes = [package for package in _leaving("purge", "--autoremove", *present) if package not in orphans]
-    return sorted({*goes, *present}), sorted(known.intersection(goes))
+    asked_for = set(_run(["apt-mark", "showmanual"])["stdout"].split()) - set(pkgs)
+    return sorted({*goes, *present}), sorted((known | asked_for).intersection(goes))
 
 
 def _leaving(*arguments: str) -> list[str]:

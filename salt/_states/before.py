@@ -1,12 +1,13 @@
 """What was on the host before any state wrote to it: kept, and put back where all of this is removed."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from marketplace_before import differences, keep, look, put_back, remove, written
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
-from marketplace_inventory_look import packaged
+from marketplace_inventory_look import installed_files
 from marketplace_paths import Paths
 
 __virtualname__ = "before"
@@ -18,7 +19,7 @@ def __virtual__() -> str:
     return __virtualname__
 
 
-def kept(name: str, stays: list[str]) -> dict[str, Any]:
+def kept(name: str, stays: list[str], trees: Iterable[str] = ()) -> dict[str, Any]:
     """Keep what is at the places that this run's states write to, and which packages are there. Put it first.
 
     What is kept already stays as it is. On a droplet that was converged before anything was kept, what is there now may
@@ -28,6 +29,7 @@ def kept(name: str, stays: list[str]) -> dict[str, Any]:
     Args:
         name: a sentence.
         stays: directories that no removal looks into.
+        trees: directories of packages: it is kept which of them there are.
     """
     ret: dict[str, Any] = {
         "name": name,
@@ -38,7 +40,7 @@ def kept(name: str, stays: list[str]) -> dict[str, Any]:
     paths = _paths()
     removed = paths.removed.exists()
     record = None if removed else read_json(paths.before)
-    fresh = removed or record is not None or not (paths.state / "volumes").exists()
+    fresh = removed or not _is_built(paths) if record is None else record["packages"] is not None
     known = {} if record is None else record["places"]
     places = {path: whole for path, whole in written(__lowstate__, stays).items() if path not in known}
     changes: dict[str, Any] = dict.fromkeys(places, "is kept as it is")
@@ -51,7 +53,8 @@ def kept(name: str, stays: list[str]) -> dict[str, Any]:
     if __opts__["test"]:
         return ret | {"result": None, "changes": changes, "comment": "It would be kept what was here before"}
     packages = _installed() if fresh else None
-    now = {"packages": packages} if record is None else record
+    there = [tree for tree in trees if look(Path(tree), whole=False) is not None] if fresh else []
+    now = {"packages": packages, "trees": there} if record is None else record
     make_directory(paths.state)
     write_atomic(paths.before, to_json({**now, "places": keep(places, paths.root, fresh) | known}), 0o600)
     paths.removed.unlink(missing_ok=True)
@@ -96,12 +99,13 @@ def restored(name: str, trees: dict[str, str] | None = None, below: str = "/") -
 def _changes(paths: Paths, trees: dict[str, str], below: str) -> dict[str, Any]:
     """Trees first: a directory that is emptied with them may then go as well."""
     installed = set(_installed()) if any(trees.values()) else set()
+    record = read_json(paths.before)
+    theirs = set((record or {}).get("trees", ()))
     changes: dict[str, Any] = {
         tree: {"old": "there", "new": None}
         for tree, package in trees.items()
-        if package not in installed and _is_there(Path(tree))
+        if package not in installed and tree not in theirs and _is_there(Path(tree))
     }
-    record = read_json(paths.before)
     if record is None:
         return changes
     unknown = [path for path, place in record["places"].items() if place and place["kind"] == "unknown"]
@@ -111,7 +115,7 @@ def _changes(paths: Paths, trees: dict[str, str], below: str) -> dict[str, Any]:
         if f"{path}/".startswith(f"{below.rstrip('/')}/")
         and not any(f"{path}/".startswith(f"{tree}/") for tree in changes)
     }
-    return changes | differences(wanted, paths.root, packaged(unknown))
+    return changes | differences(wanted, paths.root, installed_files(unknown, paths.root))
 
 
 def _is_there(path: Path) -> bool:
@@ -119,6 +123,12 @@ def _is_there(path: Path) -> bool:
     if path.is_mount() and not path.is_symlink():
         return any(os.scandir(path))
     return look(path, whole=False) is not None
+
+
+def _is_built(paths: Paths) -> bool:
+    """Whether states have made a volume here. A rebuild only says beforehand which may be empty."""
+    volumes = paths.state / "volumes"
+    return any(any(volumes.glob(made)) for made in ("*.img", "*.made"))
 
 
 def _installed() -> list[str]:

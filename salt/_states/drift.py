@@ -74,6 +74,9 @@ def noted(name: str) -> dict[str, Any]:
     paths = _paths()
     try:
         if not paths.inventory.exists() or not waits(read_json(paths.applied), _now(paths)):
+            # One that failed, and that nobody goes on with, explains nothing any more.
+            if not __opts__["test"]:
+                paths.inventory_before.unlink(missing_ok=True)
             return ret
     except ValueError as error:
         return ret | {"comment": f"{error}: the run's last state says what to do"}
@@ -153,7 +156,7 @@ def _adopt(world: World) -> str:
 
 def _is_fresh(file: Path) -> bool:
     """Whether a run that was just tried, and failed, has written it: this one goes on with it."""
-    return file.exists() and time.time() - file.stat().st_mtime < _GOES_ON
+    return file.exists() and 0 <= time.time() - file.stat().st_mtime < _GOES_ON
 
 
 def _now(paths: Paths) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """This deployment is taken off its host: whether that may begin, its containers, and what is said of what stays."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from marketplace_world import World
 from salt.utils.path import which
 
 __virtualname__ = "removal"
+
+# A purge that was cut off may have left the client without it.
+_ENGINE = "dockerd"
+_NAMELESS = re.compile(r"[0-9a-f]{64}")
 
 # Seconds; what is at work for longer is waited for by whoever comes again.
 PATIENCE = 10.0
@@ -73,9 +78,13 @@ def _in_the_way(paths: Paths) -> str | None:
                 "it is not known what was here before this deployment: salt-call state.apply once, with the tree as it "
                 "is now, and then this"
             )
-        if not which("docker"):
+        if not which(_ENGINE):
             return None
-        return engine_is_needed((before or {}).get("packages"), others(World.of(paths))) or _busy(paths)
+        world = World.of(paths)
+        # Those without a name are made for a container, and go with it.
+        listed = world.docker.run("volume", "ls", "--format={{.Name}}").stdout.split()
+        volumes = [f"volume {volume}" for volume in listed if not _NAMELESS.fullmatch(volume)]
+        return engine_is_needed((before or {}).get("packages"), [*others(world), *volumes]) or _busy(paths)
     except (DockerError, ValueError) as error:
         return str(error)
 
@@ -96,7 +105,7 @@ def contained(name: str, networks: list[str]) -> dict[str, Any]:
         networks: this deployment's.
     """
     ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": "There are none"}
-    if not which("docker"):
+    if not which(_ENGINE):
         return ret
     world = World.of(_paths())
     try:

@@ -82,7 +82,9 @@ def keep(paths: Mapping[str, bool], root: Path, fresh: bool) -> dict[str, Place 
     found: dict[str, Place | None] = {}
     for path, whole in paths.items():
         place = look(root / path.lstrip("/"), whole)
-        found[path] = UNKNOWN if place is not None and place["kind"] != "directory" and not fresh else place
+        # What states do not write into is the host's own in any case.
+        known = fresh or not whole or place is None or place["kind"] == "directory"
+        found[path] = place if known else UNKNOWN
         for parent in Path(path).parents:
             if (root / str(parent).lstrip("/")).exists():
                 break
@@ -95,7 +97,7 @@ def differences(places: Mapping[str, Place | None], root: Path, packaged: Iterab
 
     Args:
         places: as :func:`keep` found them.
-        packaged: those that a package has brought: where nobody knows what they said, they stay as they are.
+        packaged: those that came with a package: where nobody knows what they said, they stay as they are.
     """
     owned, found = set(packaged), {}
     gone: set[str] = set()

@@ -158,14 +158,29 @@ def files(root: Path) -> dict[str, str]:
 
 def packaged(paths: Iterable[str]) -> set[str]:
     """Those of ``paths`` that belong to a Debian package, and are as it has brought them."""
+    owned = _owned(paths)
+    if not owned:
+        return set()
+    shipped = conffiles(_command("dpkg-query", "--show", "--showformat=${Conffiles}\n"))
+    return {path for path in owned if path not in shipped or shipped[path] == _md5(Path(path))}
+
+
+def installed_files(paths: Iterable[str], root: Path) -> set[str]:
+    """Those of ``paths`` that belong to a Debian package or were made when one came, whatever they say by now."""
+    asked = set(paths)
+    hashes = root / "var/lib/ucf/hashfile"
+    lines = hashes.read_text().splitlines() if hashes.exists() else []
+    made = {line.split()[-1] for line in lines if line.split()} | {"/etc/localtime", "/etc/timezone"}
+    return _owned(asked) | (asked & made)
+
+
+def _owned(paths: Iterable[str]) -> set[str]:
     asked = sorted(paths)
     if not asked:
         return set()
     # It fails where one of them is nobody's, and still names the others.
     said = _command("dpkg-query", "--search", *asked, accept=(0, 1))
-    owned = {line.split(": ", 1)[1] for line in said.splitlines() if ": " in line}
-    shipped = conffiles(_command("dpkg-query", "--show", "--showformat=${Conffiles}\n"))
-    return {path for path in owned if path not in shipped or shipped[path] == _md5(Path(path))}
+    return {line.split(": ", 1)[1] for line in said.splitlines() if ": " in line}
 
 
 def conffiles(said: str) -> dict[str, str]:

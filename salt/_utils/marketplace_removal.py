@@ -27,18 +27,18 @@ def unconfirmed(minion_id: str, said: str, test: bool) -> str | None:
 
 
 def engine_is_needed(packages: Iterable[str] | None, others: Iterable[str]) -> str | None:
-    """Why Docker can't go: others' containers run in it. None where it can, or stays.
+    """Why Docker can't go: others' containers or volumes are in it. None where it can, or stays.
 
     Args:
         packages: those that were there before this deployment; None: nobody knows, and none is removed.
-        others: containers that are not this deployment's.
+        others: containers and volumes that are not this deployment's.
     """
     found = sorted(others)
     if packages is None or "docker.io" in packages or not found:
         return None
     return (
         f"Docker came with this deployment and goes with it, but others use it: {', '.join(found)}. Move them "
-        "elsewhere, or remove them (docker rm NAME), then try again"
+        "elsewhere, or remove them (docker rm, docker volume rm), then try again"
     )
 
 

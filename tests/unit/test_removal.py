@@ -127,10 +127,12 @@ def test_a_directory_with_others_files_stays(host):
     assert [path.name for path in (host / "etc/docker.d").rglob("*.conf")] == ["theirs.conf"]
 
 
-def test_where_nobody_knows_what_was_before_only_files_of_packages_stay(host):
+def test_where_nobody_knows_what_was_before_files_of_packages_stay_and_what_is_only_guarded(host):
     overwrite(host)
     places = keep(written(CHUNKS, ["/srv"]), host, fresh=False)
-    assert "/etc/issue" not in restore(host, places, packaged=["/etc/issue", "/etc/crontab"])
+    assert "/etc/issue" not in restore(host, places, packaged=["/etc/issue"])
+    # Such a one is /etc/ssh/sshd_config, which belongs to no package by name: without it nobody gets in.
+    assert (host / "etc/crontab").read_text() == "17 * * * * root\n"
     assert (host / "etc/issue").read_text() == "Keep out\n"
     assert not (host / "etc/firewall.nft").exists()
     assert (host / "etc/cron.d").is_dir()
@@ -148,7 +150,7 @@ def state(host, monkeypatch):
             __salt__={"cmd.run_all": lambda *_, **__: dpkg},
             __lowstate__=CHUNKS,
         )
-        monkeypatch.setattr(module, "packaged", lambda _: set())
+        monkeypatch.setattr(module, "installed_files", lambda *_: set())
         return module
 
     return made
@@ -167,16 +169,39 @@ def test_what_was_before_is_kept_once(state, host):
 
 
 def test_a_droplet_that_was_converged_already_is_not_taken_for_a_fresh_one(state, host):
-    (Paths(host).state / "volumes").mkdir(parents=True)
+    volumes = Paths(host).state / "volumes"
+    volumes.mkdir(parents=True)
+    (volumes / "postgres.made").touch()
+    for known in (None, UNKNOWN):  # What a later run adds is no more known than what the first one saw.
+        state().kept("Ensure", ["/srv", *([] if known else ["/etc/issue"])])
+        record = read_json(Paths(host).before)
+        assert record["packages"] is None
+        assert record["places"].get("/etc/issue") == known
+        assert record["places"]["/etc/firewall.nft"] is None
+
+
+def test_a_droplet_that_is_being_rebuilt_is_a_fresh_one(state, host):
+    volumes = Paths(host).state / "volumes"
+    volumes.mkdir(parents=True)
+    (volumes / "postgres.start-empty").touch()
     state().kept("Ensure", ["/srv"])
-    record = read_json(Paths(host).before)
-    assert record["packages"] is None
-    assert record["places"]["/etc/issue"] == UNKNOWN
-    assert record["places"]["/etc/firewall.nft"] is None
+    assert read_json(Paths(host).before)["packages"] == ["curl"]
+
+
+def test_a_directory_that_was_there_before_stays_without_its_package(state, host):
+    theirs, ours = host / "etc/theirs", host / "etc/ours"
+    theirs.mkdir()
+    trees = {str(theirs): "vim", str(ours): "vim"}
+    state().kept("Ensure", ["/srv"], trees=trees)
+    ours.mkdir()
+    assert state().restored("Ensure", trees=trees)["changes"].keys() >= {str(ours)}
+    assert theirs.exists()
+    assert not ours.exists()
 
 
 def test_a_droplet_that_was_emptied_is_looked_at_anew(state, host):
     (Paths(host).state / "volumes").mkdir(parents=True)
+    (Paths(host).state / "volumes/postgres.img").touch()
     Paths(host).removed.parent.mkdir(parents=True)
     Paths(host).removed.write_text("what is left")
     state().kept("Ensure", ["/srv"])
@@ -205,14 +230,19 @@ def test_all_of_it_is_put_back_by_one_state(state, host):
 class Apt:
     """dpkg with some packages, and what apt would remove with others."""
 
-    def __init__(self, installed, dependencies=(), orphans=()):
+    def __init__(self, installed, dependencies=(), orphans=(), manual=("docker.io", "jq")):
         self.installed, self.dependencies, self.orphans = set(installed), dependencies, orphans
+        self.manual = manual
         self.purged = []
 
     def run_all(self, command, **_):
         answer = {"retcode": 0, "stdout": "", "stderr": ""}
         if command[0] == "dpkg-query":
             return answer | {"stdout": "".join(f"installed {one}\n" for one in sorted(self.installed))}
+        if command[0] == "apt-mark":
+            return answer | {"stdout": "\n".join(self.manual)}
+        if command[0] == "dpkg":
+            return answer
         if "autoremove" in command:
             return answer | {"stdout": "".join(f"Remv {one} [1]\n" for one in self.orphans)}
         if "--simulate" in command:
@@ -248,6 +278,14 @@ def test_packages_go_with_what_came_for_their_sake_and_nothing_else(tmp_path, te
 def test_a_package_that_was_there_before_never_goes(tmp_path):
     apt = Apt(["docker.io", "theirs"], dependencies=["theirs"])
     ret = purge(apt, tmp_path, before=["theirs"])
+    assert ret["result"] is False
+    assert "theirs" in ret["comment"]
+    assert apt.purged == []
+
+
+def test_a_package_that_somebody_has_asked_for_since_never_goes(tmp_path):
+    apt = Apt(["docker.io", "theirs"], dependencies=["theirs"], manual=["docker.io", "theirs"])
+    ret = purge(apt, tmp_path, before=["bash"])
     assert ret["result"] is False
     assert "theirs" in ret["comment"]
     assert apt.purged == []
@@ -342,13 +380,18 @@ NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 class Containers:
     """Docker with some containers, of which ``foreign`` are others', and networks."""
 
-    def __init__(self, names=("postgres", "backend-blue"), networks=("bridge", "app", "data"), foreign=()):
+    def __init__(
+        self, names=("postgres", "backend-blue"), networks=("bridge", "app", "data"), foreign=(), volumes=()
+    ):
         self.names, self.networks, self.foreign = list(names), list(networks), list(foreign)
+        self.volumes = volumes
 
     def run(self, command, *arguments):
         if arguments[0] == "rm":
             self.networks.remove(arguments[1])
-        listed = {"ps": [*self.names, *self.foreign], "network": self.networks}[command]
+        listed = {"ps": [*self.names, *self.foreign], "network": self.networks, "volume": self.volumes}[
+            command
+        ]
         return SimpleNamespace(stdout="\n".join(listed))
 
     def remove(self, *names):
@@ -405,6 +448,9 @@ def test_a_removal_waits_for_what_is_at_work(removal, tmp_path, test):
     assert "Release 1.4.2" in removal(test, busy="release 1.4.2").allowed("Ensure", "production")["comment"]
     used = removal(test, Containers(foreign=["eve"])).allowed("Ensure", "production")
     assert (used["result"], "eve" in used["comment"]) == (False, True)
+    data = Containers(volumes=["f" * 64, "eve_data"])
+    assert "use it: volume eve_data." in removal(test, data).allowed("Ensure", "production")["comment"]
+    assert removal(test, Containers(volumes=["f" * 64])).allowed("Ensure", "production")["result"] is True
     paths.rotation.write_text("{}")
     assert "settings.rotate" in removal(test).allowed("Ensure", "production")["comment"]
     paths.rotation.unlink()

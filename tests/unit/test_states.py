@@ -140,6 +140,9 @@ def test_what_states_bring_with_them_is_no_drift_and_what_others_did_is(tmp_path
     # Nothing new is applied, or nothing is applied at all.
     assert droplet.note()["changes"] == droplet.note(test=True, pillar=other)["changes"] == {}
     assert not (state / "inventory-before.json").exists()
+    (state / "inventory-before.json").write_text("{}")
+    droplet.note()
+    assert not (state / "inventory-before.json").exists()
     assert droplet.note(pillar=other)["result"] is True
     droplet.accounts["prometheus"] = "1"
     # One that failed is gone on with: what it brought is not taken for somebody's.

@@ -1,32 +1,26 @@
+{% import_yaml "marketplace/absent/trees.yaml" as trees %}
 {% set machine = grains.get("machine_id", "") %}
 
 include:
   - marketplace.gate
   - marketplace.absent.host
 
-# Where a package of the same name was here before, its directory stays.
+# What came with a package goes with it; where it was here before, it stays.
 Ensure nothing of ours is left on the disk:
   before.restored:
     - trees:
-        /etc/barman.d: barman
-        /etc/cni: docker.io
         /etc/exporters: ""
-        /etc/haproxy: haproxy
-        /etc/letsencrypt: certbot
+        /etc/haproxy/secrets: ""
+        /etc/haproxy/services: ""
         /etc/marketplace/data: ""
         /etc/marketplace/delivered: ""
         /etc/marketplace/docker: ""
+        /etc/marketplace/edge.json: ""
         /etc/marketplace/isolation.nft: ""
         /etc/marketplace/postgres: ""
         /etc/marketplace/redis: ""
         /etc/marketplace/tls: ""
-        /etc/prometheus: prometheus-alertmanager
         /run/marketplace: ""
-        /var/lib/barman: barman
-        /var/lib/containerd: docker.io
-        /var/lib/docker: docker.io
-        /var/lib/haproxy: haproxy
-        /var/lib/letsencrypt: certbot
         /var/lib/marketplace/acme.json: ""
         /var/lib/marketplace/applied.json: ""
         /var/lib/marketplace/backup.lock: ""
@@ -47,8 +41,9 @@ Ensure nothing of ours is left on the disk:
         /var/lib/marketplace/spool: ""
         /var/lib/marketplace/watch.json: ""
         /var/lib/marketplace/webhook.json: ""
-        /var/lib/prometheus: prometheus-alertmanager
-        /var/log/letsencrypt: certbot
+{%- for tree, package in trees.items() %}
+        {{ tree }}: {{ package }}
+{%- endfor %}
 {%- for namespace in pillar.logs.namespaces if machine %}
         /var/log/journal/{{ machine }}.{{ namespace }}: ""
 {%- endfor %}

@@ -11,9 +11,12 @@ Ensure cron starts nothing of ours:
 
 # In this order: nobody restarts what stops; the edge closes and updates wait; the backend ends its work; the log is
 # received to its end.
+# What measures and tells listens everywhere by Debian's own settings: it is stopped also where its package stays.
 {% for unit in [
   "marketplace-drift.timer", "marketplace-watch.service", "updates-reboot.timer", "volumes-allocate.timer",
-  "haproxy.service", "marketplace-backend.service", "marketplace-data.service", "barman-receive-wal@postgres.service",
+  "prometheus-alertmanager.service",
+  "prometheus.service", "prometheus-node-exporter.service", "prometheus-postgres-exporter.service",
+  "prometheus-redis-exporter.service", "prometheus-blackbox-exporter.service", "haproxy.service", "marketplace-backend.service", "marketplace-data.service", "barman-receive-wal@postgres.service",
 ] %}
 Ensure {{ unit }} is stopped for good:
   service.dead:
