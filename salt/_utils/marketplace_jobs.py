@@ -17,7 +17,14 @@ from marketplace_job_records import RUNNING, JobRecords, JobRun
 from marketplace_job_runs import SCHEDULE, alone, collect, conclude, keep_looked, looked, over, stamp
 from marketplace_managed import SERVICES, ours
 from marketplace_progress import Progress
-from marketplace_release_compose import JOB_LABEL, TIME_LABEL, TIMEOUT_LABEL, job_container, project
+from marketplace_release_compose import (
+    JOB_LABEL,
+    TIME_LABEL,
+    TIMEOUT_LABEL,
+    job_container,
+    project,
+    serves_here,
+)
 from marketplace_schedule import LATEST_START, Job, due
 from marketplace_world import World
 
@@ -68,6 +75,8 @@ def in_the_way(world: World) -> str | None:
     if world.disk.read_json(world.paths.restore) is not None:
         return "the database is being restored"
     settings = world.disk.read_json(world.paths.settings)
+    if settings is not None and not serves_here(settings):
+        return "another host serves the bot (telegram:register)"
     here = SERVICES if settings is None else ours(settings)
     states = world.docker.containers(*here)
     away = [name for name in here if name not in states or states[name].health != "healthy"]
@@ -86,6 +95,10 @@ def tick(world: World, settings: Mapping[str, Any], progress: Progress) -> bool:
         if found is None:
             return bool(running)
         now = world.clock.now()
+        if not serves_here(settings):
+            # Nothing is due here, nor was anything missed once that changes.
+            keep_looked(world, now.replace(second=0, microsecond=0), {})
+            return bool(running)
         since, waiting = looked(world, now)
         pending = due(found.jobs.values(), ZoneInfo(settings["droplet"]["timezone"]), since, now, waiting)
         why = in_the_way(world) if pending else None

@@ -192,6 +192,6 @@ def _is_live(world: World, run: Run) -> bool:
     same = Reference.parse(live.image).digest == Reference.parse(run.image).digest
     if not same or not is_ready(world, run.settings, colour):
         return False
-    names = [project(colour), *([worker(colour)] if run.declared.worker else [])]
+    names = [project(colour), *([worker(colour)] if run.has_worker else [])]
     states = world.docker.containers(*names)
     return all(name in states and states[name].running for name in names)
