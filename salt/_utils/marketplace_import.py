@@ -32,6 +32,9 @@ START_SECONDS = 600.0
 # What a compressed dump becomes, indexes and all, and no more.
 UNPACKED = 5
 _CUSTOM = b"PGDMP"
+# How pg_dump ends a plain dump, but for a line or two. psql takes the end of a shorter file for the end of a table.
+_END = b"-- PostgreSQL database dump complete"
+_END_BYTES = 1024
 # As the live database has them: who may use its schema, and what its owner makes.
 _RIGHTS = """SELECT format('GRANT %s ON SCHEMA public TO %I;', x.privilege_type, pg_get_userbyid(x.grantee))
   FROM pg_namespace n, aclexplode(n.nspacl) x WHERE n.nspname = 'public' AND x.grantee NOT IN (0, n.nspowner)
@@ -78,6 +81,11 @@ def refuse_unusable(source: Source) -> None:
             raise BackupError(f"{file} is no file with anything in it")
     if source.cache and source.cache.read_bytes()[:5] != b"REDIS":
         raise BackupError(f"{source.cache} is no snapshot of Redis: on the old host BGSAVE writes dump.rdb")
+    if source.dump and not (_is_custom(source.dump) or _is_whole(source.dump)):
+        raise BackupError(
+            f"{source.dump} is no dump in the custom format, and no whole plain one: its last lines lack "
+            f"'{_END.decode()}'. Dump it again (pg_dump --format=custom), and copy all of it"
+        )
     if source.data:
         _refuse_directory(source.data)
 
@@ -345,6 +353,12 @@ class _Import:
 def _is_custom(dump: Path) -> bool:
     with dump.open("rb") as stream:
         return stream.read(len(_CUSTOM)) == _CUSTOM
+
+
+def _is_whole(dump: Path) -> bool:
+    with dump.open("rb") as stream:
+        stream.seek(max(0, dump.stat().st_size - _END_BYTES))
+        return _END in stream.read().splitlines()
 
 
 def _size(file: Path | None) -> int:

@@ -61,6 +61,19 @@ def test_files_are_looked_at_before_anything_is_done(tmp_path, data):
     assert "no snapshot of Redis" in refusal(Source(cache=tmp_path / "dump"))
 
 
+def test_a_plain_dump_has_to_have_its_end(tmp_path):
+    """psql takes the end of a truncated file for the end of a table, and commits."""
+    dump = tmp_path / "dump"
+    rows = "COPY public.users (id) FROM stdin;\n" + "1\n" * 5000
+    end = "\\.\n\n--\n-- PostgreSQL database dump complete\n--\n\n"
+    for whole in (rows + end, rows + end + f"\\unrestrict {'x' * 63}\n\n", end):
+        dump.write_text(whole)
+        refuse_unusable(Source(dump=dump))
+    for part in (rows, rows[:-100], rows + end[:30]):
+        dump.write_text(part)
+        assert "no whole plain one" in refusal(Source(dump=dump))
+
+
 class Server:
     """PostgreSQL as far as an import speaks to it: databases by name, and what is in each."""
 
