@@ -9,6 +9,7 @@ import contextlib
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +19,7 @@ from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_barman import size_of
 from marketplace_census import Census, census
 from marketplace_database import Database, DatabaseError
+from marketplace_managed import NAMES, is_managed, place
 from marketplace_postgres import identifier
 from marketplace_progress import Progress
 from marketplace_restore_cache import exchange_cache
@@ -88,6 +90,23 @@ def refuse_unusable(source: Source) -> None:
         )
     if source.data:
         _refuse_directory(source.data)
+
+
+def refuse_provided(settings: Mapping[str, Any], source: Source) -> None:
+    """Whether what is given belongs into services that are here: a provider's are not loaded beside and exchanged.
+
+    Raises:
+        BackupError: one of them is at a provider.
+    """
+    for given, service, argument in (
+        (source.dump or source.data, "postgres", "dump= and data= have"),
+        (source.cache, "redis", "cache= has"),
+    ):
+        if given and is_managed(settings, service):
+            raise BackupError(
+                f"{NAMES[service]} is at a provider ({place(settings, service)}), and {argument} no place here: "
+                "docs/managed.md has how data are brought there"
+            )
 
 
 def _refuse_directory(data: Path) -> None:
