@@ -19,6 +19,7 @@ from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_barman import size_of
 from marketplace_census import Census, census
 from marketplace_database import Database, DatabaseError
+from marketplace_journal import Journal
 from marketplace_managed import NAMES, is_managed, place
 from marketplace_postgres import identifier
 from marketplace_progress import Progress
@@ -144,10 +145,11 @@ def imported(
 
     Raises:
         LockHeld: somebody is at the backups already.
-        BackupError: what is given can't be used; nothing was touched.
+        BackupError: what is given can't be used, or something else is half done; nothing was touched.
     """
     refuse_unusable(source)
     with world.lock.held(by, "backup.import"):
+        _refuse_half_done(world)
         begun = world.clock.monotonic()
         run = _Import(world, settings, source, progress)
         try:
@@ -159,6 +161,19 @@ def imported(
             rows = f"{sum(run.found.rows.values())} rows" if run.found else "the cache"
             world.spool.emit("data.imported", "warning", f"{by} has imported {rows}")
         return answer | {"seconds": round(world.clock.monotonic() - begun, 1)}
+
+
+def _refuse_half_done(world: BackupWorld) -> None:
+    """Whoever finishes or undoes it would have other data before him than it was begun with."""
+    disk = world.catalogue.disk
+    entry = Journal(world.paths.journal, disk).read()
+    if entry is not None:
+        raise BackupError(
+            f"release {entry['run']['release']} was interrupted at {entry['step']}: first deploy.resume, which "
+            "finishes or undoes it"
+        )
+    if disk.read_json(world.paths.restore) is not None:
+        raise BackupError("a restore was interrupted: first backup.restore to=live, which takes it up again")
 
 
 class _Import:

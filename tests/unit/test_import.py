@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 from marketplace_backup_world import BackupError
 from marketplace_census import Census
+from marketplace_durable import DISK, write_atomic
 from marketplace_import import ASIDE, LOADING, Source, imported, refuse_unusable
+from marketplace_journal import Journal
 from marketplace_paths import Paths
 from marketplace_survey_rules import ELSEWHERE, webhook
 
@@ -126,6 +128,7 @@ def move_in(tmp_path, monkeypatch, live, dump, replace=False, free=1 << 40):
 
     world = SimpleNamespace(
         paths=Paths(tmp_path),
+        catalogue=SimpleNamespace(disk=DISK),
         database=server,
         docker=docker,
         clock=clock,
@@ -181,6 +184,19 @@ def test_a_schema_without_a_revision_is_pointed_out(tmp_path, monkeypatch):
     answer, _, _ = move_in(tmp_path, monkeypatch, EMPTY, Census({"public.users": 7}, ()))
     assert answer["outcome"] == "imported"
     assert "alembic stamp" in answer["notes"][0]
+
+
+def test_it_waits_for_what_is_half_done(tmp_path, monkeypatch):
+    paths = Paths(tmp_path)
+    Journal(paths.journal).write({"run": {"release": "20261126T000000Z"}, "step": "migrate"})
+    with pytest.raises(BackupError, match=r"20261126T000000Z was interrupted at migrate: first deploy.resume"):
+        move_in(tmp_path, monkeypatch, EMPTY, THEIRS)
+    Journal(paths.journal).clear()
+    write_atomic(paths.restore, '{"id": "20261126T000000"}')
+    with pytest.raises(BackupError, match=r"first backup.restore to=live"):
+        move_in(tmp_path, monkeypatch, EMPTY, THEIRS)
+    paths.restore.unlink()
+    assert move_in(tmp_path, monkeypatch, EMPTY, THEIRS)[0]["outcome"] == "imported"
 
 
 def test_there_has_to_be_room(tmp_path, monkeypatch):
