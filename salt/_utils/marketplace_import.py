@@ -278,9 +278,7 @@ class _Import:
         ]
         if self.source.dump is None:
             dump = ["pg_dump", "--username=postgres", "--format=custom", "--compress=0", self._database]
-            _between(
-                ["docker", "exec", READER, *dump], ["docker", "exec", "--interactive", CONTAINER, *restore]
-            )
+            pour(["docker", "exec", READER, *dump], ["docker", "exec", "--interactive", CONTAINER, *restore])
         elif _is_custom(self.source.dump):
             _from(self.source.dump, ["docker", "exec", "--interactive", CONTAINER, *restore])
         else:
@@ -406,10 +404,22 @@ def _from(file: Path, command: list[str]) -> None:
         raise BackupError(f"{file} can't be loaded: {_said(done.stderr)}{_hint(done.stderr)}")
 
 
-def _between(dump: list[str], restore: list[str]) -> None:
+def pour(dump: list[str], restore: list[str]) -> None:
+    """Have one command read what another writes; both have ended behind it, however it went.
+
+    Raises:
+        BackupError: one of them failed; with the last words of both.
+        TimeoutExpired: it took too long.
+    """
     with subprocess.Popen(dump, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as source:
-        done = _loaded(restore, source.stdout)
-        said = source.communicate()[1]
+        try:
+            done = _loaded(restore, source.stdout)
+            if source.stdout:  # where that ended early, nobody reads the rest: the dump ends as well
+                source.stdout.close()
+            said = source.communicate()[1]
+        except BaseException:
+            source.kill()
+            raise
     if source.returncode or done.returncode:
         raise BackupError(f"it can't be loaded: {_said(said + done.stderr)}")
 

@@ -1,13 +1,15 @@
 """Moving in: what is refused before anything is touched, and what becomes of the data that were here."""
 
 from datetime import UTC, datetime
+from subprocess import TimeoutExpired
+from time import monotonic
 from types import SimpleNamespace
 
 import pytest
 from marketplace_backup_world import BackupError
 from marketplace_census import Census
 from marketplace_durable import DISK, write_atomic
-from marketplace_import import ASIDE, LOADING, Source, imported, refuse_unusable
+from marketplace_import import ASIDE, LOADING, Source, imported, pour, refuse_unusable
 from marketplace_journal import Journal
 from marketplace_paths import Paths
 from marketplace_survey_rules import ELSEWHERE, webhook
@@ -189,7 +191,9 @@ def test_a_schema_without_a_revision_is_pointed_out(tmp_path, monkeypatch):
 def test_it_waits_for_what_is_half_done(tmp_path, monkeypatch):
     paths = Paths(tmp_path)
     Journal(paths.journal).write({"run": {"release": "20261126T000000Z"}, "step": "migrate"})
-    with pytest.raises(BackupError, match=r"20261126T000000Z was interrupted at migrate: first deploy.resume"):
+    with pytest.raises(
+        BackupError, match=r"20261126T000000Z was interrupted at migrate: first deploy.resume"
+    ):
         move_in(tmp_path, monkeypatch, EMPTY, THEIRS)
     Journal(paths.journal).clear()
     write_atomic(paths.restore, '{"id": "20261126T000000"}')
@@ -202,6 +206,23 @@ def test_it_waits_for_what_is_half_done(tmp_path, monkeypatch):
 def test_there_has_to_be_room(tmp_path, monkeypatch):
     answer, _, _ = move_in(tmp_path, monkeypatch, EMPTY, THEIRS, free=1)
     assert "postgres:disk" in answer["reason"]
+
+
+def test_a_dump_that_nobody_reads_any_more_ends(tmp_path):
+    read_on = tmp_path / "all-of-it-was-read"
+    dump = ["sh", "-c", 'head -c 20000000 /dev/zero && touch "$0"', str(read_on)]
+    with pytest.raises(BackupError, match="no such role"):
+        pour(dump, ["sh", "-c", "head -c 9 > /dev/null; echo no such role >&2; exit 1"])
+    assert not read_on.exists()
+    pour(["printf", "rows"], ["sh", "-c", 'test "$(cat)" = rows'])
+
+
+def test_nobody_waits_for_a_dump_whose_restoring_takes_too_long(monkeypatch):
+    monkeypatch.setattr("marketplace_import.LONGEST_SECONDS", 0.1)
+    begun = monotonic()
+    with pytest.raises(TimeoutExpired):
+        pour(["sleep", "20"], ["sleep", "20"])
+    assert monotonic() - begun < 10
 
 
 def test_a_webhook_of_another_host_is_left_alone_and_nobody_is_told_of_it():
