@@ -1,5 +1,6 @@
 """Moving in: what is refused before anything is touched, and what becomes of the data that were here."""
 
+import os
 from datetime import UTC, datetime
 from subprocess import TimeoutExpired
 from time import monotonic
@@ -12,6 +13,7 @@ from marketplace_durable import DISK, write_atomic
 from marketplace_import import ASIDE, LOADING, Source, imported, pour, refuse_unusable
 from marketplace_journal import Journal
 from marketplace_paths import Paths
+from marketplace_restore_cache import exchange_cache
 from marketplace_survey_rules import ELSEWHERE, webhook
 
 from tests.unit.test_states import load
@@ -223,6 +225,50 @@ def test_nobody_waits_for_a_dump_whose_restoring_takes_too_long(monkeypatch):
     with pytest.raises(TimeoutExpired):
         pour(["sleep", "20"], ["sleep", "20"])
     assert monotonic() - begun < 10
+
+
+class Redis:
+    """Docker, as far as a container is concerned that reads its snapshot when it starts."""
+
+    def __init__(self, file):
+        self.file, self.runs = file, True
+
+    def stop(self, *_, **__):
+        self.runs = False
+
+    def start(self, *_):
+        self.runs = not (self.file.exists() and self.file.read_text() == "REDIS bad")
+
+    def is_well(self, _):
+        return self.runs
+
+
+@pytest.mark.parametrize("had", ["REDIS old", None])
+@pytest.mark.parametrize("given", ["REDIS new", "REDIS bad"])
+def test_a_snapshot_that_redis_does_not_come_up_on_gives_way_again(tmp_path, monkeypatch, given, had):
+    monkeypatch.setattr("marketplace_restore_cache.check_snapshot", lambda *_: None)
+    file = tmp_path / "srv/data/redis/data/dump.rdb"
+    file.parent.mkdir(parents=True)
+    if had:
+        file.write_text(had)
+    (tmp_path / "moving.rdb").write_text(given)
+    redis = Redis(file)
+    clock = SimpleNamespace(
+        now=lambda: datetime(2026, 11, 26, tzinfo=UTC), wait_until=lambda well, **_: well()
+    )
+    catalogue = SimpleNamespace(disk=DISK)
+    world = SimpleNamespace(paths=Paths(tmp_path), docker=redis, clock=clock, catalogue=catalogue)
+    settings = {"redis": {"user": f"{os.getuid()}:{os.getgid()}", "stop_grace": 1}}
+    if given == "REDIS bad":
+        with pytest.raises(BackupError, match=r"does not come up.* runs again with what it had before"):
+            exchange_cache(world, settings, tmp_path / "moving.rdb")
+        kept, now = None, had
+    else:
+        kept, now = exchange_cache(world, settings, tmp_path / "moving.rdb"), given
+        assert (kept.read_text() if kept else None) == had
+    assert (file.read_text() if file.exists() else None) == now
+    assert redis.runs
+    assert sorted(file.parent.iterdir()) == sorted(path for path in (file, kept) if path and path.exists())
 
 
 def test_a_webhook_of_another_host_is_left_alone_and_nobody_is_told_of_it():
