@@ -32,6 +32,25 @@ CONTAINER, READER = "postgres", "postgres-import"
 LOADING, ASIDE = "import_", "before_import_"
 LONGEST_SECONDS = 4 * 3600.0
 START_SECONDS = 600.0
+# How the server on a data directory is set, as arguments: a file's lines give way to the postgresql.auto.conf that came
+# with it, which may name libraries, files and a port that are not here.
+_OWN = {
+    "listen_addresses": "",
+    "unix_socket_directories": "/var/run/postgresql",
+    "port": "5432",
+    "ssl": "off",
+    "shared_preload_libraries": "",
+    "session_preload_libraries": "",
+    "local_preload_libraries": "",
+    "huge_pages": "off",
+    "max_connections": "20",
+    "autovacuum": "off",
+    "wal_level": "replica",
+    "archive_mode": "off",
+    "default_transaction_read_only": "off",
+    "logging_collector": "off",
+    "log_destination": "stderr",
+}
 # What a compressed dump becomes, indexes and all, and no more.
 UNPACKED = 5
 _CUSTOM = b"PGDMP"
@@ -233,6 +252,7 @@ class _Import:
         owner = (data / "PG_VERSION").stat()
         user = f"{owner.st_uid}:{owner.st_gid}"
         memory = self.settings["backup"]["limits"]["memory"]
+        own = _OWN | {"shared_buffers": f"{memory // 4 // 1024 // 1024}MB"}
         self.world.docker.remove(READER)
         done = self.world.docker.run_once(
             [
@@ -245,6 +265,7 @@ class _Import:
                 self.settings["postgres"]["reference"], "-D", "/data",
                 "-c", "config_file=/etc/import/postgresql.conf", "-c", "hba_file=/etc/import/pg_hba.conf",
                 "-c", "ident_file=/etc/import/pg_ident.conf",
+                *(word for name, value in own.items() for word in ("-c", f"{name}={value}")),
             ],
             timeout=120,
         )  # fmt: skip
@@ -354,17 +375,10 @@ class _Import:
         return self.world.paths.run / "import"
 
     def _configuration(self) -> Path:
-        """Theirs may name what is not here."""
+        """Theirs may name what is not here. What this server needs is in its arguments (``_OWN``)."""
         self._place.mkdir(mode=0o755, parents=True, exist_ok=True)
-        memory = self.settings["backup"]["limits"]["memory"] // 4 // 1024 // 1024
-        lines = {
-            "listen_addresses": "",
-            "unix_socket_directories": "/var/run/postgresql",
-            "shared_buffers": f"{memory}MB",
-        }
-        lines |= {"autovacuum": "off", "log_destination": "stderr", "max_connections": "20"}
         for name, text in (
-            ("postgresql.conf", "".join(f"{key} = '{value}'\n" for key, value in lines.items())),
+            ("postgresql.conf", ""),
             ("pg_hba.conf", "local all all trust\n"),
             ("pg_ident.conf", ""),
         ):

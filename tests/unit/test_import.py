@@ -112,13 +112,9 @@ class Server:
         self.databases[database] = self.databases.pop(other)
 
 
-def move_in(tmp_path, monkeypatch, live, dump, replace=False, free=1 << 40):
-    """An import of ``dump`` (None: it can't be loaded), its answer, and the server afterwards."""
-    server = Server(live)
+def world_of(tmp_path, server, docker, told, free=1 << 40):
+    """What an import touches."""
     clock = SimpleNamespace(now=lambda: datetime(2026, 11, 26, tzinfo=UTC), monotonic=lambda: 0.0)
-    docker = SimpleNamespace(remove=lambda *_: None)
-    told = []
-    quiet = SimpleNamespace(begin=lambda *_: None, end=lambda *_: None)
 
     class Lock:
         def held(self, *_):
@@ -130,7 +126,7 @@ def move_in(tmp_path, monkeypatch, live, dump, replace=False, free=1 << 40):
         def __exit__(self, *_):
             return False
 
-    world = SimpleNamespace(
+    return SimpleNamespace(
         paths=Paths(tmp_path),
         catalogue=SimpleNamespace(disk=DISK),
         database=server,
@@ -140,6 +136,16 @@ def move_in(tmp_path, monkeypatch, live, dump, replace=False, free=1 << 40):
         host=SimpleNamespace(free=lambda _: (free, free)),
         spool=SimpleNamespace(emit=lambda *words: told.append(words)),
     )
+
+
+QUIET = SimpleNamespace(begin=lambda *_: None, end=lambda *_: None)
+
+
+def move_in(tmp_path, monkeypatch, live, dump, replace=False, free=1 << 40):
+    """An import of ``dump`` (None: it can't be loaded), its answer, and the server afterwards."""
+    server = Server(live)
+    told = []
+    world = world_of(tmp_path, server, SimpleNamespace(remove=lambda *_: None), told, free)
     (tmp_path / "dump").write_bytes(b"PGDMP...")
 
     def loaded(_file, _command):
@@ -150,7 +156,7 @@ def move_in(tmp_path, monkeypatch, live, dump, replace=False, free=1 << 40):
     monkeypatch.setattr("marketplace_import._from", loaded)
     monkeypatch.setattr("marketplace_import.census", lambda _, name: server.databases[name])
     source = Source(dump=tmp_path / "dump", replace=replace)
-    return imported(world, SETTINGS, source, quiet, "alice"), server, told
+    return imported(world, SETTINGS, source, QUIET, "alice"), server, told
 
 
 THEIRS = Census({"public.users": 7}, ("0001",))
@@ -225,6 +231,30 @@ def test_nobody_waits_for_a_dump_whose_restoring_takes_too_long(monkeypatch):
     with pytest.raises(TimeoutExpired):
         pour(["sleep", "20"], ["sleep", "20"])
     assert monotonic() - begun < 10
+
+
+def test_what_came_with_a_data_directory_does_not_configure_its_server(tmp_path, monkeypatch, data):
+    """Arguments alone win over postgresql.auto.conf."""
+    asked = []
+
+    def run_once(arguments, **_):
+        asked.extend(arguments)
+        return SimpleNamespace(returncode=1, stderr="no room for it")
+
+    docker = SimpleNamespace(remove=lambda *_: None, run_once=run_once)
+    monkeypatch.setattr("marketplace_import.census", lambda *_: EMPTY)
+    settings = SETTINGS | {
+        "postgres": SETTINGS["postgres"] | {"reference": "postgres@sha256:0"},
+        "backup": {"limits": {"memory": 256 << 20}},
+    }
+    world = world_of(tmp_path, Server(EMPTY), docker, [])
+    answer = imported(world, settings, Source(data=data), QUIET, "alice")
+    assert "no room for it" in answer["reason"]
+    given = asked[asked.index("postgres@sha256:0") :]
+    own = dict(given[at + 1].split("=", 1) for at, word in enumerate(given) if word == "-c")
+    assert own["shared_buffers"] == "64MB"
+    assert (own["listen_addresses"], own["port"], own["ssl"]) == ("", "5432", "off")
+    assert (own["shared_preload_libraries"], own["archive_mode"]) == ("", "off")
 
 
 class Redis:
