@@ -291,7 +291,7 @@ def import_(dump="", data="", cache="", user="postgres", database="", replace=Fa
     if answer["outcome"] == "imported":
         answer["next"] = [
             "deploy.release of the live version, which brings the schema to its head",
-            "deploy.maintenance off, and the webhook (telegram:register) by state.apply",
+            "deploy.maintenance off; in earnest also telegram:register, and state.apply marketplace.webhook",
             "backup.create (a dump of what was imported)",
             "backup.confirm, once all is well: deletes what was here before",
         ]
