@@ -14,7 +14,17 @@ from zoneinfo import ZoneInfo
 import yaml
 from marketplace_docker import DockerError
 from marketplace_job_records import RUNNING, JobRecords, JobRun
-from marketplace_job_runs import SCHEDULE, alone, collect, conclude, keep_looked, looked, over, stamp
+from marketplace_job_runs import (
+    SCHEDULE,
+    alone,
+    collect,
+    conclude,
+    keep_looked,
+    looked,
+    over,
+    stamp,
+    stop_jobs,
+)
 from marketplace_managed import SERVICES, ours
 from marketplace_progress import Progress
 from marketplace_release_compose import (
@@ -27,6 +37,8 @@ from marketplace_release_compose import (
 )
 from marketplace_schedule import LATEST_START, Job, due
 from marketplace_world import World
+
+_ELSEWHERE = "another host serves the bot (telegram:register)"
 
 
 class JobError(Exception):
@@ -76,7 +88,7 @@ def in_the_way(world: World) -> str | None:
         return "the database is being restored"
     settings = world.disk.read_json(world.paths.settings)
     if settings is not None and not serves_here(settings):
-        return "another host serves the bot (telegram:register)"
+        return _ELSEWHERE
     here = SERVICES if settings is None else ours(settings)
     states = world.docker.containers(*here)
     away = [name for name in here if name not in states or states[name].health != "healthy"]
@@ -89,6 +101,8 @@ def tick(world: World, settings: Mapping[str, Any], progress: Progress) -> bool:
     Returns:
         Whether it is worth looking again soon: something runs, or waits for its turn.
     """
+    if not serves_here(settings):
+        stop_jobs(world, _ELSEWHERE)
     with alone(world, SCHEDULE):
         running = collect(world, progress)
         found = schedule(world)

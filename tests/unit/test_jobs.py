@@ -206,9 +206,14 @@ def test_none_starts_while_the_edge_is_closed_and_what_was_due_comes_afterwards(
     assert jobs(droplet) == {"job-often"}
 
 
-def test_none_starts_while_another_host_serves_the_bot_nor_is_missed(droplet: Droplet) -> None:
+def test_none_runs_while_another_host_serves_the_bot_nor_is_missed(droplet: Droplet) -> None:
+    wait(droplet, "00:05")
+    look(droplet)
+    assert jobs(droplet) == {"job-often"}
     droplet.settings["telegram"]["register"] = False
     droplet.disk.place(droplet.paths.settings, json.dumps(droplet.settings))
+    look(droplet)
+    assert (jobs(droplet), last(droplet, "often").outcome) == (set(), "stopped")
     wait(droplet, "03:06")
     look(droplet)
     assert jobs(droplet) == set()
