@@ -18,12 +18,12 @@ from marketplace_backup_create import create as take
 from marketplace_backup_status import status, where
 from marketplace_backup_steps import FAILURES as BACKUP_FAILURES
 from marketplace_backup_verify import verify as look_through
-from marketplace_backup_world import BackupWorld
+from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_drill import drill as run_drill
 from marketplace_durable import read_json
 from marketplace_edge import EdgeError
 from marketplace_fetch import fetch as bring
-from marketplace_import import Source, imported
+from marketplace_import import Source, imported, refuse_provided
 from marketplace_job_runs import stop_jobs
 from marketplace_key import show
 from marketplace_lock import LockHeld
@@ -245,7 +245,8 @@ def import_(dump="", data="", cache="", user="postgres", database="", replace=Fa
 
     Everything is loaded beside the live database, counted, and put in its place in one transaction; it belongs to the
     roles of this droplet then. What was here stays aside until ``backup.confirm``. Needs the edge closed
-    (``deploy.maintenance on``). Where it was killed, the same call begins anew.
+    (``deploy.maintenance on``), and the service here: a database at a provider takes no dump or data, a cache there no
+    snapshot. Where it was killed, the same call begins anew.
 
     Returns ``outcome`` (``imported``, ``failed`` or ``refused``), ``reason``, ``rows`` by table, ``schema``, ``aside``,
     ``notes``, ``steps``, ``seconds`` and what to do ``next``. Exit code 1 unless it is imported.
@@ -272,6 +273,10 @@ def import_(dump="", data="", cache="", user="postgres", database="", replace=Fa
     settings, why = _settings()
     if settings is None:
         return _refused(why)
+    try:
+        refuse_provided(settings, source)
+    except BackupError as error:
+        return _refused(str(error))
     by = caller(os.environ)
 
     def work(progress):
@@ -286,7 +291,7 @@ def import_(dump="", data="", cache="", user="postgres", database="", replace=Fa
     if answer["outcome"] == "imported":
         answer["next"] = [
             "deploy.release of the live version, which brings the schema to its head",
-            "deploy.maintenance off, and the webhook (telegram:register) by state.apply",
+            "deploy.maintenance off; in earnest also telegram:register, and state.apply marketplace.webhook",
             "backup.create (a dump of what was imported)",
             "backup.confirm, once all is well: deletes what was here before",
         ]

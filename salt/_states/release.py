@@ -12,6 +12,7 @@ from marketplace_effective import release_digest
 from marketplace_ledger import Ledger, LedgerError
 from marketplace_lock import lock_holder
 from marketplace_paths import Paths
+from marketplace_release_compose import serves_here
 from marketplace_salt import STATES_SECONDS, SaltCallError, function
 
 __virtualname__ = "release"
@@ -28,7 +29,8 @@ def live(name):
         A sentence; what to release comes from the settings.
 
     A live release is never changed otherwise: changed backend settings or secrets show in the comment and in
-    deploy.status until somebody runs deploy.release. What was released and does not run is started.
+    deploy.status until somebody runs deploy.release. What was released and does not run is started; its worker runs
+    only while no other host serves the bot (``telegram:register``).
     """
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
     settings = __pillar__["settings"]
@@ -52,7 +54,7 @@ def live(name):
         ret["comment"] += (
             f" (Pillar's first version is {backend['version']}; deploy.release decides what is live.)"
         )
-    return _running(ret, record.colour)
+    return _running(ret, settings, record)
 
 
 def _release(ret, old, new):
@@ -70,20 +72,26 @@ def _release(ret, old, new):
     }
 
 
-def _running(ret, colour):
+def _running(ret, settings, record):
     """Start a live backend that does not run: a look at Docker, and the engine only where there is something to do."""
-    name = f"backend-{colour}"
-    inspect = ["docker", "container", "inspect", "--format", "{{.State.Status}}", name]
-    found = __salt__["cmd.run_all"](inspect, python_shell=False, ignore_retcode=True)
-    status = found["stdout"].strip() if found["retcode"] == 0 else "missing"
+    name, worker = f"backend-{record.colour}", f"worker-{record.colour}"
+    status = _status(name)
     unfinished = read_json(Path(_paths().journal / "current.json"))
-    if unfinished is None and status in ("running", "restarting"):
+    what = {}
+    if status not in ("running", "restarting"):
+        what["backend"] = {"old": f"{name} {status}", "new": f"{name} running"}
+    elif _has_worker(record):
+        there, here = _status(worker), serves_here(settings)
+        if (there == "missing") is here:
+            what["worker"] = {
+                "old": f"{worker} {there}",
+                "new": f"{worker} {'running' if here else 'missing'}",
+            }
+    if unfinished is None and not what:
         return ret
     if lock_holder(_paths().lock):
         return ret | {"comment": f"{ret['comment']} A release is running; it is left alone."}
-    if unfinished is None:
-        what = {"backend": {"old": f"{name} {status}", "new": f"{name} running"}}
-    else:
+    if unfinished is not None:
         flight = unfinished["run"]["release"]
         what = {"release": {"old": f"{flight} interrupted", "new": "finished or undone"}}
     if __opts__["test"]:
@@ -95,7 +103,17 @@ def _running(ret, colour):
     resumed, failure = _engine("deploy.resume")
     if failure or resumed.get("outcome") == "refused":
         return ret | {"result": False, "comment": failure or resumed["reason"]}
-    return ret | {"changes": what, "comment": f"{ret['comment']} {resumed.get('resumed') or 'Started.'}"}
+    return ret | {"changes": what, "comment": f"{ret['comment']} {resumed.get('resumed') or 'Done.'}"}
+
+
+def _status(container):
+    inspect = ["docker", "container", "inspect", "--format", "{{.State.Status}}", container]
+    found = __salt__["cmd.run_all"](inspect, python_shell=False, ignore_retcode=True)
+    return found["stdout"].strip() if found["retcode"] == 0 else "missing"
+
+
+def _has_worker(record):
+    return bool((read_json(_paths().releases / record.release / "contract.json") or {}).get("worker"))
 
 
 def _engine(name, *arguments):

@@ -7,7 +7,7 @@ from marketplace_contract import READY_PATH
 from marketplace_docker import ContainerState, DockerError
 from marketplace_probe import NoAnswer
 from marketplace_records import COLOURS, other_colour
-from marketplace_release_compose import is_job, project, stop_seconds, worker
+from marketplace_release_compose import is_job, project, serves_here, stop_seconds, worker
 from marketplace_world import World
 
 
@@ -52,7 +52,9 @@ def _again(state: ContainerState) -> str:
 
 
 def keep_up(world: World, settings: dict[str, Any], colour: str, patient: bool = True) -> bool:
-    """Start what is stopped of a colour, its worker too, and wait until its backend is ready; whether it is.
+    """Start what is stopped of a colour, and wait until its backend is ready; whether it is.
+
+    Its worker too, unless another host serves the bot.
 
     Args:
         patient: wait also where it was running already, and so has had its time.
@@ -64,6 +66,8 @@ def keep_up(world: World, settings: dict[str, Any], colour: str, patient: bool =
     if project(colour) not in found:
         raise DockerError(f"container {project(colour)} does not exist")
     stopped = [name for name, state in found.items() if state.status in ("exited", "created", "dead")]
+    if not serves_here(settings):
+        stopped = [name for name in stopped if name != worker(colour)]
     if worker(colour) in stopped:  # a singleton: first the other one stops
         world.docker.stop(worker(other_colour(colour)), grace=stop_seconds(settings))
     if stopped:

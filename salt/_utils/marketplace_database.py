@@ -25,6 +25,12 @@ _COUNTS = """SELECT coalesce(json_object_agg(n.nspname || '.' || c.relname, (xpa
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"""
 
+# The revisions that a schema is at; "[]" where no migration ran, or another tool than Alembic keeps account of them.
+HEADS = """(CASE WHEN to_regclass('public.alembic_version') IS NULL THEN '[]'::json ELSE
+    (xpath('/row/h/text()', query_to_xml(
+      'SELECT coalesce(json_agg(version_num ORDER BY 1), ''[]'') AS h FROM public.alembic_version',
+      false, true, '')))[1]::text::json END)"""
+
 
 class DatabaseError(Exception):
     """PostgreSQL cannot be asked, or refuses; the message is its own."""
@@ -55,6 +61,10 @@ class Database:
     def size(self, database: str) -> int:
         """Bytes that the database takes on disk."""
         return int(self.ask("postgres", f"SELECT pg_database_size({literal(database)})"))
+
+    def heads(self, database: str) -> list[str]:
+        """The revisions that Alembic has written down there, without asking an image."""
+        return sorted(json.loads(self.ask(database, f"SELECT {HEADS}")))
 
     def points(self) -> list[str]:
         """Names of the restore points that are there."""

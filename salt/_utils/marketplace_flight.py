@@ -8,7 +8,7 @@ from typing import Any
 from marketplace_contract import Contract
 from marketplace_migrations import Migration
 from marketplace_records import ReleaseRecord, StepRecord
-from marketplace_release_compose import stop_seconds
+from marketplace_release_compose import serves_here, stop_seconds
 from marketplace_world import World
 
 Heads = list[str]
@@ -115,6 +115,11 @@ class Run:
         if self.contract is None:
             raise RuntimeError("the image's contract was not read: the pull step has to come first")
         return self.contract
+
+    @property
+    def has_worker(self) -> bool:
+        """Whether a worker of this release is to run."""
+        return self.declared.worker is not None and serves_here(self.settings)
 
     @property
     def stop_grace(self) -> int:

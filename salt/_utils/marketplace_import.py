@@ -9,6 +9,7 @@ import contextlib
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +19,8 @@ from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_barman import size_of
 from marketplace_census import Census, census
 from marketplace_database import Database, DatabaseError
+from marketplace_journal import Journal
+from marketplace_managed import NAMES, is_managed, place
 from marketplace_postgres import identifier
 from marketplace_progress import Progress
 from marketplace_restore_cache import exchange_cache
@@ -29,9 +32,31 @@ CONTAINER, READER = "postgres", "postgres-import"
 LOADING, ASIDE = "import_", "before_import_"
 LONGEST_SECONDS = 4 * 3600.0
 START_SECONDS = 600.0
+# How the server on a data directory is set, as arguments: a file's lines give way to the postgresql.auto.conf that came
+# with it, which may name libraries, files and a port that are not here.
+_OWN = {
+    "listen_addresses": "",
+    "unix_socket_directories": "/var/run/postgresql",
+    "port": "5432",
+    "ssl": "off",
+    "shared_preload_libraries": "",
+    "session_preload_libraries": "",
+    "local_preload_libraries": "",
+    "huge_pages": "off",
+    "max_connections": "20",
+    "autovacuum": "off",
+    "wal_level": "replica",
+    "archive_mode": "off",
+    "default_transaction_read_only": "off",
+    "logging_collector": "off",
+    "log_destination": "stderr",
+}
 # What a compressed dump becomes, indexes and all, and no more.
 UNPACKED = 5
 _CUSTOM = b"PGDMP"
+# How pg_dump ends a plain dump, but for a line or two. psql takes the end of a shorter file for the end of a table.
+_END = b"-- PostgreSQL database dump complete"
+_END_BYTES = 1024
 # As the live database has them: who may use its schema, and what its owner makes.
 _RIGHTS = """SELECT format('GRANT %s ON SCHEMA public TO %I;', x.privilege_type, pg_get_userbyid(x.grantee))
   FROM pg_namespace n, aclexplode(n.nspacl) x WHERE n.nspname = 'public' AND x.grantee NOT IN (0, n.nspowner)
@@ -78,8 +103,30 @@ def refuse_unusable(source: Source) -> None:
             raise BackupError(f"{file} is no file with anything in it")
     if source.cache and source.cache.read_bytes()[:5] != b"REDIS":
         raise BackupError(f"{source.cache} is no snapshot of Redis: on the old host BGSAVE writes dump.rdb")
+    if source.dump and not (_is_custom(source.dump) or _is_whole(source.dump)):
+        raise BackupError(
+            f"{source.dump} is no dump in the custom format, and no whole plain one: its last lines lack "
+            f"'{_END.decode()}'. Dump it again (pg_dump --format=custom), and copy all of it"
+        )
     if source.data:
         _refuse_directory(source.data)
+
+
+def refuse_provided(settings: Mapping[str, Any], source: Source) -> None:
+    """Whether what is given belongs into services that are here: a provider's are not loaded beside and exchanged.
+
+    Raises:
+        BackupError: one of them is at a provider.
+    """
+    for given, service, argument in (
+        (source.dump or source.data, "postgres", "dump= and data= have"),
+        (source.cache, "redis", "cache= has"),
+    ):
+        if given and is_managed(settings, service):
+            raise BackupError(
+                f"{NAMES[service]} is at a provider ({place(settings, service)}), and {argument} no place here: "
+                "docs/managed.md has how data are brought there"
+            )
 
 
 def _refuse_directory(data: Path) -> None:
@@ -117,10 +164,11 @@ def imported(
 
     Raises:
         LockHeld: somebody is at the backups already.
-        BackupError: what is given can't be used; nothing was touched.
+        BackupError: what is given can't be used, or something else is half done; nothing was touched.
     """
     refuse_unusable(source)
     with world.lock.held(by, "backup.import"):
+        _refuse_half_done(world)
         begun = world.clock.monotonic()
         run = _Import(world, settings, source, progress)
         try:
@@ -132,6 +180,19 @@ def imported(
             rows = f"{sum(run.found.rows.values())} rows" if run.found else "the cache"
             world.spool.emit("data.imported", "warning", f"{by} has imported {rows}")
         return answer | {"seconds": round(world.clock.monotonic() - begun, 1)}
+
+
+def _refuse_half_done(world: BackupWorld) -> None:
+    """Whoever finishes or undoes it would have other data before him than it was begun with."""
+    disk = world.catalogue.disk
+    entry = Journal(world.paths.journal, disk).read()
+    if entry is not None:
+        raise BackupError(
+            f"release {entry['run']['release']} was interrupted at {entry['step']}: first deploy.resume, which "
+            "finishes or undoes it"
+        )
+    if disk.read_json(world.paths.restore) is not None:
+        raise BackupError("a restore was interrupted: first backup.restore to=live, which takes it up again")
 
 
 class _Import:
@@ -191,6 +252,7 @@ class _Import:
         owner = (data / "PG_VERSION").stat()
         user = f"{owner.st_uid}:{owner.st_gid}"
         memory = self.settings["backup"]["limits"]["memory"]
+        own = _OWN | {"shared_buffers": f"{memory // 4 // 1024 // 1024}MB"}
         self.world.docker.remove(READER)
         done = self.world.docker.run_once(
             [
@@ -203,6 +265,7 @@ class _Import:
                 self.settings["postgres"]["reference"], "-D", "/data",
                 "-c", "config_file=/etc/import/postgresql.conf", "-c", "hba_file=/etc/import/pg_hba.conf",
                 "-c", "ident_file=/etc/import/pg_ident.conf",
+                *(word for name, value in own.items() for word in ("-c", f"{name}={value}")),
             ],
             timeout=120,
         )  # fmt: skip
@@ -236,9 +299,7 @@ class _Import:
         ]
         if self.source.dump is None:
             dump = ["pg_dump", "--username=postgres", "--format=custom", "--compress=0", self._database]
-            _between(
-                ["docker", "exec", READER, *dump], ["docker", "exec", "--interactive", CONTAINER, *restore]
-            )
+            pour(["docker", "exec", READER, *dump], ["docker", "exec", "--interactive", CONTAINER, *restore])
         elif _is_custom(self.source.dump):
             _from(self.source.dump, ["docker", "exec", "--interactive", CONTAINER, *restore])
         else:
@@ -314,17 +375,10 @@ class _Import:
         return self.world.paths.run / "import"
 
     def _configuration(self) -> Path:
-        """Theirs may name what is not here."""
+        """Theirs may name what is not here. What this server needs is in its arguments (``_OWN``)."""
         self._place.mkdir(mode=0o755, parents=True, exist_ok=True)
-        memory = self.settings["backup"]["limits"]["memory"] // 4 // 1024 // 1024
-        lines = {
-            "listen_addresses": "",
-            "unix_socket_directories": "/var/run/postgresql",
-            "shared_buffers": f"{memory}MB",
-        }
-        lines |= {"autovacuum": "off", "log_destination": "stderr", "max_connections": "20"}
         for name, text in (
-            ("postgresql.conf", "".join(f"{key} = '{value}'\n" for key, value in lines.items())),
+            ("postgresql.conf", ""),
             ("pg_hba.conf", "local all all trust\n"),
             ("pg_ident.conf", ""),
         ):
@@ -347,6 +401,12 @@ def _is_custom(dump: Path) -> bool:
         return stream.read(len(_CUSTOM)) == _CUSTOM
 
 
+def _is_whole(dump: Path) -> bool:
+    with dump.open("rb") as stream:
+        stream.seek(max(0, dump.stat().st_size - _END_BYTES))
+        return _END in stream.read().splitlines()
+
+
 def _size(file: Path | None) -> int:
     return file.stat().st_size if file else 0
 
@@ -358,10 +418,22 @@ def _from(file: Path, command: list[str]) -> None:
         raise BackupError(f"{file} can't be loaded: {_said(done.stderr)}{_hint(done.stderr)}")
 
 
-def _between(dump: list[str], restore: list[str]) -> None:
+def pour(dump: list[str], restore: list[str]) -> None:
+    """Have one command read what another writes; both have ended behind it, however it went.
+
+    Raises:
+        BackupError: one of them failed; with the last words of both.
+        TimeoutExpired: it took too long.
+    """
     with subprocess.Popen(dump, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as source:
-        done = _loaded(restore, source.stdout)
-        said = source.communicate()[1]
+        try:
+            done = _loaded(restore, source.stdout)
+            if source.stdout:  # where that ended early, nobody reads the rest: the dump ends as well
+                source.stdout.close()
+            said = source.communicate()[1]
+        except BaseException:
+            source.kill()
+            raise
     if source.returncode or done.returncode:
         raise BackupError(f"it can't be loaded: {_said(said + done.stderr)}")
 

@@ -14,12 +14,31 @@ from zoneinfo import ZoneInfo
 import yaml
 from marketplace_docker import DockerError
 from marketplace_job_records import RUNNING, JobRecords, JobRun
-from marketplace_job_runs import SCHEDULE, alone, collect, conclude, keep_looked, looked, over, stamp
+from marketplace_job_runs import (
+    SCHEDULE,
+    alone,
+    collect,
+    conclude,
+    keep_looked,
+    looked,
+    over,
+    stamp,
+    stop_jobs,
+)
 from marketplace_managed import SERVICES, ours
 from marketplace_progress import Progress
-from marketplace_release_compose import JOB_LABEL, TIME_LABEL, TIMEOUT_LABEL, job_container, project
+from marketplace_release_compose import (
+    JOB_LABEL,
+    TIME_LABEL,
+    TIMEOUT_LABEL,
+    job_container,
+    project,
+    serves_here,
+)
 from marketplace_schedule import LATEST_START, Job, due
 from marketplace_world import World
+
+_ELSEWHERE = "another host serves the bot (telegram:register)"
 
 
 class JobError(Exception):
@@ -68,6 +87,8 @@ def in_the_way(world: World) -> str | None:
     if world.disk.read_json(world.paths.restore) is not None:
         return "the database is being restored"
     settings = world.disk.read_json(world.paths.settings)
+    if settings is not None and not serves_here(settings):
+        return _ELSEWHERE
     here = SERVICES if settings is None else ours(settings)
     states = world.docker.containers(*here)
     away = [name for name in here if name not in states or states[name].health != "healthy"]
@@ -80,12 +101,18 @@ def tick(world: World, settings: Mapping[str, Any], progress: Progress) -> bool:
     Returns:
         Whether it is worth looking again soon: something runs, or waits for its turn.
     """
+    if not serves_here(settings):
+        stop_jobs(world, _ELSEWHERE)
     with alone(world, SCHEDULE):
         running = collect(world, progress)
         found = schedule(world)
         if found is None:
             return bool(running)
         now = world.clock.now()
+        if not serves_here(settings):
+            # Nothing is due here, nor was anything missed once that changes.
+            keep_looked(world, now.replace(second=0, microsecond=0), {})
+            return bool(running)
         since, waiting = looked(world, now)
         pending = due(found.jobs.values(), ZoneInfo(settings["droplet"]["timezone"]), since, now, waiting)
         why = in_the_way(world) if pending else None

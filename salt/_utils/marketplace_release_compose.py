@@ -43,6 +43,11 @@ def is_job(container: str) -> bool:
     return container.startswith(_JOB)
 
 
+def serves_here(settings: Mapping[str, Any]) -> bool:
+    """Whether this host serves the bot. While another one does, nothing here acts for it unasked."""
+    return bool(settings["telegram"].get("register", True))
+
+
 def stop_seconds(settings: Mapping[str, Any]) -> int:
     """How long a container may take to stop before it is killed: what the application was promised, and some."""
     return int(settings["backend"]["stop_grace"]) + 5

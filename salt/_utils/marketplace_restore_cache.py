@@ -71,7 +71,7 @@ def exchange_cache(world: BackupWorld, settings: dict[str, Any], given: Path) ->
         Where that is kept; None where it had nothing.
 
     Raises:
-        BackupError: the snapshot can't be read, or Redis does not come up.
+        BackupError: the snapshot can't be read, or Redis does not come up on it; it has what it had again.
     """
     file = _file(world)
     ready = file.with_name(f".{file.name}.importing")
@@ -86,10 +86,23 @@ def exchange_cache(world: BackupWorld, settings: dict[str, Any], given: Path) ->
         had = _stop(world, settings, kept)
         ready.rename(file)
         fsync_directory(file.parent)
-    finally:
-        ready.unlink(missing_ok=True)
+    except BaseException:
         # Whatever went wrong: a cache that is away helps nobody.
         _start(world)
+        raise
+    finally:
+        ready.unlink(missing_ok=True)
+    try:
+        _start(world)
+    except Exception as error:
+        world.docker.stop(CONTAINER, grace=settings["redis"]["stop_grace"])
+        if had:
+            kept.rename(file)
+        else:
+            file.unlink(missing_ok=True)
+        fsync_directory(file.parent)
+        _start(world)
+        raise BackupError(f"{error}. It runs again with what it had before {given}") from error
     return kept if had else None
 
 

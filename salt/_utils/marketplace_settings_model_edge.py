@@ -100,7 +100,8 @@ class Telegram:
     )
     register: bool = setting(
         Boolean("true", "true or false"),
-        "whether state.apply registers the webhook; false while another host still serves the bot",
+        "whether this host serves the bot; while another one does, state.apply leaves the webhook alone, and neither "
+        "the worker nor scheduled jobs run",
         True,
     )
     max_connections: int = setting(

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import yaml
 from marketplace_colour import is_ready, keep_up, remove_strays, stop
 from marketplace_docker import DockerError
 from marketplace_edge import EdgeError
@@ -12,7 +11,7 @@ from marketplace_ledger import LedgerError
 from marketplace_progress import Progress
 from marketplace_records import COLOURS, ReleaseRecord, other_colour
 from marketplace_release import carry_on, conclude, take_back
-from marketplace_release_compose import MIGRATION, project, stop_seconds, worker
+from marketplace_release_compose import MIGRATION, project, serves_here, stop_seconds, worker
 from marketplace_retention import keep_name
 from marketplace_world import World
 
@@ -84,6 +83,7 @@ def _run_live(world: World, settings: dict[str, Any], progress: Progress, patien
         progress.say("updates are let in again: the release that kept them out is over")
     if live is not None and is_ready(world, settings, live):
         stop(world, grace, other_colour(live))
+        _settle_worker(world, settings, live)
         serves = world.docker.containers(project(live))[project(live)].labels.get("marketplace.release")
         stop_jobs(world, f"release {serves} is live", lambda release: release != serves)
 
@@ -108,18 +108,27 @@ def _make_anew(world: World, settings: dict[str, Any], colour: str) -> None:
     if record is None or record.colour != colour:
         raise LedgerError(f"no release in the ledger is live in {colour}")
     file = world.paths.releases / record.release / "compose.yaml"
-    try:
-        services = yaml.safe_load(world.disk.read_text(file))["services"]
-    except FileNotFoundError as error:
-        raise LedgerError(f"the files of release {record.release} are gone ({file})") from error
-    if "worker" in services:
-        world.docker.stop(worker(other_colour(colour)), grace=stop_seconds(settings))
+    if file.name not in world.disk.names(file.parent):
+        raise LedgerError(f"the files of release {record.release} are gone ({file})")
     # All that the engine had may be gone as well.
     if world.docker.image(record.image) is None:
         world.docker.pull(record.image)
         world.docker.tag(record.image, keep_name(record.origin))
-    for service in services:
-        world.docker.start_project(file, service)
+    world.docker.start_project(file, "backend")
+
+
+def _settle_worker(world: World, settings: dict[str, Any], colour: str) -> None:
+    """The live release's worker is there, and was started; while another host serves the bot, none is."""
+    name, record = worker(colour), world.ledger.live()
+    there = bool(world.docker.containers(name))
+    if not serves_here(settings):
+        if there:
+            world.docker.stop(name, grace=stop_seconds(settings))
+            world.docker.remove(name)
+    elif not there and record is not None and record.colour == colour:
+        directory = world.paths.releases / record.release
+        if (world.disk.read_json(directory / "contract.json") or {}).get("worker"):
+            world.docker.start_project(directory / "compose.yaml", "worker")
 
 
 def _other_that_serves(

@@ -186,6 +186,8 @@ def move_worker(world: World, run: Run) -> str:
         world.docker.stop(worker(run.live_colour), grace=run.stop_grace)
     if not run.declared.worker:
         return "this image has no worker"
+    if not run.has_worker:
+        return "not started: another host serves the bot (telegram:register)"
     world.docker.start_project(run.directory(world) / "compose.yaml", "worker")
     return f"{worker(run.colour)} started"
 
@@ -195,7 +197,7 @@ def worker_moved(world: World, run: Run) -> bool:
         states = world.docker.containers(worker(run.live_colour))
         if any(state.status != "exited" for state in states.values()):
             return False
-    return not run.declared.worker or _runs(world, run, worker(run.colour))
+    return not run.has_worker or _runs(world, run, worker(run.colour))
 
 
 def move_worker_back(world: World, run: Run) -> None:
@@ -212,7 +214,7 @@ def soak(world: World, run: Run) -> str:
         return "not asked for"
     if run.live_colour is None:
         return "there is nothing to go back to"
-    names = [project(run.colour), *([worker(run.colour)] if run.declared.worker else [])]
+    names = [project(run.colour), *([worker(run.colour)] if run.has_worker else [])]
     info = _webhook_info(world, run)
     states = world.docker.containers(*names)
     baseline = Baseline(

@@ -15,6 +15,7 @@ from marketplace_release_compose import environment, project, worker
 from marketplace_retention import keep_name
 from marketplace_secrets import Store, UnknownSecret
 from marketplace_step import StepFailed, Unchanged
+from marketplace_steps_schema import lacks_migrations
 from marketplace_world import World
 
 # Layers are compressed in the registry; on disk they take about this many times their size.
@@ -126,7 +127,7 @@ def pull(world: World, run: Run) -> str:
             f"{run.image} wants variables that are not there as it needs them: {'; '.join(wrong)}. "
             "Set them in backend:environment"
         )
-    if _is_live(world, run):
+    if _is_live(world, run) and not lacks_migrations(world, run):
         raise Unchanged(f"version {run.version} with these settings is live")
     # The release has a name of its own for its image, so that pruning what has no name does not take it.
     world.docker.tag(facts.id, keep_name(run.origin.origin if run.origin else run.release))
@@ -191,6 +192,6 @@ def _is_live(world: World, run: Run) -> bool:
     same = Reference.parse(live.image).digest == Reference.parse(run.image).digest
     if not same or not is_ready(world, run.settings, colour):
         return False
-    names = [project(colour), *([worker(colour)] if run.declared.worker else [])]
+    names = [project(colour), *([worker(colour)] if run.has_worker else [])]
     states = world.docker.containers(*names)
     return all(name in states and states[name].running for name in names)

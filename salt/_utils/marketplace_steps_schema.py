@@ -60,6 +60,19 @@ def _examined(world: World, run: Run) -> Change:
     return change
 
 
+def lacks_migrations(world: World, run: Run) -> bool:
+    """Whether the schema lacks migrations of the live image: an import or a restore has brought an older one.
+
+    The image is asked only where the schema is not as the live release has left it.
+    """
+    if run.origin is not None or run.previous is None:
+        return False
+    left = run.previous.schema.get("after")
+    if left == world.database.heads(run.settings["postgres"]["database"]):
+        return False
+    return bool(_examined(world, run).migrations)
+
+
 def _is_behind(world: World, run: Run, current: list[str]) -> bool:
     """Whether the schema lacks migrations of the release that a rollback goes to."""
     own = _plan(world, run, run.image, run.declared)

@@ -52,6 +52,10 @@ class SimDatabase(Database):
         self._look("size")
         return 10 << 20
 
+    def heads(self, database: str) -> list[str]:
+        self._look("heads")
+        return self.databases[database].heads
+
     def points(self) -> list[str]:
         self._look("points")
         return sorted(name for name in self.databases if name.startswith(PREFIX))

@@ -1,13 +1,19 @@
 """Moving in: what is refused before anything is touched, and what becomes of the data that were here."""
 
+import os
 from datetime import UTC, datetime
+from subprocess import TimeoutExpired
+from time import monotonic
 from types import SimpleNamespace
 
 import pytest
 from marketplace_backup_world import BackupError
 from marketplace_census import Census
-from marketplace_import import ASIDE, LOADING, Source, imported, refuse_unusable
+from marketplace_durable import DISK, write_atomic
+from marketplace_import import ASIDE, LOADING, Source, imported, pour, refuse_unusable
+from marketplace_journal import Journal
 from marketplace_paths import Paths
+from marketplace_restore_cache import exchange_cache
 from marketplace_survey_rules import ELSEWHERE, webhook
 
 from tests.unit.test_states import load
@@ -61,6 +67,19 @@ def test_files_are_looked_at_before_anything_is_done(tmp_path, data):
     assert "no snapshot of Redis" in refusal(Source(cache=tmp_path / "dump"))
 
 
+def test_a_plain_dump_has_to_have_its_end(tmp_path):
+    """psql takes the end of a truncated file for the end of a table, and commits."""
+    dump = tmp_path / "dump"
+    rows = "COPY public.users (id) FROM stdin;\n" + "1\n" * 5000
+    end = "\\.\n\n--\n-- PostgreSQL database dump complete\n--\n\n"
+    for whole in (rows + end, rows + end + f"\\unrestrict {'x' * 63}\n\n", end):
+        dump.write_text(whole)
+        refuse_unusable(Source(dump=dump))
+    for part in (rows, rows[:-100], rows + end[:30]):
+        dump.write_text(part)
+        assert "no whole plain one" in refusal(Source(dump=dump))
+
+
 class Server:
     """PostgreSQL as far as an import speaks to it: databases by name, and what is in each."""
 
@@ -93,13 +112,9 @@ class Server:
         self.databases[database] = self.databases.pop(other)
 
 
-def move_in(tmp_path, monkeypatch, live, dump, replace=False, free=1 << 40):
-    """An import of ``dump`` (None: it can't be loaded), its answer, and the server afterwards."""
-    server = Server(live)
+def world_of(tmp_path, server, docker, told, free=1 << 40):
+    """What an import touches."""
     clock = SimpleNamespace(now=lambda: datetime(2026, 11, 26, tzinfo=UTC), monotonic=lambda: 0.0)
-    docker = SimpleNamespace(remove=lambda *_: None)
-    told = []
-    quiet = SimpleNamespace(begin=lambda *_: None, end=lambda *_: None)
 
     class Lock:
         def held(self, *_):
@@ -111,8 +126,9 @@ def move_in(tmp_path, monkeypatch, live, dump, replace=False, free=1 << 40):
         def __exit__(self, *_):
             return False
 
-    world = SimpleNamespace(
+    return SimpleNamespace(
         paths=Paths(tmp_path),
+        catalogue=SimpleNamespace(disk=DISK),
         database=server,
         docker=docker,
         clock=clock,
@@ -120,6 +136,16 @@ def move_in(tmp_path, monkeypatch, live, dump, replace=False, free=1 << 40):
         host=SimpleNamespace(free=lambda _: (free, free)),
         spool=SimpleNamespace(emit=lambda *words: told.append(words)),
     )
+
+
+QUIET = SimpleNamespace(begin=lambda *_: None, end=lambda *_: None)
+
+
+def move_in(tmp_path, monkeypatch, live, dump, replace=False, free=1 << 40):
+    """An import of ``dump`` (None: it can't be loaded), its answer, and the server afterwards."""
+    server = Server(live)
+    told = []
+    world = world_of(tmp_path, server, SimpleNamespace(remove=lambda *_: None), told, free)
     (tmp_path / "dump").write_bytes(b"PGDMP...")
 
     def loaded(_file, _command):
@@ -130,7 +156,7 @@ def move_in(tmp_path, monkeypatch, live, dump, replace=False, free=1 << 40):
     monkeypatch.setattr("marketplace_import._from", loaded)
     monkeypatch.setattr("marketplace_import.census", lambda _, name: server.databases[name])
     source = Source(dump=tmp_path / "dump", replace=replace)
-    return imported(world, SETTINGS, source, quiet, "alice"), server, told
+    return imported(world, SETTINGS, source, QUIET, "alice"), server, told
 
 
 THEIRS = Census({"public.users": 7}, ("0001",))
@@ -170,9 +196,109 @@ def test_a_schema_without_a_revision_is_pointed_out(tmp_path, monkeypatch):
     assert "alembic stamp" in answer["notes"][0]
 
 
+def test_it_waits_for_what_is_half_done(tmp_path, monkeypatch):
+    paths = Paths(tmp_path)
+    Journal(paths.journal).write({"run": {"release": "20261126T000000Z"}, "step": "migrate"})
+    with pytest.raises(
+        BackupError, match=r"20261126T000000Z was interrupted at migrate: first deploy.resume"
+    ):
+        move_in(tmp_path, monkeypatch, EMPTY, THEIRS)
+    Journal(paths.journal).clear()
+    write_atomic(paths.restore, '{"id": "20261126T000000"}')
+    with pytest.raises(BackupError, match=r"first backup.restore to=live"):
+        move_in(tmp_path, monkeypatch, EMPTY, THEIRS)
+    paths.restore.unlink()
+    assert move_in(tmp_path, monkeypatch, EMPTY, THEIRS)[0]["outcome"] == "imported"
+
+
 def test_there_has_to_be_room(tmp_path, monkeypatch):
     answer, _, _ = move_in(tmp_path, monkeypatch, EMPTY, THEIRS, free=1)
     assert "postgres:disk" in answer["reason"]
+
+
+def test_a_dump_that_nobody_reads_any_more_ends(tmp_path):
+    read_on = tmp_path / "all-of-it-was-read"
+    dump = ["sh", "-c", 'head -c 20000000 /dev/zero && touch "$0"', str(read_on)]
+    with pytest.raises(BackupError, match="no such role"):
+        pour(dump, ["sh", "-c", "head -c 9 > /dev/null; echo no such role >&2; exit 1"])
+    assert not read_on.exists()
+    pour(["printf", "rows"], ["sh", "-c", 'test "$(cat)" = rows'])
+
+
+def test_nobody_waits_for_a_dump_whose_restoring_takes_too_long(monkeypatch):
+    monkeypatch.setattr("marketplace_import.LONGEST_SECONDS", 0.1)
+    begun = monotonic()
+    with pytest.raises(TimeoutExpired):
+        pour(["sleep", "20"], ["sleep", "20"])
+    assert monotonic() - begun < 10
+
+
+def test_what_came_with_a_data_directory_does_not_configure_its_server(tmp_path, monkeypatch, data):
+    """Arguments alone win over postgresql.auto.conf."""
+    asked = []
+
+    def run_once(arguments, **_):
+        asked.extend(arguments)
+        return SimpleNamespace(returncode=1, stderr="no room for it")
+
+    docker = SimpleNamespace(remove=lambda *_: None, run_once=run_once)
+    monkeypatch.setattr("marketplace_import.census", lambda *_: EMPTY)
+    settings = SETTINGS | {
+        "postgres": SETTINGS["postgres"] | {"reference": "postgres@sha256:0"},
+        "backup": {"limits": {"memory": 256 << 20}},
+    }
+    world = world_of(tmp_path, Server(EMPTY), docker, [])
+    answer = imported(world, settings, Source(data=data), QUIET, "alice")
+    assert "no room for it" in answer["reason"]
+    given = asked[asked.index("postgres@sha256:0") :]
+    own = dict(given[at + 1].split("=", 1) for at, word in enumerate(given) if word == "-c")
+    assert own["shared_buffers"] == "64MB"
+    assert (own["listen_addresses"], own["port"], own["ssl"]) == ("", "5432", "off")
+    assert (own["shared_preload_libraries"], own["archive_mode"]) == ("", "off")
+
+
+class Redis:
+    """Docker, as far as a container is concerned that reads its snapshot when it starts."""
+
+    def __init__(self, file):
+        self.file, self.runs = file, True
+
+    def stop(self, *_, **__):
+        self.runs = False
+
+    def start(self, *_):
+        self.runs = not (self.file.exists() and self.file.read_text() == "REDIS bad")
+
+    def is_well(self, _):
+        return self.runs
+
+
+@pytest.mark.parametrize("had", ["REDIS old", None])
+@pytest.mark.parametrize("given", ["REDIS new", "REDIS bad"])
+def test_a_snapshot_that_redis_does_not_come_up_on_gives_way_again(tmp_path, monkeypatch, given, had):
+    monkeypatch.setattr("marketplace_restore_cache.check_snapshot", lambda *_: None)
+    file = tmp_path / "srv/data/redis/data/dump.rdb"
+    file.parent.mkdir(parents=True)
+    if had:
+        file.write_text(had)
+    (tmp_path / "moving.rdb").write_text(given)
+    redis = Redis(file)
+    clock = SimpleNamespace(
+        now=lambda: datetime(2026, 11, 26, tzinfo=UTC), wait_until=lambda well, **_: well()
+    )
+    catalogue = SimpleNamespace(disk=DISK)
+    world = SimpleNamespace(paths=Paths(tmp_path), docker=redis, clock=clock, catalogue=catalogue)
+    settings = {"redis": {"user": f"{os.getuid()}:{os.getgid()}", "stop_grace": 1}}
+    if given == "REDIS bad":
+        with pytest.raises(BackupError, match=r"does not come up.* runs again with what it had before"):
+            exchange_cache(world, settings, tmp_path / "moving.rdb")
+        kept, now = None, had
+    else:
+        kept, now = exchange_cache(world, settings, tmp_path / "moving.rdb"), given
+        assert (kept.read_text() if kept else None) == had
+    assert (file.read_text() if file.exists() else None) == now
+    assert redis.runs
+    assert sorted(file.parent.iterdir()) == sorted(path for path in (file, kept) if path and path.exists())
 
 
 def test_a_webhook_of_another_host_is_left_alone_and_nobody_is_told_of_it():

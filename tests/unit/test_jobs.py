@@ -206,6 +206,31 @@ def test_none_starts_while_the_edge_is_closed_and_what_was_due_comes_afterwards(
     assert jobs(droplet) == {"job-often"}
 
 
+def test_none_runs_while_another_host_serves_the_bot_nor_is_missed(droplet: Droplet) -> None:
+    wait(droplet, "00:05")
+    look(droplet)
+    assert jobs(droplet) == {"job-often"}
+    droplet.settings["telegram"]["register"] = False
+    droplet.disk.place(droplet.paths.settings, json.dumps(droplet.settings))
+    look(droplet)
+    assert (jobs(droplet), last(droplet, "often").outcome) == (set(), "stopped")
+    wait(droplet, "03:06")
+    look(droplet)
+    assert jobs(droplet) == set()
+    why = "another host serves the bot (telegram:register)"
+    assert jobs_status(droplet.world, droplet.settings)["pending"] == [f"no job starts: {why}"]
+    with pytest.raises(JobError, match="another host serves the bot"):
+        run_now(droplet.world, "often", "alice", Said())
+    droplet.settings["telegram"]["register"] = True
+    droplet.disk.place(droplet.paths.settings, json.dumps(droplet.settings))
+    wait(droplet, "03:08")
+    assert look(droplet) == []
+    assert jobs(droplet) == set()
+    wait(droplet, "03:10")
+    look(droplet)
+    assert jobs(droplet) == {"job-often"}
+
+
 def test_none_starts_before_the_data_services_are_up(droplet: Droplet) -> None:
     droplet.docker.crash("redis")
     droplet.docker.there["redis"].next_at = float("inf")

@@ -92,6 +92,31 @@ def test_same_digest_and_settings_are_unchanged_and_leave_no_record(droplet: Dro
     assert droplet.state() == before
 
 
+def test_the_live_version_is_released_anew_where_its_schema_lacks_migrations(droplet: Droplet) -> None:
+    """An import or a restore has put an older database there."""
+    ship(droplet, "1.0.0")
+    ship(droplet, "1.1.0")
+    droplet.database.content.applied.pop()
+    assert planned(droplet, "1.1.0")["would"] == "release"
+    record = ship(droplet, "1.1.0")
+    assert record.outcome == "live", record.reason
+    assert record.schema == {"before": ["0001"], "after": ["0002"]}
+    # Where the schema is as the live release has left it, no container is started to find that out.
+    droplet.docker.calls.clear()
+    assert ship(droplet, "1.1.0").outcome == "unchanged"
+    assert [call[0] for call in droplet.docker.calls] == ["pull"]
+
+
+def test_a_schema_that_is_further_on_than_the_live_version_is_no_reason_for_a_release(
+    droplet: Droplet,
+) -> None:
+    ship(droplet, "1.0.0")
+    droplet.push("2.0.0", Image(DIGEST_3, chain("0001", "0002"), behaviour="never_ready"))
+    assert ship(droplet, "2.0.0").schema["after"] == ["0002"]
+    assert ship(droplet, "1.0.0").outcome == "unchanged"
+    assert droplet.running == {"backend-blue"}
+
+
 def test_same_digest_with_new_settings_is_a_release(droplet: Droplet) -> None:
     ship(droplet, "1.0.0")
     droplet.settings["backend"]["environment"]["LOG_LEVEL"] = "debug"

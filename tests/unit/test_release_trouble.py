@@ -1,5 +1,6 @@
 """The engine in trouble: effects that fail, kills while going back, full disks, maps and clocks that lie."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from tests.simulation.images import (
     chain,
 )
 from tests.simulation.operations import beside, going_back, run, shipping
-from tests.support.releases import broken, kill_at, settle, ship
+from tests.support.releases import back, broken, kill_at, settle, ship
 
 
 def kinds(droplet: Droplet) -> list[str]:
@@ -37,8 +38,52 @@ def test_resume_starts_the_worker_of_a_finished_release(droplet: Droplet) -> Non
     settle(droplet)
     assert droplet.running == {"backend-green", "worker-green"}
     droplet.docker.remove("worker-green")
-    assert ship(droplet, "2.1.0").outcome == "live"  # not unchanged: its worker is gone
+    settle(droplet)
+    assert droplet.running == {"backend-green", "worker-green"}
     assert droplet.broken == []
+
+
+def test_no_worker_runs_while_another_host_serves_the_bot(droplet: Droplet) -> None:
+    """It would do the bot's work twice: on this host's copy of the data, and for the same users."""
+    droplet.settings["telegram"]["register"] = False
+    for number, digest in enumerate((DIGEST_1, DIGEST_2, DIGEST_3)):
+        droplet.push(f"2.{number}.0", Image(digest, labels=LABELS | WORKER))
+    ship(droplet, "2.0.0")
+    record = ship(droplet, "2.1.0")
+    assert record.outcome == "live"
+    detail = next(step.detail for step in record.steps if step.name == "worker")
+    assert detail == "not started: another host serves the bot (telegram:register)"
+    assert ship(droplet, "2.1.0").outcome == "unchanged"
+    back(droplet)
+    settle(droplet)
+    assert droplet.running == {"backend-blue"}
+    # The bot is moved here, and back again.
+    droplet.settings["telegram"]["register"] = True
+    settle(droplet)
+    assert droplet.running == {"backend-blue", "worker-blue"}
+    droplet.settings["telegram"]["register"] = False
+    settle(droplet)
+    assert "worker-blue" not in droplet.docker.there
+    assert droplet.broken == []
+
+
+def test_a_worker_that_was_stopped_stays_so_while_another_host_serves_the_bot(droplet: Droplet) -> None:
+    droplet.push("2.0.0", Image(DIGEST_1, labels=LABELS | WORKER))
+    droplet.push("2.1.0", Image(DIGEST_2, labels=LABELS | WORKER, behaviour="wrong_version"))
+    ship(droplet, "2.0.0")
+    droplet.settings["telegram"]["register"] = False
+    droplet.docker.stop("worker-blue", grace=1)
+    assert ship(droplet, "2.1.0").outcome == "rolled_back"
+    assert droplet.running == {"backend-blue"}
+
+
+def test_a_backend_that_was_removed_comes_back_with_its_worker_and_without_its_jobs(droplet: Droplet) -> None:
+    job = json.dumps([{"name": "tidy", "command": ["tidy"], "time": "0 3 * * *"}])
+    droplet.push("2.0.0", Image(DIGEST_1, labels=LABELS | WORKER | {"marketplace.schedule": job}))
+    ship(droplet, "2.0.0")
+    droplet.docker.remove("backend-blue", "worker-blue")
+    settle(droplet)
+    assert droplet.running == {"backend-blue", "worker-blue"}
 
 
 def test_drain_that_fails_takes_nothing_back(droplet: Droplet) -> None:

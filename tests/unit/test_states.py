@@ -5,6 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
+from marketplace_ledger import Ledger
+from marketplace_paths import Paths
+from marketplace_records import ReleaseRecord
 
 STATES = Path(__file__).parents[2] / "salt/_states"
 
@@ -152,3 +155,45 @@ def test_what_states_bring_with_them_is_no_drift_and_what_others_did_is(tmp_path
     assert done["comment"].endswith("has brought with it: account prometheus was added (1)")
     assert json.loads((state / "inventory.json").read_text()) == {"account": {"root": "0", "prometheus": "1"}}
     assert not (state / "inventory-before.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("register", "worker", "change"),
+    [
+        (True, "running", None),
+        (True, "exited", None),
+        (True, "missing", "worker-blue running"),
+        (False, "missing", None),
+        (False, "running", "worker-blue missing"),
+    ],
+)
+def test_the_worker_follows_which_host_serves_the_bot(tmp_path, monkeypatch, register, worker, change):
+    paths, release = Paths(tmp_path), "20260101T000000Z"
+    Ledger(paths.ledger).append(
+        ReleaseRecord(
+            release, "1.0.0", "i@sha256:0", None, "live", "", "blue", {}, "alice", "", "", 1.0, "sha256:0"
+        )
+    )
+    contract = paths.releases / release / "contract.json"
+    contract.parent.mkdir(parents=True)
+    contract.write_text(json.dumps({"worker": ["work"]}))
+
+    def inspect(command, **_):
+        status = worker if command[-1] == "worker-blue" else "running"
+        return {"retcode": int(status == "missing"), "stdout": status}
+
+    module = load(
+        "release",
+        __salt__={"cmd.run_all": inspect},
+        __opts__={"marketplace_root": str(tmp_path), "test": True},
+        __pillar__={
+            "settings": {
+                "backend": {"version": "1.0.0", "follow_pillar": False},
+                "telegram": {"register": register},
+            }
+        },
+    )
+    monkeypatch.setattr(module, "release_digest", lambda *_: "sha256:0")
+    ret = module.live("Ensure the backend is released")
+    assert ret["changes"] == ({"worker": {"old": f"worker-blue {worker}", "new": change}} if change else {})
+    assert ret["result"] is (None if change else True)
