@@ -97,8 +97,9 @@ def _refusal(paths: Paths) -> str | None:
         why = older(_read(paths.tree), tree["revision"], tree["committed"])
         if why:
             return why
-    # A first converge that failed before it made a volume has built nothing on the old values yet.
-    built = any((paths.state / "volumes").glob("*.img"))
+    # A first converge that failed before it made a volume has built nothing on the old values yet. A block volume leaves
+    # its mark alone.
+    built = any(file.suffix in (".img", ".made") for file in (paths.state / "volumes").glob("*"))
     fixed = moved(_read(paths.settings), settings, _is_live(paths)) if built else []
     if fixed:
         return refusal_text(fixed)

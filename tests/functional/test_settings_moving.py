@@ -63,11 +63,19 @@ def test_a_provider_without_tls_is_refused_before_anything_is_written(
     assert not (droplet.root / "etc/marketplace/settings.json").exists()
 
 
-def test_a_converged_droplet_moves_only_when_it_is_said(droplet: Droplet, nobody: Nobody) -> None:
+def converge(droplet: Droplet, volume: str = "postgres.img") -> None:
     assert droplet.minion().run("settings.written", NAME).result
-    image = droplet.root / "var/lib/marketplace/volumes/postgres.img"
-    image.parent.mkdir(parents=True)
-    image.touch()
+    file = droplet.root / "var/lib/marketplace/volumes" / volume
+    file.parent.mkdir(parents=True)
+    file.touch()
+
+
+# A block volume has no image, but the same mark.
+@pytest.mark.parametrize("volume", ["postgres.img", "postgres.made"])
+def test_a_converged_droplet_moves_only_when_it_is_said(
+    droplet: Droplet, nobody: Nobody, volume: str
+) -> None:
+    converge(droplet, volume)
     before = (droplet.root / "etc/marketplace/settings.json").read_text()
     droplet.say(changes=there(nobody.port))
     done = droplet.minion().run("settings.written", NAME)
