@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.droplet.test_managed import MOVED, PROGRAMS
+from tests.droplet.test_managed import MOVED, PROGRAMS, still
 from tests.support import backups, shipping
 from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
@@ -63,6 +63,7 @@ def test_a_droplet_begins_at_a_provider_and_comes_home(
 def home(droplet: Droplet, provider: Provider, local: dict[str, object]) -> None:
     """Back to the droplet, as docs/managed.md says."""
     call(droplet, "deploy.maintenance", "on")
+    still(droplet)
     there = f"host={DATABASE_HOST} port={DATABASE_PORT} dbname={DATABASE} user={OWNER}"
     tls = "sslmode=verify-full sslrootcert=/etc/marketplace/tls/postgres-provider.pem"
     dump = [f"{PROGRAMS}/pg_dump", "--format=custom", "--file=/root/moving.dump", f"--dbname={there} {tls}"]
