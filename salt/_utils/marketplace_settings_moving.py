@@ -70,7 +70,7 @@ def unreleased(ledger: Ledger, releases: Path, after: Mapping[str, Any]) -> str 
     """
     try:
         live = ledger.live()
-        before = ledger.disk.read_json(releases / live.release / "settings.json") if live else None
+        before: Any = ledger.disk.read_json(releases / live.release / "settings.json") if live else None
     except (LedgerError, ValueError):
         return None
     names = changing(before, after)
