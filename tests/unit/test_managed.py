@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from marketplace_backup_status import judge
 from marketplace_backup_world import BackupError
-from marketplace_backups import Backup, kinds
+from marketplace_backups import Backup, Catalogue, kinds
+from marketplace_dump import due
 from marketplace_dump_server import choose_dump
 from marketplace_formula_inputs import formula_inputs
 from marketplace_managed import ours, place, theirs
@@ -24,6 +26,7 @@ from marketplace_watch_rules import findings
 
 from tests.support.looks import LIMITS, history, look, silent
 from tests.support.pillars import ENVIRONMENTS, PEM, pillar
+from tests.unit.test_states import load
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PASSWORD = {"value": "AVNS_1:\\'x"}
@@ -236,7 +239,15 @@ def test_a_provider_that_is_away_is_told_and_nobody_is_restarted():
 
 def backup(hours, **facts):
     ended = (NOW - timedelta(hours=hours)).isoformat()
-    return Backup("dump", f"{hours}", ended, ended, 1, {}, {"rows": {}, "heads": []} | facts)
+    return Backup(
+        "dump",
+        f"{hours}",
+        ended,
+        ended,
+        1,
+        {},
+        {"rows": {}, "heads": [], "place": "db.team.dev:25060/bot"} | facts,
+    )
 
 
 def test_of_a_database_elsewhere_the_dump_is_the_backup():
@@ -247,15 +258,46 @@ def test_of_a_database_elsewhere_the_dump_is_the_backup():
 
 
 def test_the_dump_that_is_restored_is_not_younger_than_asked_for():
+    there = settings(DATABASE)
     dumps = [backup(50), backup(26), replace(backup(2), problems=("broken",))]
-    assert choose_dump(dumps, None, NOW).id == "26"
-    assert choose_dump(dumps, NOW - timedelta(hours=30), NOW).id == "50"
+    assert choose_dump(dumps, there, None, NOW).id == "26"
+    assert choose_dump(dumps, there, NOW - timedelta(hours=30), NOW).id == "50"
     for time, words in ((NOW + timedelta(1), "still to come"), (NOW - timedelta(9), "oldest good dump")):
         with pytest.raises(BackupError, match=words):
-            choose_dump(dumps, time, NOW)
+            choose_dump(dumps, there, time, NOW)
     # One of an older tree was not counted: nothing could be compared with it.
     with pytest.raises(BackupError, match="no good dump"):
-        choose_dump([replace(backup(2), facts={"tables": 3})], None, NOW)
+        choose_dump([replace(backup(2), facts={"tables": 3})], there, None, NOW)
+
+
+def test_a_dump_from_before_a_move_is_no_backup_of_the_new_place():
+    here, there = settings(), settings(DATABASE)
+    old = replace(backup(2), facts={"rows": {}, "heads": []})
+    with pytest.raises(BackupError, match=r"no good dump of the database at db\.team\.dev:25060/bot"):
+        choose_dump([old], there, None, NOW)
+    assert choose_dump([old, backup(9)], there, None, NOW).id == "9"
+    assert choose_dump([old, backup(1)], here, None, NOW).id == "2"
+    other = {**DATABASE, "postgres.managed": DATABASE["postgres.managed"] | {"database": "other"}}
+    assert not backup(1).of_now(settings(other))
+
+
+def test_a_move_makes_a_dump_of_the_new_place_due(monkeypatch, tmp_path):
+    catalogue = Catalogue(tmp_path)
+    for kind in ("postgres", "redis", "house", "dump"):
+        catalogue.add(replace(backup(2), kind=kind, facts={"tables": 1, "rows": {"public.users": 1}}))
+    world = SimpleNamespace(catalogue=catalogue, clock=SimpleNamespace(now=lambda: NOW))
+    assert not due(world, settings())
+    for now, wanted in (
+        (settings(), {}),
+        (settings(DATABASE), {"dump": {"old": None, "new": "backed up"}}),
+    ):
+        state = load("backup", __pillar__={"settings": now}, __opts__={"test": True})
+        monkeypatch.setattr(state, "_world", lambda: world)
+        assert state.present("Ensure it")["changes"] == wanted
+    # And back: the one that was taken there is none of here.
+    catalogue.forget(replace(backup(2), kind="dump"))
+    catalogue.add(replace(backup(1), facts=backup(1).facts | {"tables": 1}))
+    assert due(world, settings())
 
 
 def test_rows_of_a_dump_are_counted_and_nothing_else():
