@@ -8,14 +8,17 @@ import pytest
 from marketplace_backup_status import judge
 from marketplace_backup_world import BackupError
 from marketplace_backups import Backup, Catalogue, kinds
+from marketplace_database import DatabaseError
 from marketplace_dump import due
 from marketplace_dump_server import choose_dump
 from marketplace_formula_inputs import formula_inputs
 from marketplace_managed import ours, place, theirs
 from marketplace_metrics import POSTGRES, REDIS, exporters
-from marketplace_provider_database import Login, login_of, rows_of
+from marketplace_paths import Paths
+from marketplace_provider_database import Login, ProviderDatabase, login_of, rows_of
 from marketplace_release_compose import environment, one_off
 from marketplace_rotation import WAYS, refusal
+from marketplace_secrets import Store
 from marketplace_settings import parse, release_settings, to_dict
 from marketplace_settings_fixed import moved
 from marketplace_settings_kinds_net import Authorities
@@ -313,3 +316,46 @@ def test_a_login_verifies_whom_it_talks_to_and_hides_its_password():
     assert (login.user, login.environment["PGPASSWORD"]) == ("chief", "s3cret")
     assert "s3cret" not in repr(login)
     assert isinstance(login, Login)
+
+
+_RESTORE = """#!/bin/sh
+case "$*" in
+  *--list*) printf '1; EXTENSION - hstore\\n2; COMMENT - EXTENSION hstore\\n3; COMMENT public TABLE a chief\\n' ;;
+  *) for word; do case "$word" in --use-list=*) cat "${word#*=}" ;; esac; done ;;
+esac
+"""
+
+
+@pytest.fixture
+def there(monkeypatch, tmp_path):
+    """The database at its provider, with programs that say what they are given, and a restore point ``one``."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in (("pg_restore", _RESTORE), ("psql", f"#!/bin/sh\ncat > {tmp_path}/restored\n")):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    monkeypatch.setattr("marketplace_provider_database.PROGRAMS", programs)
+    paths = Paths(tmp_path / "root")
+    Store(paths.secrets).write("postgres_app_password", "x")
+    point = paths.backups / "points/one.dump"
+    point.parent.mkdir(parents=True)
+    point.touch()
+    return ProviderDatabase(None, paths, settings(DATABASE))
+
+
+def test_a_way_back_says_nothing_of_what_is_not_the_owners(there, tmp_path):
+    there.use_point("bot", "one")
+    restored = (tmp_path / "restored").read_text()
+    assert "COMMENT public TABLE a" in restored
+    assert "1; EXTENSION - hstore" in restored
+    assert "COMMENT - EXTENSION" not in restored
+    assert there.points() == []
+    assert list((tmp_path / "root/var/backups/marketplace/data/points").iterdir()) == []
+
+
+def test_an_extension_that_could_not_be_made_anew_bars_the_way_back(monkeypatch, there):
+    monkeypatch.setattr(
+        there, "ask", lambda database, query, **_: "postgis" if "pg_extension" in query else ""
+    )
+    with pytest.raises(DatabaseError, match="app could not make the extension postgis anew"):
+        there.prove_point("bot", "one", 10)
