@@ -318,6 +318,18 @@ def test_a_login_verifies_whom_it_talks_to_and_hides_its_password():
     assert isinstance(login, Login)
 
 
+@pytest.mark.parametrize("given", [{}, {"redis_app_password": "new"}])
+def test_in_test_mode_a_provider_gets_the_password_that_the_run_would_have(monkeypatch, tmp_path, given):
+    Store(Paths(tmp_path).secrets).write("redis_app_password", "old")
+    state = load(
+        "provider",
+        __pillar__={"settings": settings(CACHE), "secrets_given": given},
+        __opts__={"test": True, "marketplace_root": str(tmp_path)},
+    )
+    monkeypatch.setattr(state, "prove", lambda settings, service, secret: secret("redis_app_password"))
+    assert state.answers("redis")["comment"] == given.get("redis_app_password", "old")
+
+
 _RESTORE = """#!/bin/sh
 case "$*" in
   *--list*) printf '1; EXTENSION - hstore\\n2; COMMENT - EXTENSION hstore\\n3; COMMENT public TABLE a chief\\n' ;;
