@@ -8,13 +8,15 @@ from marketplace_edge import Edge
 from marketplace_ledger import Ledger, LedgerError
 from marketplace_lock import lock_holder
 from marketplace_machine import look, shortfalls
+from marketplace_managed import is_managed
+from marketplace_moved import unlike
 from marketplace_paths import Paths
 from marketplace_provider import ProviderError, prove
 from marketplace_settings import differences, digest, said
 from marketplace_settings_fields import public
 from marketplace_settings_fixed import moved, refusal_text
 from marketplace_settings_guard import GATE_MISSING, problems_text
-from marketplace_settings_moving import refusal, unproven, unreleased
+from marketplace_settings_moving import changing, refusal, unproven, unreleased
 from marketplace_tree import older
 
 
@@ -128,7 +130,15 @@ def _elsewhere(paths: Paths, settings: dict[str, Any]) -> str | None:
     half = None if closed else unreleased(Ledger(paths.ledger), paths.releases, settings)
     if why is None and half:
         why = f"{half}. Nothing was changed; until then the edge has to be closed: deploy.maintenance on"
-    return why or _provider(paths, settings)
+    return why or _provider(paths, settings) or _counted(paths, settings)
+
+
+def _counted(paths: Paths, settings: dict[str, Any]) -> str | None:
+    """Why what is said to have moved has not."""
+    before = _read(paths.settings)
+    if not (is_managed(settings, "postgres") and "postgres" in changing(before, settings)):
+        return None
+    return unlike(paths, before, settings, (__pillar__.get("secrets_given") or {}).__getitem__)
 
 
 def _provider(paths: Paths, settings: dict[str, Any]) -> str | None:

@@ -119,10 +119,14 @@ class ProviderDatabase(Database):
         docker: not asked for it.
         paths: where secrets and restore points are.
         settings: the effective settings.
+        login: how to log in there, where settings and store don't say it yet.
     """
 
-    def __init__(self, docker: Docker, paths: Paths, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, docker: Docker, paths: Paths, settings: Mapping[str, Any], login: Login | None = None
+    ) -> None:
         super().__init__(docker)
+        self._given = login
         self._store, self._settings = Store(paths.secrets), settings
         self._points = paths.backups / "points"
 
@@ -244,6 +248,8 @@ class ProviderDatabase(Database):
 
     @property
     def _login(self) -> Login:
+        if self._given is not None:
+            return self._given
         try:
             password = self._store.read(self._settings["postgres"]["owner_secret"])
         except UnknownSecret as error:

@@ -67,6 +67,9 @@ def test_a_droplet_moves_to_a_provider_and_goes_on_there(
     unsaid = call(droplet, "state.apply")
     assert "from this droplet to db.test:25060" in unsaid.failed[GATE]
     assert unsaid.changed == {}
+    # Nor one that was said to be made, and was not.
+    unmade = call(droplet, "state.apply", MOVED)
+    assert "does not hold what the one of before does" in unmade.failed[GATE]
     assert droplet.get("/etc/marketplace/settings.json") == settings
 
     with progress.step("moving to the provider"):

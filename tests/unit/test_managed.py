@@ -8,12 +8,14 @@ import pytest
 from marketplace_backup_status import judge
 from marketplace_backup_world import BackupError
 from marketplace_backups import Backup, Catalogue, kinds
+from marketplace_census import Census
 from marketplace_database import DatabaseError
 from marketplace_dump import due
 from marketplace_dump_server import choose_dump
 from marketplace_formula_inputs import formula_inputs
 from marketplace_managed import ours, place, theirs
 from marketplace_metrics import POSTGRES, REDIS, exporters
+from marketplace_moved import unlike
 from marketplace_paths import Paths
 from marketplace_provider_database import Login, ProviderDatabase, login_of, rows_of
 from marketplace_release_compose import environment, one_off
@@ -371,3 +373,30 @@ def test_an_extension_that_could_not_be_made_anew_bars_the_way_back(monkeypatch,
     )
     with pytest.raises(DatabaseError, match="app could not make the extension postgis anew"):
         there.prove_point("bot", "one", 10)
+
+
+def test_what_is_said_to_have_moved_is_counted(monkeypatch, there, tmp_path):
+    old, new = Census({"public.users": 2, "public.ads": 1}, ("0002",)), Census({"_dodb.x": 1}, ())
+    counted = {"marketplace": old, "bot": new}
+
+    def asked(database, name):
+        if counted[name] is None:
+            raise DatabaseError("away")
+        return counted[name]
+
+    def answer():
+        return unlike(
+            Paths(tmp_path), settings(), settings(DATABASE), {"postgres_app_password": "x"}.__getitem__
+        )
+
+    monkeypatch.setattr("marketplace_moved.PROGRAMS", tmp_path / "bin")
+    monkeypatch.setattr("marketplace_moved.census", asked)
+    assert "public.ads has none rows" in answer()
+    assert "db.team.dev:25060/bot does not hold what" in answer()
+    counted["bot"] = None
+    assert "cannot be counted there: away" in answer()
+    # What a provider has of its own is no matter.
+    counted["bot"] = Census(old.rows | new.rows, old.heads)
+    assert answer() is None
+    counted |= {"marketplace": None, "bot": new}
+    assert answer() is None
