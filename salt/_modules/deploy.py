@@ -39,6 +39,7 @@ from marketplace_paths import Paths
 from marketplace_release import TROUBLE
 from marketplace_release_compose import project
 from marketplace_settings_guard import settings_for_change
+from marketplace_settings_moving import unreleased
 from marketplace_signals import interruptible, uninterrupted
 from marketplace_slo import words as slo_words
 from marketplace_status import status as droplet_status
@@ -266,7 +267,8 @@ def maintenance(state=None, **unknown):
         presses for 150 seconds). ``off``: they are let in again. Nothing: show.
 
     Returns ``closed``, and who keeps it closed: ``operator`` and ``release`` (a release with ``maintenance=True`` does
-    while it migrates); it is open when neither does. It outlives reboots.
+    while it migrates); it is open when neither does. It outlives reboots. ``off`` is refused while a move of PostgreSQL
+    or Redis is half done: the live release still writes to the old place.
 
     CLI Example:
 
@@ -283,6 +285,10 @@ def maintenance(state=None, **unknown):
     world = World.of(_paths())
     answer = {}
     try:
+        settings = read_json(_paths().settings) if wanted is False else None
+        half_done = unreleased(world.ledger, world.paths.releases, settings) if settings else None
+        if half_done:
+            return _refused(f"{half_done}; docs/managed.md says how to give it up")
         before = world.edge.maintenance()
         if wanted is not None:
             try:

@@ -65,13 +65,17 @@ def received(name):
 
 
 def present(name):
-    """Ensure that there is a good backup of everything, however old.
+    """Ensure that there is a good backup of everything, however old; of a database that moved, one of where it is now.
 
     name
         A sentence.
     """
+    settings = __pillar__["settings"]
     try:
-        missing = [kind for kind in kinds(__pillar__["settings"]) if _world().catalogue.newest(kind) is None]
+        there = {
+            backup.kind for backup in _world().catalogue.all() if backup.good and backup.of_now(settings)
+        }
+        missing = [kind for kind in kinds(settings) if kind not in there]
     except ValueError as error:
         return {"name": name, "result": False, "changes": {}, "comment": str(error)}
     if not missing:

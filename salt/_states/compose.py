@@ -60,7 +60,8 @@ def running(
     back first. Then the comment says why a restart is pending, and deploy.status shows it.
 
     What a restart needs is there before anything stops. It is refused while a release, backups or a job are at work,
-    and they are held off meanwhile. Where a service does not come up with another image, it gets the one it had back.
+    and they are held off meanwhile; so is taking away what is retired. Where a service does not come up with another
+    image, it gets the one it had back.
 
     Args:
         name: the project.
@@ -103,8 +104,8 @@ def running(
         todo = plan(wanted, _containers(name), _times(read_at_start or {}), gone)
         changes = _changes(todo, allow_restart) | _unmarked(kept)
         waiting = {} if allow_restart else todo.pending
-        # What is down already serves nobody that could be disturbed.
-        disturbs = allow_restart and bool(todo.pending.keys() - set(todo.stopped))
+        # What is down already serves nobody that could be disturbed. What is retired does until it goes.
+        disturbs = bool(todo.retired) or (allow_restart and bool(todo.pending.keys() - set(todo.stopped)))
         if __opts__["test"]:
             verdict = {"result": None, "comment": f"Project {name} would be brought up"} if changes else {}
             why = busy(Paths()) if disturbs else None

@@ -1,5 +1,6 @@
 """A service at a managed provider: there is nothing to be made, only to be sure of."""
 
+from pathlib import Path
 from typing import Any
 
 from marketplace_paths import Paths
@@ -20,8 +21,15 @@ def answers(name: str) -> dict[str, Any]:
         salt-call state.single provider.answers postgres
     """
     ret: dict[str, Any] = {"name": name, "changes": {}, "result": True}
+    # In test mode the store has the passwords of before a move: the run would have pillar's by then.
+    given = __pillar__.get("secrets_given") or {}
+    store = Store(Paths(Path(__opts__.get("marketplace_root", "/"))).secrets)
+
+    def secret(one: str) -> str:
+        return str(given[one]) if one in given else store.read(one)
+
     try:
-        return ret | {"comment": prove(__pillar__["settings"], name, Store(Paths().secrets).read)}
+        return ret | {"comment": prove(__pillar__["settings"], name, secret)}
     except UnknownSecret as error:
         return ret | {"result": None if __opts__["test"] else False, "comment": str(error)}
     except ProviderError as error:

@@ -8,13 +8,15 @@ from marketplace_edge import Edge
 from marketplace_ledger import Ledger, LedgerError
 from marketplace_lock import lock_holder
 from marketplace_machine import look, shortfalls
+from marketplace_managed import is_managed
+from marketplace_moved import unlike
 from marketplace_paths import Paths
 from marketplace_provider import ProviderError, prove
 from marketplace_settings import differences, digest, said
 from marketplace_settings_fields import public
 from marketplace_settings_fixed import moved, refusal_text
 from marketplace_settings_guard import GATE_MISSING, problems_text
-from marketplace_settings_moving import refusal, unproven
+from marketplace_settings_moving import changing, refusal, unproven, unreleased
 from marketplace_tree import older
 
 
@@ -97,8 +99,9 @@ def _refusal(paths: Paths) -> str | None:
         why = older(_read(paths.tree), tree["revision"], tree["committed"])
         if why:
             return why
-    # A first converge that failed before it made a volume has built nothing on the old values yet.
-    built = any((paths.state / "volumes").glob("*.img"))
+    # A first converge that failed before it made a volume has built nothing on the old values yet. Of a block
+    # volume there is its mark alone.
+    built = any(file.suffix in (".img", ".made") for file in (paths.state / "volumes").glob("*"))
     fixed = moved(_read(paths.settings), settings, _is_live(paths)) if built else []
     if fixed:
         return refusal_text(fixed)
@@ -123,9 +126,19 @@ def _elsewhere(paths: Paths, settings: dict[str, Any]) -> str | None:
     """Why a service may not change between this droplet and a provider."""
     closed = Edge(paths.live_map, paths.maintenance_map, paths.admin_socket).maintenance()["operator"]
     moved = bool(__pillar__.get("data_moved"))
-    return refusal(_read(paths.settings), settings, moved, _is_live(paths), closed) or _provider(
-        paths, settings
-    )
+    why = refusal(_read(paths.settings), settings, moved, _is_live(paths), closed)
+    half = None if closed else unreleased(Ledger(paths.ledger), paths.releases, settings)
+    if why is None and half:
+        why = f"{half}. Nothing was changed; until then the edge has to be closed: deploy.maintenance on"
+    return why or _provider(paths, settings) or _counted(paths, settings)
+
+
+def _counted(paths: Paths, settings: dict[str, Any]) -> str | None:
+    """Why what is said to have moved has not."""
+    before = _read(paths.settings)
+    if not (is_managed(settings, "postgres") and "postgres" in changing(before, settings)):
+        return None
+    return unlike(paths, before, settings, (__pillar__.get("secrets_given") or {}).__getitem__)
 
 
 def _provider(paths: Paths, settings: dict[str, Any]) -> str | None:

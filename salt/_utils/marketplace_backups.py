@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_durable import DISK, Disk, to_json
-from marketplace_managed import theirs
+from marketplace_managed import HERE, home, theirs
 from marketplace_wal import Segment, ancestors
 
 KINDS = ("postgres", "dump", "redis", "house")
@@ -71,6 +71,10 @@ class Backup:
     def end(self) -> Segment | None:
         """The last log segment that a base backup needs; None for other kinds."""
         return Segment.parse(str(self.facts.get("end", "")))
+
+    def of_now(self, settings: Mapping[str, Any]) -> bool:
+        """Whether it is of the database where that is now: a dump from before a move says nothing of the new place."""
+        return self.kind != "dump" or self.facts.get("place", HERE) == home(settings)
 
     def row(self, where: str) -> dict[str, Any]:
         """The backup as ``backup.list`` shows it."""

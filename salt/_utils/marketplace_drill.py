@@ -208,7 +208,7 @@ class _DumpRun(_Run):
     def files(self) -> str:
         """The newest dump, as it was recorded."""
         self.ordered = self.world.clock.monotonic()
-        self.base = choose_dump(self.world.catalogue.of("dump"), None, self.begun)
+        self.base = choose_dump(self.world.catalogue.of("dump"), self.settings, None, self.begun)
         self.expected = Census(dict(self.base.facts["rows"]), tuple(self.base.facts["heads"]))
         self.rpo = round((self.begun - datetime.fromisoformat(self.base.started)).total_seconds(), 1)
         changed = self.world.catalogue.changed(self.base)

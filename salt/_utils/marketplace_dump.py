@@ -19,7 +19,7 @@ from marketplace_census import Census, exported
 from marketplace_database import Command, Database, DatabaseError
 from marketplace_durable import fsync_directory
 from marketplace_lock import LockHeld
-from marketplace_managed import is_managed
+from marketplace_managed import home, is_managed
 from marketplace_paths import Paths
 from marketplace_provider_database import run
 from marketplace_units import amount
@@ -34,8 +34,8 @@ SNAPSHOT_SECONDS = 3600.0
 
 def due(world: BackupWorld, settings: Mapping[str, Any]) -> bool:
     """Whether it is time for one: the newest good one is a week old, or of a database that was still empty, or there is
-    none; and always where there is nothing else."""
-    newest = world.catalogue.newest("dump")
+    none of where it is now; and always where there is nothing else."""
+    newest = next((dump for dump in world.catalogue.of("dump") if dump.good and dump.of_now(settings)), None)
     if newest is None or is_managed(settings, "postgres"):
         return True
     return not newest.facts.get("tables") or world.clock.now() - newest.taken > EVERY
@@ -74,7 +74,12 @@ def take_dump(world: BackupWorld, settings: dict[str, Any]) -> Backup:
         ended=world.clock.now().isoformat(timespec="seconds"),
         bytes=sum(file.stat().st_size for file in files),
         files={str(file.relative_to(world.paths.backups)): digest_of(file) for file in files},
-        facts={"tables": len(found.rows), "rows": found.rows, "heads": list(found.heads)},
+        facts={
+            "tables": len(found.rows),
+            "rows": found.rows,
+            "heads": list(found.heads),
+            "place": home(settings),
+        },
     )
 
 

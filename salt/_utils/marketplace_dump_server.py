@@ -1,11 +1,13 @@
 """A dump in a server of its own, beside whatever is live: to be compared, or looked into."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from marketplace_backup_world import BackupError
 from marketplace_backups import Backup
+from marketplace_managed import home
 from marketplace_provider_database import run
 from marketplace_recovery import INSIDE, Recovery
 from marketplace_units import amount
@@ -16,17 +18,22 @@ START_SECONDS = 120.0
 UNPACKED = 6
 
 
-def choose_dump(dumps: Iterable[Backup], time: datetime | None, now: datetime) -> Backup:
-    """The newest good dump that is not younger than ``time``.
+def choose_dump(
+    dumps: Iterable[Backup], settings: Mapping[str, Any], time: datetime | None, now: datetime
+) -> Backup:
+    """The newest good dump, of where the database is now, that is not younger than ``time``.
 
     Raises:
         BackupError: there is none, or the time is still to come.
     """
     if time is not None and time > now:
         raise BackupError(f"time is {time.isoformat(timespec='seconds')}, which is still to come")
-    good = sorted((dump for dump in dumps if dump.good and "rows" in dump.facts), key=lambda dump: dump.taken)
+    usable = (dump for dump in dumps if dump.good and "rows" in dump.facts and dump.of_now(settings))
+    good = sorted(usable, key=lambda dump: dump.taken)
     if not good:
-        raise BackupError("there is no good dump: backup.create takes one")
+        raise BackupError(
+            f"there is no good dump of the database at {home(settings)}: backup.create takes one"
+        )
     early = [dump for dump in good if time is None or dump.taken <= time]
     if not early:
         raise BackupError(

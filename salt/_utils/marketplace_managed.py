@@ -9,6 +9,7 @@ from typing import Any
 SERVICES = ("postgres", "redis")
 # Below the delivered secrets of whoever is a client: the authorities of this droplet's own services.
 TRUSTED = "ca.pem"
+HERE = "here"
 NAMES = {"postgres": "PostgreSQL", "redis": "Redis"}
 
 
@@ -35,3 +36,10 @@ def names_of(settings: Mapping[str, Any]) -> dict[str, list[str]]:
 def place(settings: Mapping[str, Any], service: str) -> str:
     """Where a service answers, for people: ``host:port``."""
     return f"{settings[service]['address']}:{settings[service]['port']}"
+
+
+def home(settings: Mapping[str, Any]) -> str:
+    """Where the database's data are, to be compared: ``here``, or ``host:port/database`` at a provider."""
+    if not is_managed(settings, "postgres"):
+        return HERE
+    return f"{place(settings, 'postgres')}/{settings['postgres']['database']}"

@@ -43,11 +43,11 @@ def prove(settings: Mapping[str, Any], service: str, secret: Read) -> str:
     Raises:
         ProviderError: it can't.
     """
-    with _authority(settings[service]["managed"]["ca"]) as authority:
+    with authority(settings[service]["managed"]["ca"]) as file:
         if service == "redis":
-            return _redis(settings, secret, authority)
-        handshake(settings, authority)
-        return _postgres(settings, secret, authority)
+            return _redis(settings, secret, file)
+        handshake(settings, file)
+        return _postgres(settings, secret, file)
 
 
 def ping(settings: Mapping[str, Any], password: str) -> None:
@@ -159,7 +159,8 @@ def _asked(environment: Mapping[str, str], question: str, refusal: str) -> str:
 
 
 @contextmanager
-def _authority(said: str) -> Iterator[Path]:
+def authority(said: str) -> Iterator[Path]:
+    """A file with the authorities that ``managed.ca`` says; there during the block, before any state has written it."""
     if said == SYSTEM:
         yield Path(SYSTEM_AUTHORITIES)
         return

@@ -39,7 +39,14 @@ $empty$;
 _ROWS = f"""SELECT coalesce(sum((xpath('/row/c/text()', query_to_xml(format('SELECT count(*) AS c FROM %I.%I',
   n.nspname, c.relname), false, true, '')))[1]::text::bigint), 0)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND n.oid IN (SELECT oid {_OURS})"""  # noqa: S608
+WHERE c.relkind = 'r' AND n.oid IN (SELECT oid {_OURS})
+  AND NOT EXISTS (SELECT FROM pg_depend d
+    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+"""  # noqa: S608
+# They go with their schema, and come back only for whoever may make them.
+_LOST = f"""SELECT string_agg(e.extname, ', ') FROM pg_extension e
+WHERE e.extnamespace IN (SELECT oid {_OURS}) AND NOT pg_has_role(e.extowner, 'USAGE')
+  AND NOT EXISTS (SELECT FROM pg_available_extension_versions v WHERE v.name = e.extname AND v.trusted)"""  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -112,10 +119,14 @@ class ProviderDatabase(Database):
         docker: not asked for it.
         paths: where secrets and restore points are.
         settings: the effective settings.
+        login: how to log in there, where settings and store don't say it yet.
     """
 
-    def __init__(self, docker: Docker, paths: Paths, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, docker: Docker, paths: Paths, settings: Mapping[str, Any], login: Login | None = None
+    ) -> None:
         super().__init__(docker)
+        self._given = login
         self._store, self._settings = Store(paths.secrets), settings
         self._points = paths.backups / "points"
 
@@ -148,6 +159,13 @@ class ProviderDatabase(Database):
                 f"{self._user} does not own the schema {barred}, and could not go back to a restore point: "
                 "make it the owner of database and schema, or have another postgres.managed.owner"
             )
+        lost = self.ask(database, _LOST)
+        if lost:
+            raise DatabaseError(
+                f"{self._user} could not make the extension {lost} anew, and so not go back to a restore point: it is "
+                f"another's and not a trusted one. Have {self._user} own it (DROP EXTENSION, CREATE EXTENSION), or do "
+                "without it"
+            )
         expected = int(self.ask(database, _ROWS, timeout=timeout))
         with popen(self.command("pg_restore", "--data-only", "--file=-", str(self._file(point)))) as restore:
             found = rows_of(_stream(restore.stdout))
@@ -163,8 +181,11 @@ class ProviderDatabase(Database):
         if point not in self.points():
             return
         psql = self.command("psql", *PSQL)
+        restoring = self.command(
+            "pg_restore", "--file=-", f"--use-list={self._listed(point)}", str(self._file(point))
+        )
         with (
-            popen(self.command("pg_restore", "--file=-", str(self._file(point)))) as restore,
+            popen(restoring) as restore,
             popen(psql, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, bufsize=0) as server,
         ):
             to = _stream(server.stdin)
@@ -183,10 +204,20 @@ class ProviderDatabase(Database):
             raise DatabaseError(f"going back to {point} failed, and nothing has changed: {_last(said)}")
         self.drop_point(point)
 
+    def _listed(self, point: str) -> Path:
+        """A list of what is in a restore point, without what only an extension's owner may say of it."""
+        file = self._file(point).with_suffix(".list")
+        with popen(self.command("pg_restore", "--list", str(self._file(point)))) as listing:
+            lines = [line for line in _stream(listing.stdout) if b" COMMENT - EXTENSION " not in line]
+        if listing.returncode:
+            raise DatabaseError(f"restore point {point} cannot be read: {self._file(point)}")
+        file.write_bytes(b"".join(lines))
+        return file
+
     def drop_point(self, point: str) -> None:
         """Delete a restore point; a missing one is fine, and so is one that never got done."""
-        for file in (self._file(point), self._file(point).with_suffix(".unfinished")):
-            file.unlink(missing_ok=True)
+        for suffix in (".dump", ".unfinished", ".list"):
+            self._file(point).with_suffix(suffix).unlink(missing_ok=True)
 
     def command(self, *argv: str) -> Command:
         program, *arguments = argv
@@ -217,6 +248,8 @@ class ProviderDatabase(Database):
 
     @property
     def _login(self) -> Login:
+        if self._given is not None:
+            return self._given
         try:
             password = self._store.read(self._settings["postgres"]["owner_secret"])
         except UnknownSecret as error:

@@ -263,7 +263,9 @@ class _DumpRestore(_Restore):
 
     def restore(self) -> str:
         """The newest dump that is not younger than the target."""
-        self.base = choose_dump(self.world.catalogue.of("dump"), self.target.time, self.world.clock.now())
+        self.base = choose_dump(
+            self.world.catalogue.of("dump"), self.settings, self.target.time, self.world.clock.now()
+        )
         changed = self.world.catalogue.changed(self.base)
         if changed:
             raise BackupError("; ".join(changed))

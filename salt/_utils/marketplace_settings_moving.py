@@ -1,8 +1,10 @@
 """PostgreSQL or Redis moves between this droplet and a provider: only where its data were moved, and nobody writes."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from marketplace_ledger import Ledger, LedgerError
 from marketplace_managed import NAMES, SERVICES, is_managed, place, theirs
 
 MOVED = "salt-call state.apply pillar='{\"data_moved\": true}'"
@@ -53,6 +55,34 @@ def refusal(before: Any, after: Mapping[str, Any], moved: bool, live: bool, clos
     else:
         todo = f"what users write meanwhile would be lost: deploy.maintenance on, move the data, then {MOVED}"
     return f"pillar moves {ways}: {rule}. Nothing was changed. {todo}"
+
+
+def unreleased(ledger: Ledger, releases: Path, after: Mapping[str, Any]) -> str | None:
+    """Why nobody may be let in: the live release uses a service where it was before it moved. None where it does not.
+
+    What users write there is lost as soon as a release goes to the new place. Each release has its settings beside its
+    files, so a move is half done until one is live that has those of now. Reads only.
+
+    Args:
+        ledger: says who is live.
+        releases: where the releases' files are.
+        after: plain settings that the droplet has, or is to have.
+    """
+    try:
+        live = ledger.live()
+        before: Any = ledger.disk.read_json(releases / live.release / "settings.json") if live else None
+    except (LedgerError, ValueError):
+        return None
+    names = changing(before, after)
+    if live is None or not names:
+        return None
+    ways = "; ".join(
+        f"{NAMES[name]} at {_words(before, name)} and not at {_words(after, name)}" for name in names
+    )
+    return (
+        f"a move is half done: the live release ({live.version}) uses {ways}, and what users write there would be "
+        f"lost. deploy.release {live.version} finishes the move"
+    )
 
 
 def _where(settings: Mapping[str, Any], service: str) -> tuple[Any, ...]:

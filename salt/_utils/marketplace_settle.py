@@ -13,6 +13,7 @@ from marketplace_records import COLOURS, ReleaseRecord, other_colour
 from marketplace_release import carry_on, conclude, take_back
 from marketplace_release_compose import MIGRATION, project, serves_here, stop_seconds, worker
 from marketplace_retention import keep_name
+from marketplace_settings_moving import unreleased
 from marketplace_world import World
 
 
@@ -75,6 +76,9 @@ def _run_live(world: World, settings: dict[str, Any], progress: Progress, patien
     remove_strays(world)
     if live is None and record is None:
         stop(world, grace, *COLOURS)
+    elif live is not None and unreleased(world.ledger, world.paths.releases, settings):
+        # Its worker would write to where the data were moved from. The release that comes has no need of it.
+        progress.say(f"{project(live)} is left as it is, for a move is half done: deploy.release finishes it")
     elif live is None or not _try_up(world, settings, live, progress, patient):
         live = _other_that_serves(world, settings, live, record, progress)
     world.edge.synchronise()

@@ -23,14 +23,22 @@ MOVED = "pillar={data_moved: true}"
 PROGRAMS = "/usr/lib/postgresql/17/bin"
 
 
+def still(droplet: Droplet) -> None:
+    """Nobody writes: neither backend nor worker nor job."""
+    label = "label=marketplace.release"
+    ours = f"docker ps --quiet --filter {label} | xargs --no-run-if-empty docker stop"
+    droplet.run(["sh", "-c", ours])
+
+
 def move(droplet: Droplet, provider: Provider) -> None:
     """The database's content to the provider, as docs/managed.md says."""
+    still(droplet)
     droplet.put("/root/provider.pem", provider.authority.certificate)
     dump = ["docker", "exec", "postgres", "pg_dump", "-U", "postgres", "--format=custom", "marketplace"]
     droplet.run(["sh", "-c", 'exec "$@" > /root/moving.dump', "sh", *dump])
     there = f"host={DATABASE_HOST} port={DATABASE_PORT} dbname={DATABASE} user={OWNER}"
     tls = "sslmode=verify-full sslrootcert=/root/provider.pem"
-    restore = [f"{PROGRAMS}/pg_restore", "--no-owner", "--no-privileges", "--exit-on-error"]
+    restore = [f"{PROGRAMS}/pg_restore", "--no-owner", "--no-privileges", "--single-transaction"]
     droplet.run(
         [*restore, f"--dbname={there} {tls}", "/root/moving.dump"],
         environment={"PGPASSWORD": provider.secret},
@@ -63,12 +71,16 @@ def test_a_droplet_moves_to_a_provider_and_goes_on_there(
     unsaid = call(droplet, "state.apply")
     assert "from this droplet to db.test:25060" in unsaid.failed[GATE]
     assert unsaid.changed == {}
+    # Nor one that was said to be made, and was not.
+    unmade = call(droplet, "state.apply", MOVED)
+    assert "does not hold what the one of before does" in unmade.failed[GATE]
     assert droplet.get("/etc/marketplace/settings.json") == settings
 
     with progress.step("moving to the provider"):
         rows = sql(droplet, "SELECT count(*) FROM users")
         move(droplet, provider)
         assert call(droplet, "state.apply", MOVED).failed == {}
+        assert "a move is half done" in call(droplet, "deploy.maintenance", "off").value["reason"]
         assert provider.psql("SELECT count(*) FROM users") == rows
         assert not {"postgres", "redis"} & shipping.containers(droplet).keys()
         # What users wrote is where it was.

@@ -16,6 +16,7 @@ import marketplace_engine
 import marketplace_launch
 import marketplace_operate
 import pytest
+from marketplace_durable import make_directory, to_json, write_atomic
 from marketplace_launch import LaunchError
 from marketplace_settings_gate import no_pillar
 from marketplace_spool import Spool
@@ -326,6 +327,23 @@ def test_operator_closes_and_opens_the_edge(edge: Host) -> None:
         ("info", {"on": False, "by": "alice"}),
     ]
     assert "alice closed the edge" in events[0].summary
+
+
+def test_the_edge_stays_closed_while_a_move_is_half_done(edge: Host) -> None:
+    edge.record()
+    edge.call("deploy.maintenance", "on")
+    settings = edge.pillar["settings"]
+    elsewhere = settings["postgres"] | {"managed": {"host": "db.test"}, "address": "db.test", "port": 25060}
+    file = edge.paths.releases / "20260101T000000Z/settings.json"
+    make_directory(file.parent)
+    write_atomic(file, to_json(settings | {"postgres": elsewhere}))
+    refused, code = edge.call("deploy.maintenance", "off")
+    assert (code, refused["outcome"]) == (1, "refused")
+    assert "(1.0.0) uses PostgreSQL at db.test:25060 and not at this droplet" in refused["reason"]
+    assert edge.call("deploy.maintenance")[0]["closed"] is True
+    # A release there, or pillar back where it was.
+    write_atomic(file, to_json(settings))
+    assert edge.call("deploy.maintenance", "off")[0]["closed"] is False
 
 
 def test_operator_opens_only_what_the_operator_closed(edge: Host) -> None:

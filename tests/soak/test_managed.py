@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.droplet.test_managed import MOVED, PROGRAMS
+from tests.droplet.test_managed import MOVED, PROGRAMS, still
 from tests.support import backups, shipping
 from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
@@ -63,16 +63,19 @@ def test_a_droplet_begins_at_a_provider_and_comes_home(
 def home(droplet: Droplet, provider: Provider, local: dict[str, object]) -> None:
     """Back to the droplet, as docs/managed.md says."""
     call(droplet, "deploy.maintenance", "on")
+    still(droplet)
     there = f"host={DATABASE_HOST} port={DATABASE_PORT} dbname={DATABASE} user={OWNER}"
     tls = "sslmode=verify-full sslrootcert=/etc/marketplace/tls/postgres-provider.pem"
     dump = [f"{PROGRAMS}/pg_dump", "--format=custom", "--file=/root/moving.dump", f"--dbname={there} {tls}"]
     droplet.run(dump, environment={"PGPASSWORD": provider.secret})
     pillar.write(droplet, local)
     assert "from db.test:25060 to this droplet" in str(call(droplet, "state.apply").failed)
+    # It began at the provider: nothing was ever here, and there have been releases.
+    marks = (f"/var/lib/marketplace/volumes/{service}.start-empty" for service in ("postgres", "redis"))
+    droplet.run(["touch", *marks])
     assert call(droplet, "state.apply", MOVED).failed == {}
-    restore = ["docker", "exec", "-i", "postgres", "pg_restore", "-U", "postgres", "--role=marketplace_owner"]
-    how = ["--no-owner", "--no-privileges", "--exit-on-error", "-d", "marketplace"]
-    droplet.run(["sh", "-c", 'exec "$@" < /root/moving.dump', "sh", *restore, *how])
+    imported = call(droplet, "backup.import", "dump=/root/moving.dump", "replace=True").value
+    assert imported["outcome"] == "imported", imported
     shipping.shipped(shipping.release(droplet, "1.1.0", "soak=0"))
     call(droplet, "deploy.maintenance", "off")
     assert call(droplet, "state.apply").changed == {}

@@ -33,6 +33,10 @@ class Project:
         service = {"image": image, "container_name": "postgres"}
         self.file.write_text(yaml.safe_dump({"services": {"postgres": service}}))
 
+    def retire(self) -> None:
+        """Have it in the compose file no longer."""
+        self.file.write_text(yaml.safe_dump({"services": {}}))
+
     def run_all(self, command: list[str], stdin: str | None = None, **_: Any) -> dict[str, Any]:
         code, said = self._run(command, stdin)
         return {"retcode": code, "stdout": said, "stderr": ""}
@@ -43,7 +47,10 @@ class Project:
             case ["compose", *words] if "config" in words:
                 return 0, f"postgres {yaml.safe_load(self.file.read_text())['services']['postgres']['image']}"
             case ["ps", *_]:
-                return 0, "one"
+                return 0, "one" if self.here else ""
+            case ["stop" | "rm" as what, "postgres"]:
+                self.did.append(f"{what} postgres")
+                self.here -= self.here if what == "rm" else set()
             case ["inspect", *_]:
                 return 0, json.dumps([self._inspected()])
             case ["image", "inspect", *_, image]:
@@ -83,7 +90,12 @@ class Project:
         }
 
     def state(
-        self, monkeypatch: pytest.MonkeyPatch, paths: Paths, allow: bool = True, test: bool = False
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        paths: Paths,
+        allow: bool = True,
+        test: bool = False,
+        retired: list[str] | None = None,
     ) -> dict[str, Any]:
         """The state's verdict."""
         module = load("compose", __salt__={"cmd.run_all": self.run_all}, __opts__={"test": test})
@@ -97,6 +109,7 @@ class Project:
             str(self.file),
             versions={"postgres": {"command": ["postgres", "--version"], "file": str(self.data)}},
             prepare={"postgres": ["psql", "-c", "CHECKPOINT"]},
+            retired=retired,
             allow_restart=allow,
         )
         return found
@@ -163,6 +176,20 @@ def test_what_is_at_work_is_not_disturbed(
     assert "apply again when that is over" in found["comment"]
     assert [word for word in project.did if not word.startswith("pull")] == []
     assert project.state(monkeypatch, paths)["result"] is True
+
+
+def test_what_is_retired_goes_when_nothing_is_at_work(
+    monkeypatch: pytest.MonkeyPatch, project: Project, paths: Paths
+) -> None:
+    project.retire()
+    monkeypatch.setattr("marketplace_undisturbed._MOMENT", 0.0)
+    with Lock(paths.jobs_lock).held("alice", "looking after jobs"):
+        found = project.state(monkeypatch, paths, allow=False, retired=["postgres"])
+    assert found["result"] is False
+    assert "looking after jobs by alice" in found["comment"]
+    assert project.did == []
+    assert project.state(monkeypatch, paths, allow=False, retired=["postgres"])["result"] is True
+    assert project.did == ["stop postgres", "rm postgres"]
 
 
 def test_what_was_interrupted_is_settled_first(

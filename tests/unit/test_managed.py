@@ -2,18 +2,25 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from marketplace_backup_status import judge
 from marketplace_backup_world import BackupError
-from marketplace_backups import Backup, kinds
+from marketplace_backups import Backup, Catalogue, kinds
+from marketplace_census import Census
+from marketplace_database import DatabaseError
+from marketplace_dump import due
 from marketplace_dump_server import choose_dump
 from marketplace_formula_inputs import formula_inputs
 from marketplace_managed import ours, place, theirs
 from marketplace_metrics import POSTGRES, REDIS, exporters
-from marketplace_provider_database import Login, login_of, rows_of
+from marketplace_moved import unlike
+from marketplace_paths import Paths
+from marketplace_provider_database import Login, ProviderDatabase, login_of, rows_of
 from marketplace_release_compose import environment, one_off
 from marketplace_rotation import WAYS, refusal
+from marketplace_secrets import Store
 from marketplace_settings import parse, release_settings, to_dict
 from marketplace_settings_fixed import moved
 from marketplace_settings_kinds_net import Authorities
@@ -24,6 +31,7 @@ from marketplace_watch_rules import findings
 
 from tests.support.looks import LIMITS, history, look, silent
 from tests.support.pillars import ENVIRONMENTS, PEM, pillar
+from tests.unit.test_states import load
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PASSWORD = {"value": "AVNS_1:\\'x"}
@@ -236,7 +244,15 @@ def test_a_provider_that_is_away_is_told_and_nobody_is_restarted():
 
 def backup(hours, **facts):
     ended = (NOW - timedelta(hours=hours)).isoformat()
-    return Backup("dump", f"{hours}", ended, ended, 1, {}, {"rows": {}, "heads": []} | facts)
+    return Backup(
+        "dump",
+        f"{hours}",
+        ended,
+        ended,
+        1,
+        {},
+        {"rows": {}, "heads": [], "place": "db.team.dev:25060/bot"} | facts,
+    )
 
 
 def test_of_a_database_elsewhere_the_dump_is_the_backup():
@@ -247,15 +263,46 @@ def test_of_a_database_elsewhere_the_dump_is_the_backup():
 
 
 def test_the_dump_that_is_restored_is_not_younger_than_asked_for():
+    there = settings(DATABASE)
     dumps = [backup(50), backup(26), replace(backup(2), problems=("broken",))]
-    assert choose_dump(dumps, None, NOW).id == "26"
-    assert choose_dump(dumps, NOW - timedelta(hours=30), NOW).id == "50"
+    assert choose_dump(dumps, there, None, NOW).id == "26"
+    assert choose_dump(dumps, there, NOW - timedelta(hours=30), NOW).id == "50"
     for time, words in ((NOW + timedelta(1), "still to come"), (NOW - timedelta(9), "oldest good dump")):
         with pytest.raises(BackupError, match=words):
-            choose_dump(dumps, time, NOW)
+            choose_dump(dumps, there, time, NOW)
     # One of an older tree was not counted: nothing could be compared with it.
     with pytest.raises(BackupError, match="no good dump"):
-        choose_dump([replace(backup(2), facts={"tables": 3})], None, NOW)
+        choose_dump([replace(backup(2), facts={"tables": 3})], there, None, NOW)
+
+
+def test_a_dump_from_before_a_move_is_no_backup_of_the_new_place():
+    here, there = settings(), settings(DATABASE)
+    old = replace(backup(2), facts={"rows": {}, "heads": []})
+    with pytest.raises(BackupError, match=r"no good dump of the database at db\.team\.dev:25060/bot"):
+        choose_dump([old], there, None, NOW)
+    assert choose_dump([old, backup(9)], there, None, NOW).id == "9"
+    assert choose_dump([old, backup(1)], here, None, NOW).id == "2"
+    other = {**DATABASE, "postgres.managed": DATABASE["postgres.managed"] | {"database": "other"}}
+    assert not backup(1).of_now(settings(other))
+
+
+def test_a_move_makes_a_dump_of_the_new_place_due(monkeypatch, tmp_path):
+    catalogue = Catalogue(tmp_path)
+    for kind in ("postgres", "redis", "house", "dump"):
+        catalogue.add(replace(backup(2), kind=kind, facts={"tables": 1, "rows": {"public.users": 1}}))
+    world = SimpleNamespace(catalogue=catalogue, clock=SimpleNamespace(now=lambda: NOW))
+    assert not due(world, settings())
+    for now, wanted in (
+        (settings(), {}),
+        (settings(DATABASE), {"dump": {"old": None, "new": "backed up"}}),
+    ):
+        state = load("backup", __pillar__={"settings": now}, __opts__={"test": True})
+        monkeypatch.setattr(state, "_world", lambda: world)
+        assert state.present("Ensure it")["changes"] == wanted
+    # And back: the one that was taken there is none of here.
+    catalogue.forget(replace(backup(2), kind="dump"))
+    catalogue.add(replace(backup(1), facts=backup(1).facts | {"tables": 1}))
+    assert due(world, settings())
 
 
 def test_rows_of_a_dump_are_counted_and_nothing_else():
@@ -271,3 +318,85 @@ def test_a_login_verifies_whom_it_talks_to_and_hides_its_password():
     assert (login.user, login.environment["PGPASSWORD"]) == ("chief", "s3cret")
     assert "s3cret" not in repr(login)
     assert isinstance(login, Login)
+
+
+@pytest.mark.parametrize("given", [{}, {"redis_app_password": "new"}])
+def test_in_test_mode_a_provider_gets_the_password_that_the_run_would_have(monkeypatch, tmp_path, given):
+    Store(Paths(tmp_path).secrets).write("redis_app_password", "old")
+    state = load(
+        "provider",
+        __pillar__={"settings": settings(CACHE), "secrets_given": given},
+        __opts__={"test": True, "marketplace_root": str(tmp_path)},
+    )
+    monkeypatch.setattr(state, "prove", lambda settings, service, secret: secret("redis_app_password"))
+    assert state.answers("redis")["comment"] == given.get("redis_app_password", "old")
+
+
+_RESTORE = """#!/bin/sh
+case "$*" in
+  *--list*) printf '1; EXTENSION - hstore\\n2; COMMENT - EXTENSION hstore\\n3; COMMENT public TABLE a chief\\n' ;;
+  *) for word; do case "$word" in --use-list=*) cat "${word#*=}" ;; esac; done ;;
+esac
+"""
+
+
+@pytest.fixture
+def there(monkeypatch, tmp_path):
+    """The database at its provider, with programs that say what they are given, and a restore point ``one``."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in (("pg_restore", _RESTORE), ("psql", f"#!/bin/sh\ncat > {tmp_path}/restored\n")):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    monkeypatch.setattr("marketplace_provider_database.PROGRAMS", programs)
+    paths = Paths(tmp_path / "root")
+    Store(paths.secrets).write("postgres_app_password", "x")
+    point = paths.backups / "points/one.dump"
+    point.parent.mkdir(parents=True)
+    point.touch()
+    return ProviderDatabase(None, paths, settings(DATABASE))
+
+
+def test_a_way_back_says_nothing_of_what_is_not_the_owners(there, tmp_path):
+    there.use_point("bot", "one")
+    restored = (tmp_path / "restored").read_text()
+    assert "COMMENT public TABLE a" in restored
+    assert "1; EXTENSION - hstore" in restored
+    assert "COMMENT - EXTENSION" not in restored
+    assert there.points() == []
+    assert list((tmp_path / "root/var/backups/marketplace/data/points").iterdir()) == []
+
+
+def test_an_extension_that_could_not_be_made_anew_bars_the_way_back(monkeypatch, there):
+    monkeypatch.setattr(
+        there, "ask", lambda database, query, **_: "postgis" if "pg_extension" in query else ""
+    )
+    with pytest.raises(DatabaseError, match="app could not make the extension postgis anew"):
+        there.prove_point("bot", "one", 10)
+
+
+def test_what_is_said_to_have_moved_is_counted(monkeypatch, there, tmp_path):
+    old, new = Census({"public.users": 2, "public.ads": 1}, ("0002",)), Census({"_dodb.x": 1}, ())
+    counted = {"marketplace": old, "bot": new}
+
+    def asked(database, name):
+        if counted[name] is None:
+            raise DatabaseError("away")
+        return counted[name]
+
+    def answer():
+        return unlike(
+            Paths(tmp_path), settings(), settings(DATABASE), {"postgres_app_password": "x"}.__getitem__
+        )
+
+    monkeypatch.setattr("marketplace_moved.PROGRAMS", tmp_path / "bin")
+    monkeypatch.setattr("marketplace_moved.census", asked)
+    assert "public.ads has none rows" in answer()
+    assert "db.team.dev:25060/bot does not hold what" in answer()
+    counted["bot"] = None
+    assert "cannot be counted there: away" in answer()
+    # What a provider has of its own is no matter.
+    counted["bot"] = Census(old.rows | new.rows, old.heads)
+    assert answer() is None
+    counted |= {"marketplace": None, "bot": new}
+    assert answer() is None

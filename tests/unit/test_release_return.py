@@ -119,3 +119,16 @@ def test_schema_stays_once_users_have_written_to_it(droplet: Droplet) -> None:
     record = ship(droplet, "2.0.0")
     assert record.outcome == "rolled_back"
     assert record.schema["after"] == ["0002"]
+
+
+def test_what_is_at_the_old_place_is_not_started_for_a_release_at_the_new_one(droplet: Droplet) -> None:
+    ship(droplet, "1.0.0")
+    before = droplet.live
+    assert before is not None
+    droplet.world.docker.stop(*droplet.running, grace=1)
+    droplet.settings["postgres"] |= {"managed": {"host": "db.test"}, "address": "db.test"}
+    settle(droplet)
+    assert droplet.running == set()
+    assert ship(droplet, "1.0.0").outcome == "live"
+    assert droplet.live != before
+    assert droplet.running == {f"backend-{droplet.live}"}
