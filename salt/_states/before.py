@@ -1,7 +1,7 @@
 """What was on the host before any state wrote to it: kept, and put back where all of this is removed."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,32 +61,39 @@ def kept(name: str, stays: list[str], trees: Iterable[str] = ()) -> dict[str, An
     return ret | {"changes": changes}
 
 
-def restored(name: str, trees: dict[str, str] | None = None, below: str = "/") -> dict[str, Any]:
+def restored(
+    name: str,
+    trees: Mapping[str, str] | None = None,
+    packaged: Mapping[str, str] | None = None,
+    below: str = "/",
+) -> dict[str, Any]:
     """Put back what was at the places that states have written to, and remove directories that are theirs alone.
 
     Args:
         name: a sentence.
-        trees: directory or file -> package without which it goes; nothing: it goes in any case.
+        trees: directories and files that go, as ``{path: ""}``.
+        packaged: directory -> package: one goes where that is not installed, and neither was there before.
         below: only what is below this directory is put back.
     """
     ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": "All is as it was before"}
     paths = _paths()
+    trees = {**(trees or {}), **(packaged or {})}
     try:
-        changes = _changes(paths, trees or {}, below)
+        changes = _changes(paths, trees, below)
         if not changes:
             return ret
         if __opts__["test"]:
             return ret | {"result": None, "changes": changes, "comment": "Would be as it was before"}
         places = (read_json(paths.before) or {"places": {}})["places"]
         for path in changes:
-            if path in (trees or {}):
+            if path in trees:
                 remove(Path(path))
             else:
                 before = places[path]
                 put_back(
                     paths.root / path.lstrip("/"), before if before and before["kind"] != "unknown" else None
                 )
-        left = _changes(paths, trees or {}, below)
+        left = _changes(paths, trees, below)
     except (OSError, ValueError) as error:
         return ret | {"result": False, "comment": str(error)}
     if any(path.startswith(_UNITS) for path in changes):
@@ -96,7 +103,7 @@ def restored(name: str, trees: dict[str, str] | None = None, below: str = "/") -
     return ret | {"changes": changes}
 
 
-def _changes(paths: Paths, trees: dict[str, str], below: str) -> dict[str, Any]:
+def _changes(paths: Paths, trees: Mapping[str, str], below: str) -> dict[str, Any]:
     """Trees first: a directory that is emptied with them may then go as well."""
     installed = set(_installed()) if any(trees.values()) else set()
     record = read_json(paths.before)

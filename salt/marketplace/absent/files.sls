@@ -8,6 +8,7 @@ include:
 # What came with a package goes with it; where it was here before, it stays.
 Ensure nothing of ours is left on the disk:
   before.restored:
+    - packaged: {{ trees | json }}
     - trees:
         /etc/exporters: ""
         /etc/haproxy/secrets: ""
@@ -41,9 +42,6 @@ Ensure nothing of ours is left on the disk:
         /var/lib/marketplace/spool: ""
         /var/lib/marketplace/watch.json: ""
         /var/lib/marketplace/webhook.json: ""
-{%- for tree, package in trees.items() %}
-        {{ tree }}: {{ package }}
-{%- endfor %}
 {%- for namespace in pillar.logs.namespaces if machine %}
         /var/log/journal/{{ machine }}.{{ namespace }}: ""
 {%- endfor %}

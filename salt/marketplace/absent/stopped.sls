@@ -1,4 +1,8 @@
 {% set network = pillar.settings.network %}
+{% set measuring = [
+  "prometheus.service", "prometheus-node-exporter.service", "prometheus-postgres-exporter.service",
+  "prometheus-redis-exporter.service", "prometheus-blackbox-exporter.service",
+] %}
 
 include:
   - marketplace.gate
@@ -15,9 +19,8 @@ Ensure cron starts nothing of ours:
 {% for unit in [
   "marketplace-drift.timer", "marketplace-watch.service", "updates-reboot.timer", "volumes-allocate.timer",
   "prometheus-alertmanager.service",
-  "prometheus.service", "prometheus-node-exporter.service", "prometheus-postgres-exporter.service",
-  "prometheus-redis-exporter.service", "prometheus-blackbox-exporter.service", "haproxy.service", "marketplace-backend.service", "marketplace-data.service", "barman-receive-wal@postgres.service",
-] %}
+  "haproxy.service", "marketplace-backend.service", "marketplace-data.service", "barman-receive-wal@postgres.service",
+] + (measuring if pillar.settings.monitoring.strength == "full" else []) %}
 Ensure {{ unit }} is stopped for good:
   service.dead:
     - name: {{ unit }}
