@@ -185,6 +185,7 @@ WRONG = [
     ("edge.email", "ops", "edge.email", "e-mail"),
     ("edge.body_limit", "1K", "edge.body_limit", "16K"),
     ("edge.body_limit", "1G", "edge.body_limit", "64M"),
+    ("telegram.api_url", "\x08https://api.telegram.org", "telegram.api_url", "URL"),
     ("telegram.api_url", "api.telegram.org", "telegram.api_url", "URL"),
     ("telegram.api_url", "http://api.telegram.org", "telegram.api_url", "in clear"),
     ("telegram.api_url", f"https://api.telegram.org/bot{TOKEN}", "telegram.api_url", "token"),
