@@ -17,6 +17,7 @@ __virtualname__ = "backup"
 
 # A receiver that was just started connects within a second; one that waited for PostgreSQL, within ten.
 _SECONDS = 30
+_AT_WORK = ("active", "activating", "reloading", "deactivating")
 
 
 def __virtual__():
@@ -62,6 +63,32 @@ def received(name):
         comment = f"Nobody receives the log of {name} after {_SECONDS} s; see: systemctl status {unit}"
         return {"name": name, "result": False, "changes": changes, "comment": comment}
     return {"name": name, "result": True, "changes": changes, "comment": f"The log of {name} is received now"}
+
+
+def not_received(name):
+    """Ensure that nobody receives the log of the PostgreSQL server ``name``, now or from boot on.
+
+    A receiver whose server is gone is waiting to be started again: stopped it is as well, for ``service.dead`` takes it
+    for dead.
+
+    name
+        The server, as Barman knows it.
+    """
+    unit = f"barman-receive-wal@{name}.service"
+    ret = {"name": name, "result": True, "changes": {}, "comment": f"Nobody receives the log of {name}"}
+    changes = {}
+    if not _systemctl("is-enabled", "--quiet", unit)["retcode"]:
+        changes["enabled"] = {"old": True, "new": False}
+    if _systemctl("is-active", unit)["stdout"].strip() in _AT_WORK:
+        changes["received"] = {"old": True, "new": False}
+    if not changes:
+        return ret
+    if __opts__["test"]:
+        return ret | {"result": None, "changes": changes, "comment": f"{unit} would be stopped for good"}
+    stopped = _systemctl("disable", "--now", "--quiet", unit)
+    if stopped["retcode"]:
+        return ret | {"result": False, "comment": stopped["stderr"]}
+    return ret | {"changes": changes, "comment": f"{unit} was stopped for good"}
 
 
 def present(name):

@@ -177,7 +177,12 @@ class Url(Kind):
             port = parts.port
         except ValueError:
             raise Wrong("is not a URL") from None
-        if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or _UNPRINTABLE.search(text):
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or port == 0
+            or _UNPRINTABLE.search(text)
+        ):
             raise Wrong("is not an http or https URL")
         if parts.username is not None or parts.query or parts.fragment or looks_secret(parts.path):
             raise Wrong(

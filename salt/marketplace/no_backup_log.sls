@@ -3,12 +3,11 @@ include:
   - marketplace.gate
 
 Ensure nobody receives a log of the database:
-  service.dead:
-    - name: barman-receive-wal@postgres
-    - enable: False
+  backup.not_received:
+    - name: postgres
 
 Ensure nobody can log in to the database for its log:
   file.absent:
     - name: /etc/marketplace/delivered/backup
     - require:
-      - service: Ensure nobody receives a log of the database
+      - backup: Ensure nobody receives a log of the database

@@ -19,7 +19,7 @@ Ensure cron starts nothing of ours:
 {% for unit in [
   "marketplace-drift.timer", "marketplace-watch.service", "updates-reboot.timer", "volumes-allocate.timer",
   "prometheus-alertmanager.service",
-  "haproxy.service", "marketplace-backend.service", "marketplace-data.service", "barman-receive-wal@postgres.service",
+  "haproxy.service", "marketplace-backend.service", "marketplace-data.service",
 ] + (measuring if pillar.settings.monitoring.strength == "full" else []) %}
 Ensure {{ unit }} is stopped for good:
   service.dead:
@@ -27,6 +27,11 @@ Ensure {{ unit }} is stopped for good:
     - enable: False
     - failhard: True
 {% endfor %}
+
+Ensure nobody receives the database's log any more:
+  backup.not_received:
+    - name: postgres
+    - failhard: True
 
 Ensure no containers of ours are left:
   removal.contained:
