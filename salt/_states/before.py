@@ -9,6 +9,7 @@ from marketplace_before import differences, keep, look, put_back, remove, writte
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
 from marketplace_inventory_look import installed_files
 from marketplace_paths import Paths
+from marketplace_volume import is_built
 
 __virtualname__ = "before"
 
@@ -40,7 +41,9 @@ def kept(name: str, stays: list[str], trees: Iterable[str] = ()) -> dict[str, An
     paths = _paths()
     removed = paths.removed.exists()
     record = None if removed else read_json(paths.before)
-    fresh = removed or not _is_built(paths) if record is None else record["packages"] is not None
+    fresh = (
+        removed or not is_built(paths.state / "volumes") if record is None else record["packages"] is not None
+    )
     known = {} if record is None else record["places"]
     places = {path: whole for path, whole in written(__lowstate__, stays).items() if path not in known}
     changes: dict[str, Any] = dict.fromkeys(places, "is kept as it is")
@@ -130,12 +133,6 @@ def _is_there(path: Path) -> bool:
     if path.is_mount() and not path.is_symlink():
         return any(os.scandir(path))
     return look(path, whole=False) is not None
-
-
-def _is_built(paths: Paths) -> bool:
-    """Whether states have made a volume here. A rebuild only says beforehand which may be empty."""
-    volumes = paths.state / "volumes"
-    return any(any(volumes.glob(made)) for made in ("*.img", "*.made"))
 
 
 def _installed() -> list[str]:

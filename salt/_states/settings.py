@@ -18,6 +18,7 @@ from marketplace_settings_fixed import moved, refusal_text
 from marketplace_settings_guard import GATE_MISSING, problems_text
 from marketplace_settings_moving import changing, refusal, unproven, unreleased
 from marketplace_tree import older
+from marketplace_volume import is_built
 
 
 def written(name: str) -> dict[str, Any]:
@@ -99,9 +100,8 @@ def _refusal(paths: Paths) -> str | None:
         why = older(_read(paths.tree), tree["revision"], tree["committed"])
         if why:
             return why
-    # A first converge that failed before it made a volume has built nothing on the old values yet. Of a block
-    # volume there is its mark alone.
-    built = any(file.suffix in (".img", ".made") for file in (paths.state / "volumes").glob("*"))
+    # A first converge that failed before it made a volume has built nothing on the old values yet.
+    built = is_built(paths.state / "volumes")
     fixed = moved(_read(paths.settings), settings, _is_live(paths)) if built else []
     if fixed:
         return refusal_text(fixed)

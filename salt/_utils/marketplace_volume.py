@@ -152,3 +152,12 @@ def plan_device(path: str, device: Device | None, size: int, image: str, used: s
             f" or blank this one by hand (wipefs --all {path} destroys what is on it)"
         )
     return Plan(resize=device.size - device.filesystem >= 1 << 20)
+
+
+def is_built(volumes: Path) -> bool:
+    """Whether states have made a volume: of a block volume there is its mark alone.
+
+    Args:
+        volumes: where images and marks are. A rebuild says there beforehand which volumes may be empty.
+    """
+    return any(file.suffix in (".img", ".made") for file in volumes.glob("*"))
