@@ -26,7 +26,7 @@ functional: .venv/complete ## Salt's loaders over the real tree
 	$(PYTHON) -m pytest $(PARALLEL:worksteal=loadfile) tests/functional
 
 droplet: .venv/complete ## end to end on local droplets
-	$(PYTHON) -m pytest tests/droplet
+	$(PYTHON) -m pytest --durations=60 --durations-min=10 tests/droplet
 
 soak: .venv/complete ## the long versions of the droplet tests, for an hour or two; writes docs/measurements/soak.md
 	$(PYTHON) -m pytest tests/soak

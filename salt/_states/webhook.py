@@ -1,5 +1,6 @@
 """The bot's webhook is registered at the Bot API, with our secret."""
 
+import time
 from pathlib import Path
 
 from marketplace_durable import read_json, to_json, write_atomic
@@ -22,7 +23,8 @@ def registered(name, certificate=""):
         File with the edge's certificate (PEM), for an edge that no public authority vouches for: Telegram then trusts
         exactly that. "" otherwise: then ``edge.root`` goes along, where there is one.
 
-    Compares with getWebhookInfo and does nothing when that is right. Pending updates are never dropped.
+    Compares with getWebhookInfo and does nothing when that is right. Pending updates are never dropped. Registers again
+    where Telegram has complained since the last time that the edge has another certificate or wants another secret.
     """
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
     settings = __pillar__["settings"]
@@ -52,9 +54,8 @@ def registered(name, certificate=""):
         return ret | {"result": False, "comment": f"{error.filename} is missing; run state.apply as a whole"}
     bot = BotApi(telegram["api_url"], token)
     try:
-        changes = wanted.differences(
-            bot.webhook_info(), (read_json(_paths().webhook) or {}).get("fingerprint")
-        )
+        noted = read_json(_paths().webhook) or {}
+        changes = wanted.differences(bot.webhook_info(), noted.get("fingerprint"), noted.get("at"))
         if not changes:
             return ret | {"comment": f"The webhook is {shown}."}
         if __opts__["test"]:
@@ -65,7 +66,9 @@ def registered(name, certificate=""):
             }
         bot.set_webhook(wanted)
         # Written only now: a registration that failed is tried again by the next run.
-        write_atomic(_paths().webhook, to_json({"fingerprint": wanted.fingerprint()}), mode=0o600)
+        write_atomic(
+            _paths().webhook, to_json({"fingerprint": wanted.fingerprint(), "at": time.time()}), mode=0o600
+        )
         left = wanted.differences(bot.webhook_info(), wanted.fingerprint())
     except TelegramError as error:
         return ret | {"result": False, "comment": str(error)}

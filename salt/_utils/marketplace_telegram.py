@@ -19,6 +19,8 @@ PATIENCE = 3
 # A path's part of this length is taken for one that nobody shall guess.
 LONG_PART = 16
 LONGEST_PAUSE = 10.0
+# What Telegram says of a certificate that it cannot verify, and of an edge that refuses the secret.
+_STRANGER = ("SSL error", "Wrong response from the webhook: 403")
 
 
 class TelegramError(Exception):
@@ -47,12 +49,15 @@ class Webhook:
         """A digest of what the Bot API never tells back (secret and certificate)."""
         return hashlib.sha256(f"{self.secret}\0{self.certificate}".encode()).hexdigest()
 
-    def differences(self, info: Mapping[str, Any], fingerprint: str | None) -> dict[str, Any]:
+    def differences(
+        self, info: Mapping[str, Any], fingerprint: str | None, at: float | None = None
+    ) -> dict[str, Any]:
         """What has to change, by name, as ``{"old": ..., "new": ...}``; secrets are named, never shown.
 
         Args:
             info: getWebhookInfo's result.
             fingerprint: that of the registration we made last; None when we made none.
+            at: when that was, seconds since 1970; None when nobody noted it.
         """
         wanted: dict[str, Any] = {
             "url": self.url,
@@ -73,7 +78,20 @@ class Webhook:
             changes["url"] = {side: masked(str(url)) for side, url in changes["url"].items()}
         if fingerprint != self.fingerprint():
             changes["secret_token"] = {"old": "unknown or another", "new": "the one in the secret store"}
+        elif complaint := _stranger(info, at):
+            changes["registration"] = {"old": complaint, "new": "certificate and secret of this droplet"}
         return changes
+
+
+def _stranger(info: Mapping[str, Any], at: float | None) -> str:
+    """Telegram's complaint that the edge is not whom it was told of, later than our registration; or "".
+
+    So it is on a droplet that was put back to an older snapshot: its note says that it registered, and meanwhile a
+    certificate or a secret was registered that went with what was put back.
+    """
+    complaint = str(info.get("last_error_message") or "")
+    later = at is not None and float(info.get("last_error_date") or 0) > at
+    return complaint if later and complaint.startswith(_STRANGER) else ""
 
 
 def masked(url: str) -> str:

@@ -132,6 +132,9 @@ def undone(droplet: Droplet, converged: snapshot.Snapshot) -> Iterator[Droplet]:
     """The droplet, for a test that breaks it: afterwards it is put back to the snapshot (some 5 s)."""
     yield droplet
     snapshot.restore(droplet, converged)
+    # The Bot API may know another certificate by now, and would believe no other.
+    droplet.run(["rm", "-f", "/var/lib/marketplace/webhook.json"])
+    assert call(droplet, "state.apply", "marketplace.webhook").failed == {}
 
 
 @pytest.fixture(scope="session")

@@ -442,6 +442,26 @@ def test_webhook_differences_never_show_the_secret() -> None:
     assert set(other.differences(info, wanted.fingerprint())) == {"secret_token"}
 
 
+@pytest.mark.parametrize(
+    ("message", "date", "again"),
+    [
+        ("SSL error {certificate verify failed}", 101, True),
+        ("Wrong response from the webhook: 403 Forbidden", 101, True),
+        ("SSL error {certificate verify failed}", 99, False),
+        ("Wrong response from the webhook: 503 Service Unavailable", 101, False),
+        ("Connection timed out", 101, False),
+    ],
+)
+def test_webhook_is_registered_again_where_telegram_takes_the_edge_for_a_stranger(
+    message: str, date: int, again: bool
+) -> None:
+    wanted = Webhook("https://b/x", "s3cret-s3cret", (), 40, "PEM")
+    info = {"url": "https://b/x", "max_connections": 40, "has_custom_certificate": True}
+    info |= {"last_error_message": message, "last_error_date": date}
+    assert wanted.differences(info, wanted.fingerprint()) == {}
+    assert (wanted.differences(info, wanted.fingerprint(), 100.0) != {}) is again
+
+
 def test_revision_of_checkouts_and_copies(tmp_path: Path) -> None:
     assert revision(tmp_path) == "unknown"
     git = tmp_path / ".git"
