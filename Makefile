@@ -1,6 +1,6 @@
 # Thin targets, one idea each. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit render functional droplet soak bench audit lint format lock pins laptop clean
+.PHONY: help demo test unit render functional droplet soak bench audit evidence lint format lock pins laptop clean
 
 PYTHON := .venv/bin/python
 # Tests that need nothing but themselves (functional ones share services within a file), on every processor. Those of droplets share a machine, and stay in one row.
@@ -36,6 +36,9 @@ bench: .venv/complete ## what releases cost, beside what others' cost; writes do
 
 audit: .venv/complete ## what lynis, ssh-audit and others say of a droplet; writes docs/audit
 	$(PYTHON) -m audit
+
+evidence: .venv/complete ## every promise of the specification with what shows it; writes docs/evidence.md
+	$(PYTHON) -m evidence
 
 lint: .venv/complete ## style, types, YAML, shell, the example of a pipeline
 	.venv/bin/ruff check .

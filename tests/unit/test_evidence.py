@@ -1,0 +1,104 @@
+"""Rows of docs/evidence.md: shown by results as they were written, and red for every reason there is."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+
+from evidence import document, judge
+from evidence.__main__ import PROMISES, SPEC
+from evidence.promises import Promise, Unusable, asked, promises
+from tests.support.droplet.paths import REPOSITORY
+from tests.support.results import Part, read_all
+
+PLACE = "tests/soak/test_load.py"
+TEST = f"{PLACE}::test_load"
+PART = Part(PLACE, "2026-01-02 03:04 UTC", "abc", "2 x CPU", ["test_load[a]", "test_load[b]"], [], 1.0,
+            [["test_load[a]", "0 lost; p95 58 ms"], ["test_load[b]", "0 lost; p95 61 ms"]]).sealed()  # fmt: skip
+
+
+def promise(**changes: Any) -> Promise:
+    figure = {"test": TEST, "pattern": r"p95 (\d+) ms", "at_most": 200} | changes
+    row = {"promised": "Fast.", "tests": [TEST], "figures": [figure]}
+    return promises({"SC-001": row}, {"SC-001": "Fast enough"})[0]
+
+
+def rows() -> list[Promise]:
+    return promises(yaml.safe_load(PROMISES.read_text()), asked(SPEC.read_text()))
+
+
+def test_the_specification_has_its_rows() -> None:
+    found = list(asked(SPEC.read_text()))
+    assert [sum(name.startswith(kind) for name in found) for kind in ("FR", "SC", "AS", "EC")] == [
+        20,
+        10,
+        12,
+        8,
+    ]
+    assert len(rows()) == 50
+
+
+def test_every_test_that_shows_a_promise_is_there() -> None:
+    """A test that gets another name takes its rows along."""
+    for row in rows():
+        for test in row.tests:
+            path, _, name = test.partition("::")
+            tree = ast.parse((REPOSITORY / path).read_text())
+            names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+            assert name in names, f"{row.id}: {test}"
+
+
+def test_a_row_is_shown_by_what_passed_and_was_measured() -> None:
+    found = judge.verdict(promise(), [PART])
+    assert found.shown
+    assert found.measured == ["0 lost; p95 58 ms", "0 lost; p95 61 ms"]
+    text = document.document([found], [PART])
+    assert "**1 of 1 rows are shown.**" in text
+    assert "RED" not in text.partition("## Functional")[2]
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "reason"),
+    [
+        (replace(PART, measured=[["test_load[a]", "0 lost; p95 58 ms"]]), {}, "changed after it was written"),
+        (replace(PART, failed=["test_load[b]"], passed=["test_load[a]"]).sealed(), {}, "failed: "),
+        (replace(PART, passed=["test_loads"]).sealed(), {}, "was not run"),
+        (replace(PART, place="tests/soak/test_kill.py").sealed(), {}, f"no result of {TEST}"),
+        (replace(PART, measured=[]).sealed(), {}, "nothing measured"),
+        (PART, {"at_most": 60}, "61 is not at most 60: 0 lost; p95 61 ms"),
+        (PART, {"pattern": r"^(\d+) lost", "at_most": -1}, "0 is not at most -1"),
+    ],
+)  # fmt: skip
+def test_a_row_is_red_for_each_reason(part: Part, changes: dict[str, Any], reason: str) -> None:
+    found = judge.verdict(promise(**changes), [part])
+    assert not found.shown
+    assert reason in "; ".join(found.reasons)
+    text = document.document([found], [part])
+    assert "- RED SC-001: " in text
+    assert "| **RED** SC-001 |" in text
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"promised": "x"}, "'tests' are needed"),
+        ({"promised": "x", "tests": [TEST], "figures": [{"test": TEST, "pattern": "x", "at_most": 1}]}, "one group"),
+        ({"promised": "x", "tests": [TEST], "figures": [{"test": TEST, "pattern": "(x)"}]}, "one of at_most"),
+        ({"promised": "x", "tests": [TEST], "figures": [{"test": "other", "pattern": "(x)", "equals": 1}]}, "other"),
+        ({"promised": "x", "tests": [TEST], "measured": []}, "unknown: ['measured']"),
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_judged_is_named(row: dict[str, Any], words: str) -> None:
+    with pytest.raises(Unusable, match="SC-001") as raised:
+        promises({"SC-001": row}, {"SC-001": "asked"})
+    assert words in str(raised.value)
+    with pytest.raises(Unusable, match=r"missing \['SC-002'\]"):
+        promises({"SC-001": {}}, {"SC-001": "asked", "SC-002": "asked"})
+
+
+def test_every_result_of_the_repository_is_as_it_was_written() -> None:
+    assert [part.place for part in read_all() if not part.untouched] == []
