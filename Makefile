@@ -5,6 +5,8 @@
 PYTHON := .venv/bin/python
 # Tests that need nothing but themselves (functional ones share services within a file), on every processor. Those of droplets share a machine, and stay in one row.
 PARALLEL := --numprocesses=auto --dist=worksteal
+# --keep-results: what functional and droplet tests find becomes part of docs/evidence.md.
+RESULTS :=
 PIPELINE := examples/ci/github-actions.yaml
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -23,10 +25,10 @@ render: .venv/complete ## every SLS for every environment
 	$(PYTHON) -m pytest $(PARALLEL) tests/render
 
 functional: .venv/complete ## Salt's loaders over the real tree
-	$(PYTHON) -m pytest $(PARALLEL:worksteal=loadfile) tests/functional
+	$(PYTHON) -m pytest $(PARALLEL:worksteal=loadfile) $(RESULTS) tests/functional
 
 droplet: .venv/complete ## end to end on local droplets
-	$(PYTHON) -m pytest --durations=60 --durations-min=10 tests/droplet
+	$(PYTHON) -m pytest --durations=60 --durations-min=10 $(RESULTS) tests/droplet
 
 soak: .venv/complete ## the long versions of the droplet tests, for an hour or two; writes docs/measurements/soak.md
 	$(PYTHON) -m pytest tests/soak
