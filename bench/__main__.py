@@ -1,4 +1,4 @@
-"""``python -m bench``: measures on a local droplet, and writes docs/measurements/release-bench.md."""
+"""``python -m bench``: measures on a local droplet, and writes docs/measurements/{release,converge}-bench.md."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ import sys
 import time
 
 from tests.droplet.conftest import prepared
-from tests.support import measured, shipping
+from tests.support import measured, results, shipping
 from tests.support.droplet import host
+from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.progress import Progress
 from tests.support.droplet.salt import call
 from tests.support.droplet.site import Site
 
-from . import ours, report, side_by_side
+from . import converge, ours, report, side_by_side
 
 RECORDS = (10, 1000)
+Document = tuple[str, list[str], list[str]]
+"""A title, its parts, and what was measured in words that can be judged (docs/evidence.md)."""
 
 
 def main() -> int:
@@ -24,24 +27,31 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="how often each thing is measured (default 5)")
     parser.add_argument("--site", help="use this site of local droplets, and keep it")
+    parser.add_argument("what", nargs="*", help=f"some of {', '.join(MEASURED)} (default: all)")
     options = parser.parse_args()
+    if unknown := set(options.what) - MEASURED.keys():
+        parser.error(f"unknown: {', '.join(sorted(unknown))}. There are {', '.join(MEASURED)}")
     progress = Progress()
     site = Site(options.site or f"bench-{os.getpid()}", host.ensure(progress.note), progress.note)
     try:
-        parts = measure(site, options.runs, progress)
+        droplet = converged(site, progress)
+        for name in options.what or MEASURED:
+            started = time.monotonic()
+            title, parts, notes = MEASURED[name](site, droplet, options.runs, progress)
+            seconds = time.monotonic() - started
+            text = measured.document(title, f"python -m bench {name}", seconds, parts)
+            print(measured.write(f"{name}-bench.md", text))
+            tally = results.Tally()
+            tally.add(f"bench/{name}::measured", True, seconds, notes)
+            results.keep({f"bench/{name}": tally})
     finally:
         if not options.site:
             site.destroy()
-    seconds = time.monotonic() - progress.started
-    path = measured.write(
-        "release-bench.md", measured.document("Releases, measured", "make bench", seconds, parts)
-    )
-    print(path)
     return 0
 
 
-def measure(site: Site, runs: int, progress: Progress) -> list[str]:
-    """All the document's parts."""
+def converged(site: Site, progress: Progress) -> Droplet:
+    """A droplet that serves, with its first backup restored."""
     with progress.step("a converged droplet"):
         images = site.images()
         site.botapi()
@@ -51,7 +61,19 @@ def measure(site: Site, runs: int, progress: Progress) -> list[str]:
         drill = call(droplet, "backup.drill")
         if drill.returncode != 0:
             raise RuntimeError(f"backup.drill: {drill.value}")
-        neighbour = site.neighbour()
+    return droplet
+
+
+def nothing_to_do(site: Site, droplet: Droplet, runs: int, progress: Progress) -> Document:
+    """Converging what is converged."""
+    found, ways = converge.all_ways(site, droplet, runs, progress)
+    return "Converging, measured", [report.converge(found, ways)], [report.converge_note(found, ways)]
+
+
+def releases(site: Site, droplet: Droplet, runs: int, progress: Progress) -> Document:
+    """Shipping and going back."""
+    neighbour = site.neighbour()
+    with progress.step("two versions"):
         for version in ours.VERSIONS:
             site.backend(version)
             shipping.ensure_live(droplet, version)
@@ -63,12 +85,19 @@ def measure(site: Site, runs: int, progress: Progress) -> list[str]:
         cold = [ours.cold_rollback(droplet) for _ in range(runs)]
         progress.note(f"to the cut-over: warm {warm}, cold {cold}")
     ways = side_by_side.all_ways(site, droplet, neighbour, runs, progress)
-    return [
-        report.side_by_side(ways),
-        report.overhead(short),
-        report.rollbacks(warm, cold),
-        report.ledger(short, long, RECORDS),
-    ]
+    return (
+        "Releases, measured",
+        [
+            report.side_by_side(ways),
+            report.overhead(short),
+            report.rollbacks(warm, cold),
+            report.ledger(short, long, RECORDS),
+        ],
+        report.release_notes(ways, short, warm, cold),
+    )
+
+
+MEASURED = {"converge": nothing_to_do, "release": releases}
 
 
 if __name__ == "__main__":

@@ -7,9 +7,12 @@ from statistics import median
 
 from tests.support.measured import table
 
+from .converge import Way
 from .ours import OTHERS, Release, Rollback
+from .resources import Resource, counts
 from .side_by_side import CLIENTS, RATE, SOAK, Shipping
 
+NOTHING_GOAL = 2.0
 OVERHEAD_GOAL, WARM_GOAL, COLD_GOAL, LEDGER_GOAL = 2.0, 3.0, 2.0, 0.10
 
 
@@ -133,3 +136,54 @@ def _s(seconds: float) -> str:
 
 def _met(met: bool) -> str:
     return "met" if met else "NOT met"
+
+
+def release_notes(
+    ways: Mapping[str, Sequence[Shipping]],
+    releases: Sequence[Release],
+    warm: Sequence[Rollback],
+    cold: Sequence[Rollback],
+) -> list[str]:
+    """In words that can be judged."""
+    lost = [f"{name}: {sum(item.failed for item in found)} requests failed" for name, found in ways.items()]
+    own = median(item.overhead for item in releases)
+    back = median(item.cutover for item in warm), median(item.cutover - item.start for item in cold)
+    return [
+        *lost,
+        f"a release's own time: {own:.2f} s",
+        f"back to a version that still runs: {back[0]:.2f} s to the cut-over",
+        f"back to one that was stopped: its start and {back[1]:.2f} s to the cut-over",
+    ]
+
+
+def converge(found: Sequence[Resource], ways: Sequence[Way]) -> str:
+    """Runs with nothing to do, side by side."""
+    own = ways[0].median
+    rows = [
+        (way.name, _s(way.median), _s(min(way.seconds)), _s(max(way.seconds)), f"{way.median / own:.1f}")
+        for way in ways
+        if not way.problem
+    ]
+    kinds = ", ".join(f"{count} {kind}" for kind, count in counts(found).items())
+    return "\n\n".join(
+        [
+            "## A run with nothing to do",
+            f"Seconds, medians of {len(ways[0].seconds)}, in turn on one droplet. {len(found)} resources each, counted "
+            f"in every run, and not one changed: {kinds}. *Other* is what only this tree has a state for; there it is "
+            "the command `true`, while ours looks at PostgreSQL's roles, the packet filter, containers and the like.",
+            table(("way", "median", "fastest", "slowest", "ratio"), rows),
+            f"Goal: at most {NOTHING_GOAL:g} s, {_met(own <= NOTHING_GOAL)}; ahead of all others: "
+            f"{_met(all(own < way.median for way in ways[1:] if not way.problem))}.",
+            *[f"{way.name} did not run: {way.problem}" for way in ways if way.problem],
+        ]
+    )
+
+
+def converge_note(found: Sequence[Resource], ways: Sequence[Way]) -> str:
+    """In words that can be judged."""
+    others = ", ".join(f"{way.name} {way.median:.1f} s" for way in ways[1:] if not way.problem)
+    fastest = min((way.median for way in ways[1:] if not way.problem), default=0.0)
+    return (
+        f"nothing to do in {len(found)} resources: {ways[0].median:.2f} s; {others}; the fastest of the others takes "
+        f"{fastest / ways[0].median:.2f} times as long"
+    )

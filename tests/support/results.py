@@ -1,6 +1,7 @@
 """What tests found, a file for each part: a part that is run again by itself renews its own rows and no others.
 
-A part is a file of tests/soak, or one of the directories that guard a change. docs/evidence.md is made of these files.
+A part is a file of tests/soak, one of the directories that guard a change, or something of bench. docs/evidence.md is
+made of these files.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def keep(tallies: Mapping[str, Tally]) -> None:
 
 
 def _file(place: str) -> Path:
-    kind = "soak" if place.startswith(SOAK) else "guard"
+    kind = "bench" if place.startswith("bench/") else "soak" if place.startswith(SOAK) else "guard"
     return measured.DIRECTORY / kind / f"{Path(place).stem.removeprefix('test_')}.json"
 
 

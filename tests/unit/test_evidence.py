@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bench.__main__ import MEASURED
 from evidence import document, judge
 from evidence.__main__ import PROMISES, SPEC
 from evidence.promises import Promise, Unusable, asked, promises
@@ -47,6 +48,9 @@ def test_every_test_that_shows_a_promise_is_there() -> None:
     for row in rows():
         for test in row.tests:
             path, _, name = test.partition("::")
+            if path.startswith("bench/"):
+                assert path.removeprefix("bench/") in MEASURED, f"{row.id}: {test}"
+                continue
             tree = ast.parse((REPOSITORY / path).read_text())
             names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
             assert name in names, f"{row.id}: {test}"
