@@ -10,7 +10,7 @@ import yaml
 from tests.support import results
 from tests.support.droplet.paths import REPOSITORY
 
-from . import document, judge
+from . import document, judge, month
 from .promises import Unusable, asked, promises
 
 PROMISES = Path(__file__).with_name("promises.yaml")
@@ -32,12 +32,15 @@ def main() -> int:
     except Unusable as error:
         print(f"evidence: {error}", file=sys.stderr)
         return 2
-    DOCUMENT.write_text(document.document(found, parts))
+    thirty_days = month.simulate(parts)
+    DOCUMENT.write_text(document.document(found, parts, thirty_days))
     print(DOCUMENT.relative_to(REPOSITORY))
     red = [verdict for verdict in found if not verdict.shown]
     for verdict in red:
         print(f"RED {verdict.promise.id}: {'; '.join(verdict.reasons)}", file=sys.stderr)
-    return 1 if red else 0
+    for reason in thirty_days.reasons:
+        print(f"RED thirty days: {reason}", file=sys.stderr)
+    return 1 if red or thirty_days.reasons else 0
 
 
 if __name__ == "__main__":

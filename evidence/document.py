@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from tests.support.measured import table
 from tests.support.results import Part
 
+from . import month
 from .judge import Verdict
 
 _GROUPS = (
@@ -18,12 +19,13 @@ _GROUPS = (
 _HEAD = ("", "asked, and promised", "shown by", "measured", "when")
 
 
-def document(verdicts: Sequence[Verdict], parts: Iterable[Part]) -> str:
+def document(verdicts: Sequence[Verdict], parts: Iterable[Part], thirty_days: month.Month) -> str:
     """The whole document.
 
     Args:
         verdicts: a row each.
         parts: all results there are.
+        thirty_days: what came of the simulation.
     """
     red = [verdict for verdict in verdicts if not verdict.shown]
     blocks = [
@@ -42,6 +44,7 @@ def document(verdicts: Sequence[Verdict], parts: Iterable[Part]) -> str:
         (verdict.promise.id, verdict.promise.elsewhere) for verdict in verdicts if verdict.promise.elsewhere
     ]
     blocks += [
+        month.document(thirty_days),
         "## What could not be run here",
         "Droplets were local ones: containers with systemd and an engine of their own. What stands in for the rest "
         "speaks the real protocol; the real thing was not seen.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -48,7 +49,9 @@ def test_health_names_every_service(droplet: Droplet) -> None:
 
 
 @pytest.mark.parametrize("service", ["redis", "postgres"])
-def test_stopped_service_is_named_within_15_seconds_and_clears(droplet: Droplet, service: str) -> None:
+def test_stopped_service_is_named_within_15_seconds_and_clears(
+    droplet: Droplet, note: Callable[[str], None], service: str
+) -> None:
     droplet.run(["docker", "stop", service])
     try:
         named = seconds_until(lambda: healthz(droplet)[1].get("services", {}).get(service) == "unhealthy", 15)
@@ -60,11 +63,13 @@ def test_stopped_service_is_named_within_15_seconds_and_clears(droplet: Droplet,
         restored = call(droplet, "state.apply")
     assert restored.failed == {}
     cleared = seconds_until(lambda: healthy(droplet), 15)
-    print(f"{service}: named after {named:.1f} s, cleared {cleared:.1f} s after it was started")
+    note(f"{service}: named after {named:.1f} s, cleared {cleared:.1f} s after it was started")
 
 
 @pytest.mark.parametrize("service", ["redis", "postgres", "backend"])
-def test_killed_service_is_healthy_again_within_30_seconds(droplet: Droplet, service: str) -> None:
+def test_killed_service_is_healthy_again_within_30_seconds(
+    droplet: Droplet, note: Callable[[str], None], service: str
+) -> None:
     name = live_backend(droplet) if service == "backend" else service
     inspect = [
         "docker",
@@ -81,17 +86,19 @@ def test_killed_service_is_healthy_again_within_30_seconds(droplet: Droplet, ser
         started = new_pid not in ("0", pid) and int(new_restarts) > int(restarts)
         return started and health == "healthy" and healthy(droplet)
 
-    print(f"{service}: healthy {seconds_until(again, 30):.1f} s after SIGKILL")
+    note(f"{service}: healthy {seconds_until(again, 30):.1f} s after SIGKILL")
 
 
-def test_reboot_under_load_stops_in_order_and_comes_back(droplet: Droplet, botapi: BotApi) -> None:
+def test_reboot_under_load_stops_in_order_and_comes_back(
+    droplet: Droplet, botapi: BotApi, note: Callable[[str], None]
+) -> None:
     load = botapi.load(count=300, rate=20, chats=10, texts=("/browse",))
     # The kernel is the host's, so a container's reboot is no new boot to the journal: the time tells them apart.
     since = droplet.run(["date", "+%s"]).stdout.strip()
     started = time.monotonic()
     droplet.reboot()
     back = seconds_until(lambda: healthy(droplet), 60 - (time.monotonic() - started))
-    print(
+    note(
         f"healthy {time.monotonic() - started:.1f} s after the reboot was asked for ({back:.1f} s after it was up)"
     )
     fields = "--output-fields=MESSAGE,_NAMESPACE"

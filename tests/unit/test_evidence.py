@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from bench.__main__ import MEASURED
-from evidence import document, judge
+from evidence import document, judge, month
 from evidence.__main__ import PROMISES, SPEC
 from evidence.promises import Promise, Unusable, asked, promises
 from tests.support.droplet.paths import REPOSITORY
@@ -20,6 +20,9 @@ PLACE = "tests/soak/test_load.py"
 TEST = f"{PLACE}::test_load"
 PART = Part(PLACE, "2026-01-02 03:04 UTC", "abc", "2 x CPU", ["test_load[a]", "test_load[b]"], [], 1.0,
             [["test_load[a]", "0 lost; p95 58 ms"], ["test_load[b]", "0 lost; p95 61 ms"]]).sealed()  # fmt: skip
+
+
+MONTH = month.Month({fault.name: () for fault in month.FAULTS}, ["all"])
 
 
 def promise(**changes: Any) -> Promise:
@@ -60,7 +63,7 @@ def test_a_row_is_shown_by_what_passed_and_was_measured() -> None:
     found = judge.verdict(promise(), [PART])
     assert found.shown
     assert found.measured == ["0 lost; p95 58 ms", "0 lost; p95 61 ms"]
-    text = document.document([found], [PART])
+    text = document.document([found], [PART], MONTH)
     assert "**1 of 1 rows are shown.**" in text
     assert "RED" not in text.partition("## Functional")[2]
 
@@ -81,7 +84,7 @@ def test_a_row_is_red_for_each_reason(part: Part, changes: dict[str, Any], reaso
     found = judge.verdict(promise(**changes), [part])
     assert not found.shown
     assert reason in "; ".join(found.reasons)
-    text = document.document([found], [part])
+    text = document.document([found], [part], MONTH)
     assert "- RED SC-001: " in text
     assert "| **RED** SC-001 |" in text
 
@@ -106,3 +109,22 @@ def test_a_row_that_cannot_be_judged_is_named(row: dict[str, Any], words: str) -
 
 def test_every_result_of_the_repository_is_as_it_was_written() -> None:
     assert [part.place for part in read_all() if not part.untouched] == []
+
+
+def test_a_month_is_as_long_as_faults_take_and_no_figure_is_made_up() -> None:
+    fault = month.Fault("a crash", 30, "test_load", r"p95 (\d+) ms", unit=1.0, before=1.0)
+    found = month.simulate([PART], [fault], months=400)
+    assert found.times == {"a crash": [58.0, 61.0]}
+    # Thirty times about a minute, of 30 days.
+    assert 0.9991 < found.median < 0.9995
+    assert found.worst < found.median
+    assert found.reasons == []
+    assert (
+        "one month of a hundred"
+        in month.simulate([PART], [month.Fault("x", 900, "load", r"p95 (\d+)")], 50).reasons[0]
+    )
+    unknown = month.simulate([PART], [fault, month.Fault("a flood", 1, "test_flood", r"(\d+)")])
+    assert unknown.reasons == ["not measured: a flood"]
+    text = month.document(unknown, [fault, month.Fault("a flood", 1, "test_flood", r"(\d+)")])
+    assert "| a flood | 1 |  | not measured |" in text
+    assert "Not simulated" in text
