@@ -18,8 +18,9 @@ from tests.support.droplet.site import Site
 from . import converge, ours, report, side_by_side
 
 RECORDS = (10, 1000)
-Document = tuple[str, list[str], list[str]]
-"""A title, its parts, and what was measured in words that can be judged (docs/evidence.md)."""
+Series = dict[str, list[tuple[str, float]]]
+Document = tuple[str, list[str], list[str], Series]
+"""A title, its parts, what was measured in words that can be judged, and what is drawn (docs/evidence.md)."""
 
 
 def main() -> int:
@@ -37,12 +38,13 @@ def main() -> int:
         droplet = converged(site, progress)
         for name in options.what or MEASURED:
             started = time.monotonic()
-            title, parts, notes = MEASURED[name](site, droplet, options.runs, progress)
+            title, parts, notes, series = MEASURED[name](site, droplet, options.runs, progress)
             seconds = time.monotonic() - started
             text = measured.document(title, f"python -m bench {name}", seconds, parts)
             print(measured.write(f"{name}-bench.md", text))
             tally = results.Tally()
             tally.add(f"bench/{name}::measured", True, seconds, notes)
+            tally.series |= series
             results.keep({f"bench/{name}": tally})
     finally:
         if not options.site:
@@ -67,7 +69,11 @@ def converged(site: Site, progress: Progress) -> Droplet:
 def nothing_to_do(site: Site, droplet: Droplet, runs: int, progress: Progress) -> Document:
     """Converging what is converged."""
     found, ways = converge.all_ways(site, droplet, runs, progress)
-    return "Converging, measured", [report.converge(found, ways)], [report.converge_note(found, ways)]
+    drawn = [(way.name.replace("`", ""), round(way.median, 2)) for way in ways if not way.problem]
+    return (
+        "Converging, measured", [report.converge(found, ways)], [report.converge_note(found, ways)],
+        {"a run with nothing to do": drawn},
+    )  # fmt: skip
 
 
 def releases(site: Site, droplet: Droplet, runs: int, progress: Progress) -> Document:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import yaml
 
-from tests.support import results
+from tests.support import measured, results
 from tests.support.droplet.paths import REPOSITORY
 
-from . import document, judge, month
+from . import document, judge, month, pictures
 from .promises import Unusable, asked, promises
 
 PROMISES = Path(__file__).with_name("promises.yaml")
@@ -33,7 +33,10 @@ def main() -> int:
         print(f"evidence: {error}", file=sys.stderr)
         return 2
     thirty_days = month.simulate(parts)
-    DOCUMENT.write_text(document.document(found, parts, thirty_days))
+    drawn = pictures.pictures(parts, thirty_days)
+    for name, text in drawn.items():
+        measured.write(f"pictures/{name}", text)
+    DOCUMENT.write_text(document.document(found, parts, thirty_days, drawn))
     print(DOCUMENT.relative_to(REPOSITORY))
     red = [verdict for verdict in found if not verdict.shown]
     for verdict in red:

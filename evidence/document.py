@@ -19,13 +19,16 @@ _GROUPS = (
 _HEAD = ("", "asked, and promised", "shown by", "measured", "when")
 
 
-def document(verdicts: Sequence[Verdict], parts: Iterable[Part], thirty_days: month.Month) -> str:
+def document(
+    verdicts: Sequence[Verdict], parts: Iterable[Part], thirty_days: month.Month, drawn: Iterable[str] = ()
+) -> str:
     """The whole document.
 
     Args:
         verdicts: a row each.
         parts: all results there are.
         thirty_days: what came of the simulation.
+        drawn: file names of pictures in docs/measurements/pictures.
     """
     red = [verdict for verdict in verdicts if not verdict.shown]
     blocks = [
@@ -44,6 +47,7 @@ def document(verdicts: Sequence[Verdict], parts: Iterable[Part], thirty_days: mo
         (verdict.promise.id, verdict.promise.elsewhere) for verdict in verdicts if verdict.promise.elsewhere
     ]
     blocks += [
+        *[f"![{name.removesuffix('.svg')}](measurements/pictures/{name})" for name in drawn],
         month.document(thirty_days),
         "## What could not be run here",
         "Droplets were local ones: containers with systemd and an engine of their own. What stands in for the rest "

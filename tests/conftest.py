@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
-from tests.support.recording import MEASURED, Recorder
+from tests.support.recording import MEASURED, SERIES, Recorder
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,3 +26,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def note(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """``note(words)``: something measured, for the documents."""
     return lambda words: request.node.user_properties.append((MEASURED, words))
+
+
+@pytest.fixture
+def series(request: pytest.FixtureRequest) -> Callable[[str, Sequence[Sequence[Any]]], None]:
+    """``series(name, points)``: something measured that is drawn, for docs/evidence.md."""
+    return lambda name, points: request.node.user_properties.append((SERIES, {name: points}))

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
 
 import pytest
 
 from tests.support import rounds, shipping
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.site import Site
+from tests.support.load.figures import around
 from tests.support.load.running import Load
 
 
 @pytest.mark.timeout(3600)
 def test_twenty_releases_and_ten_rollbacks_under_load(
-    droplet: Droplet, site: Site, load: Callable[..., Load], note: Callable[[str], None]
+    droplet: Droplet,
+    site: Site,
+    load: Callable[..., Load],
+    note: Callable[[str], None],
+    series: Callable[[str, Sequence[Sequence[Any]]], None],
 ) -> None:
     rounds.build(site)
     users = load(100, 0.5)
@@ -28,3 +35,11 @@ def test_twenty_releases_and_ten_rollbacks_under_load(
     cutovers = [record["cutover"]["milliseconds"] for record in records]
     note(f"cut-over by the edge's own log: {max(cutovers)} ms at most, of {len(cutovers)}")
     note("0 updates lost, 0 doubled, every dialogue as its user left it, never two workers at once")
+    switches = [
+        datetime.fromisoformat(step["started"]).timestamp()
+        for record in records
+        for step in record["steps"]
+        if step["name"] == "switch"
+    ]
+    assert len(switches) == len(records)
+    series("latency around a switch", around(users.entries(), switches, before=20, after=30, width=1))

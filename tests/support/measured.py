@@ -44,8 +44,8 @@ def document(title: str, command: str, seconds: float, parts: Iterable[str]) -> 
 
 def write(name: str, text: str) -> Path:
     """Put a document in its place."""
-    DIRECTORY.mkdir(parents=True, exist_ok=True)
     path = DIRECTORY / name
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
 

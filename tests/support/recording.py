@@ -9,8 +9,8 @@ import pytest
 from tests.support import results
 from tests.support.droplet.paths import REPOSITORY
 
-MEASURED = "measured"
-"""Under this name a test's report carries what it measured, also from another process."""
+MEASURED, SERIES = "measured", "series"
+"""Under these names a test's report carries what it measured, also from another process."""
 
 
 class Recorder:
@@ -24,9 +24,11 @@ class Recorder:
         place = results.place_of(report.nodeid)
         if place and (report.when == "call" or report.failed):
             notes = [str(words) for name, words in report.user_properties if name == MEASURED]
-            self.tallies.setdefault(place, results.Tally()).add(
-                report.nodeid, report.passed, report.duration, notes
-            )
+            tally = self.tallies.setdefault(place, results.Tally())
+            tally.add(report.nodeid, report.passed, report.duration, notes)
+            for name, given in report.user_properties:
+                if name == SERIES and isinstance(given, dict):
+                    tally.series |= given
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write down every part that ran as a whole: it was asked for by name, and the run came to its end."""

@@ -33,6 +33,7 @@ class Part:
         failed: names of those that did not.
         seconds: how long its tests took, without what they share with others.
         measured: what they measured: test, words.
+        series: what they measured that is drawn: name -> points.
         digest: of all the others, so that whoever edits a result by hand is found out.
     """
 
@@ -44,6 +45,7 @@ class Part:
     failed: Sequence[str]
     seconds: float
     measured: Sequence[Sequence[str]] = field(default=())
+    series: Mapping[str, Sequence[Sequence[Any]]] = field(default_factory=dict)
     digest: str = ""
 
     def sealed(self) -> Part:
@@ -71,6 +73,7 @@ class Tally:
 
     outcomes: dict[str, bool] = field(default_factory=dict)
     notes: list[tuple[str, str]] = field(default_factory=list)
+    series: dict[str, Sequence[Sequence[Any]]] = field(default_factory=dict)
     seconds: float = 0.0
 
     def add(self, test: str, passed: bool, seconds: float, notes: Iterable[str] = ()) -> None:
@@ -94,6 +97,7 @@ class Tally:
             sorted(named(test) for test, passed in self.outcomes.items() if not passed),
             round(self.seconds, 1),
             [[named(test), words] for test, words in self.notes],
+            self.series,
         ).sealed()
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from bench.__main__ import MEASURED
-from evidence import document, judge, month
+from evidence import document, judge, month, pictures
 from evidence.__main__ import PROMISES, SPEC
 from evidence.promises import Promise, Unusable, asked, promises
 from tests.support.droplet.paths import REPOSITORY
@@ -128,3 +128,20 @@ def test_a_month_is_as_long_as_faults_take_and_no_figure_is_made_up() -> None:
     text = month.document(unknown, [fault, month.Fault("a flood", 1, "test_flood", r"(\d+)")])
     assert "| a flood | 1 |  | not measured |" in text
     assert "Not simulated" in text
+
+
+def test_pictures_hold_what_was_measured_and_no_script() -> None:
+    part = replace(PART, series={
+        "latency around a switch": [[-1, 10, 20, 30], [0, 11, 61, 700], [1, None, None, None]],
+        "a run with nothing to do": [["ours", 1.9], ["another", 44.0]],
+    })  # fmt: skip
+    drawn = pictures.pictures([part], month.Month({"a crash": [4.0, 5.0, 9.0], "a flood": ()}, ["a flood"]))
+    assert set(drawn) == {"latency.svg", "nothing-to-do.svg", "recovery.svg"}
+    for text in drawn.values():
+        assert text.startswith("<svg")
+        assert "<script" not in text
+    assert "44.0" in drawn["nothing-to-do.svg"]
+    assert "5.0" in drawn["recovery.svg"]
+    assert "a flood" not in drawn["recovery.svg"]
+    assert drawn == pictures.pictures([part], month.Month({"a crash": [4.0, 5.0, 9.0]}, []))
+    assert pictures.pictures([PART], MONTH) == {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.load.entry import Entry, acknowledged, parse
-from tests.support.load.figures import Window, figures, longest_gap, outside, percentile
+from tests.support.load.figures import Window, around, figures, longest_gap, outside, percentile
 
 
 def entry(start: float, ms: float = 10.0, status: int | None = 200, **others: object) -> Entry:
@@ -82,3 +82,18 @@ def test_what_is_outside_of_releases_is_at_rest() -> None:
     assert outside(entries, [Window(6, 7), Window(2, 3)]) == [Window(0, 2), Window(3, 6), Window(7, 10)]
     assert outside(entries, [Window(-1, 4), Window(3, 11)]) == []
     assert outside([], [Window(1, 2)]) == []
+
+
+def test_requests_around_moments_are_laid_over_one_another() -> None:
+    asked = [
+        entry(99.5, 10),
+        entry(100.2, 30),
+        entry(199.6, 20),
+        entry(200.9, 50),
+        entry(200.1, 9, status=503),
+    ]
+    assert around(asked, [100.0, 200.0], before=1, after=2, width=1) == [
+        (-1, 10, 20, 20),
+        (0, 30, 50, 50),
+        (1, None, None, None),
+    ]

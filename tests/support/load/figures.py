@@ -95,6 +95,33 @@ def outside(entries: Sequence[Entry], windows: Sequence[Window]) -> list[Window]
     return [*rest, Window(begins, ends)] if ends > begins else rest
 
 
+def around(
+    entries: Iterable[Entry], moments: Sequence[float], before: float, after: float, width: float
+) -> list[tuple[float, float | None, float | None, float | None]]:
+    """What requests took before and after certain moments, laid over one another.
+
+    Args:
+        entries: all requests.
+        moments: seconds since the epoch.
+        before, after: seconds.
+        width: seconds of a stretch.
+
+    Returns:
+        For each stretch: its start, seconds from the moment, and p50, p95 and the slowest of the requests that began
+        within it; None where nobody asked.
+    """
+    buckets: list[list[float]] = [[] for _ in range(round((before + after) / width))]
+    for entry in entries:
+        for moment in moments:
+            index = int((entry.start - moment + before) // width)
+            if 0 <= index < len(buckets) and entry.ok:
+                buckets[index].append(entry.ms)
+    return [
+        (round(number * width - before, 3), *(percentile(sorted(bucket), part) for part in (0.5, 0.95, 1)))
+        for number, bucket in enumerate(buckets)
+    ]
+
+
 def percentile(ordered: Sequence[float], part: float) -> float | None:
     """The smallest of some sorted numbers that is at least as large as ``part`` of them (nearest rank)."""
     if not ordered:
