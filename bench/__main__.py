@@ -1,4 +1,4 @@
-"""``python -m bench``: measures on a local droplet, and writes docs/measurements/{release,converge}-bench.md."""
+"""``python -m bench``: measures on a local droplet, and writes docs/measurements/*-bench.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.droplet.progress import Progress
 from tests.support.droplet.salt import call
 from tests.support.droplet.site import Site
 
-from . import converge, ours, report, side_by_side
+from . import converge, footprint, ours, report, side_by_side
 
 RECORDS = (10, 1000)
 Series = dict[str, list[tuple[str, float]]]
@@ -76,6 +76,12 @@ def nothing_to_do(site: Site, droplet: Droplet, runs: int, progress: Progress) -
     )  # fmt: skip
 
 
+def droplet_itself(site: Site, droplet: Droplet, runs: int, progress: Progress) -> Document:
+    """What it takes to be there."""
+    found = footprint.measure(site, droplet, runs, progress)
+    return "A droplet, measured", [report.footprint(found)], report.footprint_notes(found), {}
+
+
 def releases(site: Site, droplet: Droplet, runs: int, progress: Progress) -> Document:
     """Shipping and going back."""
     neighbour = site.neighbour()
@@ -103,7 +109,7 @@ def releases(site: Site, droplet: Droplet, runs: int, progress: Progress) -> Doc
     )
 
 
-MEASURED = {"converge": nothing_to_do, "release": releases}
+MEASURED = {"converge": nothing_to_do, "footprint": droplet_itself, "release": releases}
 
 
 if __name__ == "__main__":

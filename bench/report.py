@@ -8,11 +8,12 @@ from statistics import median
 from tests.support.measured import table
 
 from .converge import Way
+from .footprint import DOCKER, Footprint
 from .ours import OTHERS, Release, Rollback
 from .resources import Resource, counts
 from .side_by_side import CLIENTS, RATE, SOAK, Shipping
 
-NOTHING_GOAL = 2.0
+NOTHING_GOAL, FIRST_GOAL, MEMORY_GOAL = 2.0, 180.0, 150.0
 OVERHEAD_GOAL, WARM_GOAL, COLD_GOAL, LEDGER_GOAL = 2.0, 3.0, 2.0, 0.10
 
 
@@ -187,3 +188,40 @@ def converge_note(found: Sequence[Resource], ways: Sequence[Way]) -> str:
         f"nothing to do in {len(found)} resources: {ways[0].median:.2f} s; {others}; the fastest of the others takes "
         f"{fastest / ways[0].median:.2f} times as long"
     )
+
+
+def footprint(found: Footprint) -> str:
+    """First runs, memory, states."""
+    first = median(found.first)
+    units = sorted(found.memory.items(), key=lambda item: -item[1])
+    rows = [
+        (unit, f"{memory:.0f}", "Docker's own" if unit in DOCKER else "")
+        for unit, memory in units
+        if memory >= 1
+    ]
+    few, many = min(found.states), max(found.states)
+    each = (found.states[many] - found.states[few]) / (many - few) * 1000
+    return "\n\n".join(
+        [
+            "## The first run",
+            f"`./bootstrap.sh` on a bare droplet, packages and images near: median **{first:.0f} s** of "
+            f"{len(found.first)} (goal: at most {FIRST_GOAL:g} s, {_met(first <= FIRST_GOAL)}).",
+            "## Memory",
+            "Proportional set size of processes outside of containers, monitoring minimal, by unit; from 1 MB on.",
+            table(("unit", "MB", ""), rows),
+            f"All but Docker's own and containers: **{found.own:.0f} MB** (goal: at most {MEMORY_GOAL:g} MB, "
+            f"{_met(found.own <= MEMORY_GOAL)}).",
+            "## By the number of states",
+            "Files that are as they should be; medians.",
+            table(("states", "s"), [(count, _s(seconds)) for count, seconds in found.states.items()]),
+            f"{each:.1f} ms for each more.",
+        ]
+    )
+
+
+def footprint_notes(found: Footprint) -> list[str]:
+    """In words that can be judged."""
+    return [
+        f"first converge of a bare droplet: {median(found.first):.0f} s",
+        f"memory of all but containers and Docker: {found.own:.0f} MB",
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench import report
+from bench.footprint import Footprint
 from bench.ours import Release, Rollback
 from bench.side_by_side import Shipping
 from tests.support import measured
@@ -65,3 +66,19 @@ def test_rounds_have_two_releases_to_a_rollback() -> None:
     assert list(turns(3, 2)) == ["release", "release", "rollback", "release", "rollback"]
     assert list(turns(20, 10)).count("rollback") == 10
     assert len(list(turns(20, 10))) == 30
+
+
+def test_memory_is_all_but_containers_and_docker() -> None:
+    memory = {
+        "docker.service": 90.0,
+        "haproxy.service": 30.0,
+        "marketplace-watch.service": 25.5,
+        "cron.service": 0.4,
+    }
+    found = Footprint([150.0, 190.0, 160.0], memory, {100: 1.0, 400: 2.5})
+    text = report.footprint(found)
+    assert "median **160 s** of 3 (goal: at most 180 s, met)" in text
+    assert "**56 MB** (goal: at most 150 MB, met)" in text
+    assert "| docker.service | 90 | Docker's own |" in text
+    assert "cron" not in text
+    assert "5.0 ms for each more" in text
