@@ -31,6 +31,9 @@ from tests.support.load import running
 from tests.support.load.running import Load
 
 TEMPORARY = "test-"
+STARTED = "MARKETPLACE_ENGINE_WAS_STARTED"
+"""In the environment, which processes side by side inherit: the engine that was there before the run, or nothing."""
+os.environ.setdefault(STARTED, str(engine.started_by_us() or ""))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,13 +48,12 @@ def progress() -> Progress:
 
 @pytest.fixture(scope="session")
 def docker_client(progress: Progress) -> Iterator[docker.DockerClient]:
-    """The host's engine. One that had to be started for this run is stopped after it."""
-    before = engine.started_by_us()
+    """The host's engine. One that had to be started for this run is stopped after it, by who is the last to use it."""
     client = engine.ensure(progress.note)
     yield client
     others = names(client)
     client.close()
-    if before is None and not others:
+    if not os.environ[STARTED] and not others:
         engine.stop()
 
 
@@ -64,6 +66,8 @@ def site(
         if name.startswith(TEMPORARY) and not _alive(name.removeprefix(TEMPORARY)):
             Site(name, docker_client, progress.note).destroy()  # Left by a run that was killed.
     kept = request.config.getoption("--site", default=None)
+    if kept and (worker := os.environ.get("PYTEST_XDIST_WORKER")):
+        kept += f"-{worker}"  # Side by side, each has one of its own.
     made = Site(kept or f"{TEMPORARY}{os.getpid()}", docker_client, progress.note)
     try:
         yield made
