@@ -202,6 +202,10 @@ class _Run:
         ]
         for backup in gone:
             self._delete(backup)
+        if not self.settings["backup"]["storage"]["target"]:
+            # No copy has to be told.
+            for backup in world.catalogue.let_go():
+                world.catalogue.settle(backup)
         # Of a database that is at a provider now there may be base backups of before: those are kept.
         known = (
             {backup.id for backup in world.catalogue.of("postgres")}

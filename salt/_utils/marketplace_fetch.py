@@ -6,7 +6,7 @@ from typing import Any
 from marketplace_backup_world import BackupWorld
 from marketplace_barman import USER
 from marketplace_claim import owners
-from marketplace_ship import STREAMED
+from marketplace_ship_given_up import STREAMED
 from marketplace_units import amount
 from marketplace_vault import Vault
 

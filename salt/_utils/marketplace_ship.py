@@ -16,12 +16,11 @@ from marketplace_backups import Backup, log_files
 from marketplace_claim import NotOurs, Owner, check, new_identity, owners
 from marketplace_durable import to_json
 from marketplace_house import fingerprint, take_house
+from marketplace_ship_given_up import STREAMED, given_up
 from marketplace_vault import Vault, VaultError
-from marketplace_wal import Segment
 
 # After so long somebody has to know. Two rounds a minute are tried.
 PATIENCE = timedelta(minutes=5)
-STREAMED = "shipping/streaming"
 
 
 def ship(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
@@ -49,27 +48,46 @@ def ship(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
 
 def _round(world: BackupWorld, vault: Vault, memory: "Memory") -> tuple[int, int]:
     """Send what is new and delete what is given up; how many files that were."""
+    # First: what is among those and is recorded as well was brought back.
+    let_go = world.catalogue.let_go()
     groups = _files(world)
     stats = _stats(world, [name for group in groups for name in group])
     memory.turn_to(vault.place)
-    if not (memory.lacking(stats) or obsolete(memory.files, set(stats), world.catalogue.all())):
-        return 0, 0
-    there: list[str] | None = vault.top()
-    if not there:  # Somebody has emptied it.
-        memory.files = {}
     waiting = memory.lacking(stats)
-    dropped = obsolete(memory.files, set(stats), world.catalogue.all())
+    there: list[str] | None = None
+    if waiting or _given_up(world, memory, stats, let_go):
+        there = vault.top()
+        if not there:  # Somebody has emptied it.
+            memory.files = {}
+        waiting = memory.lacking(stats)
     for names in ([name for name in group if name in waiting] for group in groups):
         if names:
             # Asked again behind what took its time: another droplet may have taken the copy over.
             _send(world, vault, memory, {name: stats[name] for name in names}, there or vault.top())
             there = None
+    dropped = _given_up(world, memory, stats, let_go)
     if dropped:
-        check(vault.target, vault.top(), memory.owner, known=True)
-        vault.drop(dropped)
-        for name in dropped:
-            del memory.files[name]
+        _drop(world, vault, memory, dropped)
+    for backup in let_go:
+        world.catalogue.settle(backup)
     return len(waiting), len(dropped)
+
+
+def _given_up(
+    world: BackupWorld, memory: "Memory", present: Iterable[str], let_go: Iterable[Backup]
+) -> list[str]:
+    return given_up(set(memory.files), set(present), world.catalogue.all(), let_go)
+
+
+def _drop(world: BackupWorld, vault: Vault, memory: "Memory", names: list[str]) -> None:
+    """Delete there, records first, and remember that; the copy has to be this droplet's."""
+    check(vault.target, vault.top(), memory.owner, known=True)
+    records = [name for name in names if name.startswith("records/")]
+    for some in (records, [name for name in names if name not in records]):
+        vault.drop(some)
+        for name in some:
+            del memory.files[name]
+    memory.write(world)
 
 
 def _send(
@@ -226,45 +244,6 @@ def late(memory: Memory, target: str, now: datetime) -> str:
         return ""
     why = f": {memory.failing['error']}" if memory.failing else "; see: systemctl status cron"
     return f"the backups have not reached {target} since {memory.last}{why}"
-
-
-def obsolete(shipped: Iterable[str], present: set[str], backups: Iterable[Backup]) -> list[str]:
-    """Names that are at the copy and no longer needed there.
-
-    What is missing here is no reason by itself: it may be missing because something went wrong here. It goes where it
-    is older than the oldest backup of its kind that there is.
-
-    Args:
-        shipped: names at the copy.
-        present: names here.
-        backups: every recorded backup.
-    """
-    oldest: dict[str, str] = {}
-    begin: Segment | None = None
-    for backup in backups:
-        oldest[backup.kind] = min(backup.id, oldest.get(backup.kind, backup.id))
-        first = backup.begin
-        if first is not None and (begin is None or first.number < begin.number):
-            begin = first
-    return sorted(name for name in shipped if name not in present and _is_old(name, oldest, begin))
-
-
-def _is_old(name: str, oldest: Mapping[str, str], begin: Segment | None) -> bool:
-    parts = name.split("/")
-    if name.startswith(f"{STREAMED}/"):
-        # Put away by now, and shipped as that.
-        return True
-    segment = Segment.parse(parts[-1])
-    if segment is not None:
-        return begin is not None and segment.number < begin.number
-    stem = parts[-1].split(".", 1)[0]
-    kind, identity = parts[0], stem
-    if kind == "records":
-        kind, _, identity = stem.partition("-")
-    elif kind == "barman":
-        # barman/postgres/base/ID/..., barman/postgres/meta/ID-backup.info
-        kind, identity = "postgres", parts[3].split("-", 1)[0] if len(parts) > 3 else ""
-    return bool(identity) and kind in oldest and identity < oldest[kind]
 
 
 def _take_house(world: BackupWorld) -> None:

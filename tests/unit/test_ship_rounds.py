@@ -1,16 +1,22 @@
 """Rounds of shipping into a copy that is a dictionary: what is sent when, and who is kept from it."""
 
-from datetime import UTC, datetime
+import shutil
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import marketplace_ship
 import pytest
+from marketplace_backup_status import _elsewhere
 from marketplace_backups import Backup, Catalogue
+from marketplace_host import Host
 from marketplace_lock import Lock
 from marketplace_paths import Paths
 from marketplace_ship import Memory, ship, take_over, was_fetched
 from marketplace_spool import Spool
 from marketplace_vault import VaultError
+from marketplace_wal import Segment
+
+from tests.support.droplet.host import ensure_tools
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -62,8 +68,15 @@ class Shelf:
         return name
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
+def tools():
+    """What packs archives and segments."""
+    ensure_tools({"zstd": "zstd"})
+
+
+@pytest.fixture
 def no_house(monkeypatch):
+    """No archives of settings and ledger, for tests that count."""
     monkeypatch.setattr(marketplace_ship, "_take_house", lambda world: None)
 
 
@@ -79,7 +92,7 @@ def droplet(root):
         lock=Lock(paths.backup_lock),
         ship_lock=Lock(paths.state / "ship.lock"),
         clock=SimpleNamespace(now=lambda: NOW, monotonic=lambda: 0.0),
-        host=None,
+        host=Host(paths.run / "pause"),
     )
 
 
@@ -93,7 +106,7 @@ def keep(world, identity, content="x"):
 
 
 @pytest.fixture
-def here(tmp_path):
+def here(tmp_path, no_house):
     world = droplet(tmp_path / "here")
     keep(world, "1")
     return world
@@ -180,3 +193,86 @@ def test_what_was_shipped_before_copies_had_owners_counts(here):
     memory.write(here)
     keep(here, "2")
     assert ship(here, shelf, "x")["files"] == 2
+
+
+def base(world, identity, first):
+    """A base backup that needs log from segment ``first`` on, that segment, and one that is just being received."""
+    root, barman = world.paths.backups, world.barman.directory
+    files = [barman / "base" / identity / "data/base.tar.zst", barman / "meta" / f"{identity}-backup.info"]
+    for file in (*files, put_away(world, first), streamed(world, first + 1)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x")
+    when = NOW.isoformat()
+    names = {str(file.relative_to(root)): "" for file in files}
+    world.catalogue.add(Backup("postgres", identity, when, when, 1, names, {"begin": Segment(1, first).name}))
+
+
+def put_away(world, number):
+    return world.barman.directory / "wals/0000000100000000" / Segment(1, number).name
+
+
+def streamed(world, number):
+    return world.barman.directory / "streaming" / f"{Segment(1, number).name}.partial"
+
+
+def test_what_is_lost_here_stays_at_the_copy_whatever_is_taken_since(tmp_path):
+    world, shelf = droplet(tmp_path), Shelf()
+    keep(world, "1")
+    base(world, "1", 3)
+    assert ship(world, shelf, "x")["outcome"] == "shipped"
+    before = dict(shelf.files)
+    assert len(before) == 10  # an archive, too, and records, and whose it is
+    shutil.rmtree(world.paths.backups)
+    world.barman.directory.mkdir(parents=True)
+    # Rounds by themselves take a new archive; then a night comes.
+    world.clock.now = lambda: NOW + timedelta(hours=9)
+    assert ship(world, shelf, "x")["outcome"] == "shipped"
+    keep(world, "2")
+    base(world, "2", 40)
+    assert ship(world, shelf, "x") == {"outcome": "shipped", "reason": "", "files": 7, "dropped": 0}
+    assert {name for name in before if not name.startswith("owner-")} <= shelf.backups
+    assert _elsewhere(world, Memory.read(world), shelf.target)[0].startswith(
+        "3 backups are in s3:bucket/x and not"
+    )
+    # Brought back, they are let go of as ever.
+    for name in shelf.backups:
+        (world.paths.backups / name).parent.mkdir(parents=True, exist_ok=True)
+        (world.paths.backups / name).write_bytes(shelf.files[name])
+    assert _elsewhere(world, Memory.read(world), shelf.target) == []
+    (old,) = (backup for backup in world.catalogue.of("postgres") if backup.id == "1")
+    world.catalogue.forget(old)
+    put_away(world, 3).unlink()
+    assert ship(world, shelf, "x")["dropped"] == 5  # two files, a record, and two segments
+    assert not any("base/1/" in name for name in shelf.backups)
+    assert world.catalogue.let_go() == []
+
+
+def test_what_was_let_go_of_while_the_copy_was_away_goes_later(here):
+    shelf = Shelf()
+    keep(here, "2")
+    ship(here, shelf, "x")
+    (old,) = (backup for backup in here.catalogue.all() if backup.id == "1")
+    here.catalogue.forget(old)
+    (here.paths.backups / "redis/1.rdb.zst").unlink()
+    shelf.broken = "away"
+    assert ship(here, shelf, "x")["outcome"] == "failed"
+    assert _elsewhere(here, Memory.read(here), shelf.target) == []
+    shelf.broken = ""
+    assert ship(here, shelf, "x")["dropped"] == 2
+    assert shelf.backups == {"redis/2.rdb.zst", "records/redis-2.json"}
+    assert here.catalogue.let_go() == []
+
+
+def test_a_streamed_segment_stays_until_it_was_put_away_and_sent(here):
+    shelf, received = Shelf(), streamed(here, 3)
+    received.parent.mkdir()
+    received.write_text("written")
+    ship(here, shelf, "x")
+    name = f"shipping/streaming/{received.name}.zst"
+    assert name in shelf.backups
+    received.unlink()
+    assert ship(here, shelf, "x")["dropped"] == 0
+    put_away(here, 3).parent.mkdir(parents=True)
+    put_away(here, 3).write_text("written")
+    assert ship(here, shelf, "x") == {"outcome": "shipped", "reason": "", "files": 1, "dropped": 1}
+    assert name not in shelf.backups
