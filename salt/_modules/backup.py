@@ -439,7 +439,8 @@ def fetch(**unknown):
             return _refused("there is no copy to fetch from: backup:storage:target is not set")
         with view(sys.stderr, "Fetching the backups") as progress, interruptible():
             progress.begin("fetch")
-            return {"outcome": "fetched", **bring(_world(), _vault(settings), caller(os.environ))}
+            found = bring(_world(), _vault(settings), settings, caller(os.environ))
+            return {"outcome": "fetched", **found}
     except KeyboardInterrupt as error:
         return _refused(f"{error}: stopped; the same command goes on")
     except (Unusable, *FAILURES) as error:

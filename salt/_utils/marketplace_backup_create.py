@@ -10,7 +10,7 @@ from marketplace_backup_snapshot import take_snapshot
 from marketplace_backup_steps import Steps
 from marketplace_backup_verify import inspect
 from marketplace_backup_world import WHERE, BackupError, BackupWorld
-from marketplace_backups import Backup, digest_of, kinds, log_files, superfluous
+from marketplace_backups import Backup, arriving, digest_of, kinds, log_files, superfluous
 from marketplace_barman import size_of
 from marketplace_dump import due, take_dump
 from marketplace_house import take_house
@@ -195,6 +195,11 @@ class _Run:
     def prune(self) -> str:
         """Let go of what is older than asked for, and of what was never completed."""
         world, keep = self.world, timedelta(days=self.settings["backup"]["keep_days"])
+        if arriving(world.paths.backups).exists():
+            raise BackupError(
+                "bringing back the copy was interrupted, and what has come without its record would be thrown away: "
+                "backup.fetch goes on"
+            )
         gone = [
             backup
             for kind in kinds(self.settings)

@@ -191,6 +191,11 @@ class Catalogue:
         return seen
 
 
+def arriving(directory: Path) -> Path:
+    """Where backups from elsewhere arrive, below the backups' directory; there until all are in their places."""
+    return directory / ".arriving"
+
+
 def digest_of(file: Path) -> str:
     """SHA-256 of a file's content."""
     digest = hashlib.sha256()

@@ -257,7 +257,8 @@ def _files(world: BackupWorld) -> tuple[list[str], list[str]]:
     """What is to be at the copy; what is in the second list means nothing without all of the first."""
     root, barman = world.paths.backups, world.barman.directory
     backups = world.catalogue.all()
-    log = [*log_files(barman), barman / "wals" / f"{barman.name}-xlog.db", barman / "identity.json"]
+    # Barman's list of the log is made anew where it is fetched: of another moment than the log, it would be wrong.
+    log = [*log_files(barman), barman / "identity.json"]
     first = [
         *(name for backup in backups for name in backup.files),
         *(str(path.relative_to(root)) for path in log if path.exists()),
