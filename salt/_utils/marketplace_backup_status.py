@@ -16,9 +16,9 @@ from marketplace_key import is_kept
 from marketplace_receiver import Reception
 from marketplace_restore import aside, unfinished
 from marketplace_restore_cache import kept_caches
-from marketplace_ship import Memory
-from marketplace_ship import late as not_shipped
 from marketplace_ship_given_up import missing
+from marketplace_ship_memory import Memory
+from marketplace_ship_memory import late as not_shipped
 from marketplace_units import format_size
 
 # One a day, and two hours for jitter, a busy night and its own duration.

@@ -10,7 +10,8 @@ from marketplace_backup_world import BackupError
 from marketplace_fetch import fetch
 from marketplace_progress import Progress
 from marketplace_secrets import Store
-from marketplace_ship import Memory, ship
+from marketplace_ship import ship
+from marketplace_ship_memory import Memory
 from marketplace_vault import Vault, VaultError
 
 from tests.support.droplet.host import ensure_tools

@@ -9,8 +9,8 @@ from marketplace_backups import Backup
 from marketplace_key import is_kept, show
 from marketplace_paths import Paths
 from marketplace_secrets import Store
-from marketplace_ship import Memory, late
 from marketplace_ship_given_up import given_up, missing
+from marketplace_ship_memory import Memory, late
 from marketplace_vault import Vault, VaultError
 from marketplace_wal import Segment
 
