@@ -11,6 +11,7 @@ import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def ship_log(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
         with world.ship_lock.held(by, "backup.ship", wait=WAIT_SECONDS):
             memory, now = Memory.read(world), world.clock.now()
             try:
-                done = _round(world, vault, memory)
+                done = _round(world, vault, memory, now)
             except _TROUBLE as error:
                 memory.failed(world, str(error), now)
                 return _added(answer, _answer(reason=str(error)))
@@ -134,9 +135,12 @@ def _added(first: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
     return then | {name: first[name] + then[name] for name in ("files", "dropped")}
 
 
-def _round(world: BackupWorld, vault: Vault, memory: Memory) -> _Done:
+def _round(world: BackupWorld, vault: Vault, memory: Memory, now: datetime) -> _Done:
     """Send what is new of the first lane, and delete what is given up."""
     memory.turn_to(vault.place)
+    if memory.is_unseen(now):
+        check(vault.target, _top(world, vault, memory), memory.owner, known=bool(memory.files))
+        memory.see(world, vault.names() if memory.files else (), now)
     _take_house(world)
     # First: what is among those and is recorded as well was brought back.
     let_go = world.catalogue.let_go()
@@ -144,7 +148,7 @@ def _round(world: BackupWorld, vault: Vault, memory: Memory) -> _Done:
     present = {*small, *(name for backup in backups for name in (backup.record, *backup.files))}
     there: list[str] | None = None
     if memory.lacking(small | _records(world, memory, backups)) or _given_up(world, memory, present, let_go):
-        there = _top(vault, memory)
+        there = _top(world, vault, memory)
     waiting = memory.lacking(small)
     sent = _first({name: small[name] for name in small if name in waiting})
     if sent:
@@ -185,7 +189,7 @@ def _send_backup(world: BackupWorld, vault: Vault, by: str) -> int:
         if backup is None:
             return 0
         # Nothing but whose it is.
-        _send(world, vault, memory, {}, _top(vault, memory))
+        _send(world, vault, memory, {}, _top(world, vault, memory))
         files = {name: stats[name] for name in memory.lacking(stats)}
     vault.put(world.paths.backups, sorted(files))
     with world.ship_lock.held(by, "backup.ship", wait=BUSY_SECONDS):
@@ -201,11 +205,11 @@ def _send_backup(world: BackupWorld, vault: Vault, by: str) -> int:
     return len(files)
 
 
-def _top(vault: Vault, memory: Memory) -> list[str]:
+def _top(world: BackupWorld, vault: Vault, memory: Memory) -> list[str]:
     """What is at the copy's top. Where that is nothing, somebody has emptied it."""
     there = vault.top()
     if not there:
-        memory.files = {}
+        memory.see(world, (), world.clock.now())
     return there
 
 

@@ -1,6 +1,6 @@
 """What was shipped to the copy elsewhere, in one file; and since when nothing could be."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from marketplace_durable import to_json
 PATIENCE = timedelta(minutes=5)
 # Of backups: one that was cut off begins anew, while the log goes on.
 LONG_PATIENCE = timedelta(hours=1)
+LOOK_EVERY = timedelta(days=1)
 
 
 class Memory:
@@ -26,6 +27,7 @@ class Memory:
         identity: whom the copy knows this droplet as; rounds: how often it has written there.
         place: the copy that this is about; another one begins with nothing.
         held: as ``failing``, of the backups, which go by themselves.
+        looked: when it was last looked whether ``files`` are there.
     """
 
     def __init__(
@@ -37,8 +39,9 @@ class Memory:
         rounds: int = 0,
         place: str = "",
         held: dict[str, str] | None = None,
+        looked: str = "",
     ) -> None:
-        self.files, self.last, self.failing, self.held = files, last, failing, held
+        self.files, self.last, self.failing, self.held, self.looked = files, last, failing, held, looked
         self.identity, self.rounds, self.place = identity or new_identity(), rounds, place
 
     @property
@@ -56,6 +59,7 @@ class Memory:
             int(found.get("rounds", 0)),
             str(found.get("place", "")),
             found.get("held"),
+            str(found.get("looked", "")),
         )
 
     def write(self, world: BackupWorld) -> None:
@@ -67,14 +71,33 @@ class Memory:
             "rounds": self.rounds,
             "place": self.place,
             "held": self.held,
+            "looked": self.looked,
         }
         world.catalogue.disk.write(_file(world), to_json(document), mode=0o600)
 
     def turn_to(self, place: str) -> None:
         """It is about that copy; of another than before nothing is known."""
         if self.place and self.place != place:
-            self.files, self.last, self.held = {}, "", None
+            self.files, self.last, self.held, self.looked = {}, "", None, ""
         self.place = place
+
+    def is_unseen(self, now: datetime) -> bool:
+        """Whether it is time to look whether all is there that was sent."""
+        return not self.looked or now - datetime.fromisoformat(self.looked) > LOOK_EVERY
+
+    def see(self, world: BackupWorld, names: Iterable[str], now: datetime) -> None:
+        """Forget, so that it is sent again, what is not among the names that are there; somebody is told."""
+        lost = sorted(self.files.keys() - set(names))
+        for name in lost:
+            del self.files[name]
+        self.looked = now.isoformat(timespec="seconds")
+        if lost:
+            world.spool.emit(
+                "backup.copy_lost",
+                "warning",
+                f"{len(lost)} files that were sent to {self.place} are not there ({lost[0]} among them). Those that "
+                "are here are sent again. Does a rule of the storage's delete what is old, or did somebody?",
+            )
 
     def lacking(self, stats: Mapping[str, str]) -> set[str]:
         """Names whose files are not at the copy as they are here."""

@@ -1,6 +1,7 @@
 """Bringing backups back: from a copy in memory, and from a directory by rclone itself."""
 
 import shutil
+from datetime import timedelta
 from types import SimpleNamespace
 
 import marketplace_fetch
@@ -15,7 +16,7 @@ from marketplace_ship_memory import Memory
 from marketplace_vault import Vault, VaultError
 
 from tests.support.droplet.host import ensure_tools
-from tests.unit.test_ship_rounds import Shelf, base, droplet, keep, put_away, streamed
+from tests.unit.test_ship_rounds import NOW, Shelf, base, droplet, keep, put_away, streamed
 
 SETTINGS = {"backup": {"storage": {"target": "s3:bucket/x"}, "keep_days": 7}}
 
@@ -134,6 +135,12 @@ def test_a_directory_is_a_copy_like_any_other(full, tmp_path):
     assert ship(full, vault, "x")["dropped"] == 2
     assert not [path for path in place.rglob("*redis*") if path.is_file()]
     assert not list(place.rglob("*.rdb.zst*"))
+    # What somebody has deleted there is missed a day later, and sent again.
+    (deleted,) = place.rglob("base.tar.zst*")
+    deleted.unlink()
+    full.clock.now = lambda: NOW + timedelta(hours=25)
+    assert ship(full, vault, "x") == {"outcome": "shipped", "reason": "", "files": 1, "dropped": 0}
+    assert deleted.exists()
     # Another droplet has it all back, and is kept from writing there.
     new = host(tmp_path / "new")
     assert fetch(new, vault, SETTINGS, "x")["backups"] == 2

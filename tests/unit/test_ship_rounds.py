@@ -134,6 +134,7 @@ def test_an_emptied_copy_and_another_one_get_everything(here):
     shelf.files.clear()
     keep(here, "2")
     assert ship(here, shelf, "x")["files"] == 4
+    assert [event.kind for event in here.spool.pending()] == ["backup.copy_lost"]
     assert ship(here, other, "x")["files"] == 4
     assert other.backups == shelf.backups
 
@@ -436,3 +437,39 @@ def test_a_failure_that_passes_in_time_is_told_to_nobody(here):
     here.clock.now = lambda: NOW + timedelta(minutes=4)
     assert ship(here, shelf, "x")["outcome"] == "shipped"
     assert here.spool.pending() == []
+
+
+def test_once_a_day_what_is_gone_from_the_copy_is_missed(here):
+    shelf = Shelf()
+    keep(here, "2")
+    ship(here, shelf, "x")
+    # Sent once, and no longer here.
+    lost = Memory.read(here)
+    lost.files["records/redis-0.json"] = "1:1"
+    lost.write(here)
+    here.clock.now = lambda: NOW + timedelta(hours=23)
+    del shelf.files["redis/1.rdb.zst"]
+    asked = shelf.asked
+    assert ship(here, shelf, "x")["files"] == 0
+    assert shelf.asked == asked
+    assert here.spool.pending() == []
+    here.clock.now = lambda: NOW + timedelta(hours=25)
+    assert ship(here, shelf, "x")["files"] == 1
+    assert "redis/1.rdb.zst" in shelf.backups
+    (event,) = here.spool.pending()
+    assert event.kind == "backup.copy_lost"
+    assert event.summary.startswith(
+        "2 files that were sent to s3:bucket/x are not there (records/redis-0.json among"
+    )
+    here.clock.now = lambda: NOW + timedelta(hours=51)
+    assert ship(here, shelf, "x")["files"] == 0
+    assert len(here.spool.pending()) == 1
+
+
+def test_a_copy_that_another_droplet_has_taken_over_is_noticed_without_anything_to_send(here, tmp_path):
+    shelf = Shelf()
+    ship(here, shelf, "x")
+    take_over(droplet(tmp_path / "new"), shelf, "x")
+    assert ship(here, shelf, "x")["outcome"] == "shipped"
+    here.clock.now = lambda: NOW + timedelta(hours=25)
+    assert "another droplet" in ship(here, shelf, "x")["reason"]
