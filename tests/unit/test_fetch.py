@@ -1,5 +1,6 @@
 """Bringing backups back: from a copy in memory, and from a directory by rclone itself."""
 
+import os
 import shutil
 from datetime import timedelta
 from types import SimpleNamespace
@@ -156,3 +157,16 @@ def test_a_directory_is_a_copy_like_any_other(full, tmp_path):
     new.barman.directory.mkdir(parents=True)
     with pytest.raises(VaultError, match="mounted/copy"):
         fetch(new, vault, SETTINGS, "x")
+
+
+def test_an_archive_that_is_just_being_made_is_no_stray(full):
+    young, old = (
+        full.paths.backups / "house" / name for name in (".20261125T115900", "20261124T115900.tar.zst")
+    )
+    old.parent.mkdir()
+    for file, age in ((young, timedelta(minutes=1)), (old, timedelta(days=1))):
+        file.write_text("x")
+        changed = (NOW - age).timestamp()
+        os.utime(file, (changed, changed))
+    assert _Run(full, SETTINGS, Progress()).prune().endswith("1 that never got done")
+    assert (young.exists(), old.exists()) == (True, False)
