@@ -12,7 +12,7 @@ from marketplace_barman import USER
 from marketplace_claim import owners
 from marketplace_ship_given_up import STREAMED
 from marketplace_units import amount
-from marketplace_vault import Vault
+from marketplace_vault import Vault, VaultError
 
 # Of what is put away. Copies of earlier trees have it.
 LOG_LIST = "-xlog.db"
@@ -72,7 +72,11 @@ def _bring(world: BackupWorld, vault: Vault, place: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(mode=0o700)
     vault.get(place, names)
-    for name in names:
+    lacking = {name for name in names if not (place / name).exists()}
+    # Rounds of shipping go on, and what they have deleted there meanwhile is here in another form.
+    if lacking & set(vault.names() if lacking else ()):
+        raise VaultError(f"{vault.target}: {len(lacking)} files were not brought, {min(lacking)} among them")
+    for name in (name for name in names if name not in lacking):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).rename(root / name)
 

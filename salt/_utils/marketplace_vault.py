@@ -98,10 +98,10 @@ class Vault:
             return []
 
     def get(self, directory: Path, names: Sequence[str], timeout: float = 4 * 3600.0) -> None:
-        """Copy files into a directory.
+        """Copy files into a directory; one that is at the copy no more is passed over.
 
         Raises:
-            VaultError: not all of them are there now, or one is not what was put there.
+            VaultError: not all of the others are there now, or one is not what was put there.
         """
         if names:
             self._run(

@@ -3,6 +3,7 @@
 import os
 import shutil
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import marketplace_fetch
@@ -103,21 +104,49 @@ def test_of_a_streamed_segment_the_whole_one_is_taken(full, tmp_path):
     assert (world.barman.directory / "streaming" / whole.name).read_text() == "whole"
 
 
-def test_what_has_come_half_is_not_thrown_away(shelf, tmp_path):
-    world, get = host(tmp_path / "new"), shelf.get
+def test_what_has_come_half_is_not_thrown_away(shelf, tmp_path, monkeypatch):
+    world = host(tmp_path / "new")
     run = _Run(world, SETTINGS, Progress())
-    shelf.get = lambda place, names: get(place, names) or (place / "records/postgres-1.json").unlink()
-    with pytest.raises(FileNotFoundError):
-        fetch(world, shelf, SETTINGS, "x")
+    rename = Path.rename
+
+    def cut_off(path, target):
+        if "records" in path.parts:
+            raise OSError("cut off")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", cut_off)
+        with pytest.raises(OSError, match="cut off"):
+            fetch(world, shelf, SETTINGS, "x")
     assert [found.id for found in world.barman.bases()] == ["1"]
     assert world.catalogue.of("postgres") == []
     with pytest.raises(BackupError, match=r"backup\.fetch goes on"):
         run.prune()
     assert [found.id for found in world.barman.bases()] == ["1"]
-    shelf.get = get
     fetch(world, shelf, SETTINGS, "x")
     assert "let go of" in run.prune()
     assert [found.id for found in world.catalogue.of("postgres")] == ["1"]
+
+
+def test_what_is_dropped_there_meanwhile_is_no_failure(shelf, tmp_path):
+    world, get = host(tmp_path / "new"), shelf.get
+
+    def beside(place, names):
+        get(place, names)
+        for name in names:
+            if name.startswith("shipping/"):
+                (place / name).unlink()
+
+    shelf.get = beside
+    with pytest.raises(VaultError, match="1 files were not brought, shipping/"):
+        fetch(world, shelf, SETTINGS, "x")
+
+    def dropped(place, names):
+        beside(place, names)
+        shelf.drop([name for name in names if name.startswith("shipping/")])
+
+    shelf.get = dropped
+    assert fetch(world, shelf, SETTINGS, "x")["backups"] == 3
 
 
 def test_a_directory_is_a_copy_like_any_other(full, tmp_path):
