@@ -37,8 +37,8 @@ from marketplace_restore_cache import restore_cache
 from marketplace_secrets import Store, UnknownSecret
 from marketplace_settings import environment_of
 from marketplace_settings_guard import settings_for_change
-from marketplace_ship import Memory
-from marketplace_ship import ship as ship_once
+from marketplace_ship import ship_rounds
+from marketplace_ship_memory import Memory
 from marketplace_signals import interruptible
 from marketplace_terminal import view
 from marketplace_vault import Vault
@@ -388,6 +388,9 @@ def ship(rounds=1, every=30, **unknown):
     rounds, every
         So many times (default 1), beginning every so many seconds (default 30).
 
+    The log is sent by every round, backups by the last alone, where no round of before is at them still: they take
+    their time, and log goes on meanwhile. A round that finds another one at its work is left out.
+
     Returns the last round: ``outcome`` (``shipped``, ``failed``, ``unchanged`` where no copy is asked for, or
     ``refused``), ``reason``, ``files``, ``dropped``. Exit code 1 where it failed. A copy that can't be reached for five
     minutes is an event; nothing else waits for it.
@@ -406,17 +409,14 @@ def ship(rounds=1, every=30, **unknown):
             return {"outcome": "unchanged", "reason": "backup:storage:target is not set"}
         vault, world = _vault(settings), _world()
         with interruptible():
-            for number in range(max(1, times)):
-                begun = clock.monotonic()
-                answer = ship_once(world, vault, caller(os.environ))
-                if number + 1 < times:
-                    clock.sleep(max(0.0, pause - (clock.monotonic() - begun)))
+            answer = ship_rounds(world, vault, caller(os.environ), max(1, times), pause)
     except KeyboardInterrupt as error:
         return _refused(f"{error}: stopped; the next round sends what is missing")
     except (Unusable, *FAILURES) as error:
         return _refused(str(error))
-    if answer["outcome"] == "failed":
+    if answer["outcome"] != "shipped":
         __context__["retcode"] = 1
+    if answer["outcome"] == "failed":
         print(answer["reason"], file=sys.stderr)
     return answer
 
@@ -439,7 +439,8 @@ def fetch(**unknown):
             return _refused("there is no copy to fetch from: backup:storage:target is not set")
         with view(sys.stderr, "Fetching the backups") as progress, interruptible():
             progress.begin("fetch")
-            return {"outcome": "fetched", **bring(_world(), _vault(settings), caller(os.environ))}
+            found = bring(_world(), _vault(settings), settings, caller(os.environ))
+            return {"outcome": "fetched", **found}
     except KeyboardInterrupt as error:
         return _refused(f"{error}: stopped; the same command goes on")
     except (Unusable, *FAILURES) as error:

@@ -1,6 +1,7 @@
 """Taking a backup: the database's files and its log, the cache's snapshot. Each is recorded when it is complete."""
 
 import hashlib
+import math
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from marketplace_backup_snapshot import take_snapshot
 from marketplace_backup_steps import Steps
 from marketplace_backup_verify import inspect
 from marketplace_backup_world import WHERE, BackupError, BackupWorld
-from marketplace_backups import Backup, digest_of, kinds, log_files, superfluous
+from marketplace_backups import Backup, arriving, digest_of, kinds, log_files, superfluous
 from marketplace_barman import size_of
 from marketplace_dump import due, take_dump
 from marketplace_house import take_house
@@ -23,6 +24,8 @@ LONGEST_SECONDS = 6 * 3600.0
 LOG_SECONDS = 120.0
 # Of the backups' file system, kept free for the log that comes meanwhile.
 RESERVE = 0.05
+# What is younger may be an archive that gets its record in a moment.
+BEING_MADE = timedelta(hours=1)
 
 
 def create(world: BackupWorld, settings: dict[str, Any], progress: Progress, by: str) -> dict[str, Any]:
@@ -195,6 +198,11 @@ class _Run:
     def prune(self) -> str:
         """Let go of what is older than asked for, and of what was never completed."""
         world, keep = self.world, timedelta(days=self.settings["backup"]["keep_days"])
+        if arriving(world.paths.backups).exists():
+            raise BackupError(
+                "bringing back the copy was interrupted, and what has come without its record would be thrown away: "
+                "backup.fetch goes on"
+            )
         gone = [
             backup
             for kind in kinds(self.settings)
@@ -202,6 +210,10 @@ class _Run:
         ]
         for backup in gone:
             self._delete(backup)
+        if not self.settings["backup"]["storage"]["target"]:
+            # No copy has to be told.
+            for backup in world.catalogue.let_go():
+                world.catalogue.settle(backup)
         # Of a database that is at a provider now there may be base backups of before: those are kept.
         known = (
             {backup.id for backup in world.catalogue.of("postgres")}
@@ -243,8 +255,21 @@ class _Run:
 
 
 def _strays(world: BackupWorld) -> list[Path]:
-    """Files of snapshots and archives that no record knows."""
+    """Files of snapshots and archives that no record knows, nor will: shipping makes archives beside us."""
+    before = (world.clock.now() - BEING_MADE).timestamp()
     known = {name for backup in world.catalogue.all() for name in backup.files}
     places = [world.paths.backups / name for name in ("dump", "redis", "house")]
     files = [file for place in places if place.is_dir() for file in sorted(place.iterdir())]
-    return [file for file in files if str(file.relative_to(world.paths.backups)) not in known]
+    return [
+        file
+        for file in files
+        if str(file.relative_to(world.paths.backups)) not in known and _changed(file) < before
+    ]
+
+
+def _changed(file: Path) -> float:
+    """When a file was changed last; one that has gone meanwhile is not to be deleted."""
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf

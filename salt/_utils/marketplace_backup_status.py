@@ -16,8 +16,9 @@ from marketplace_key import is_kept
 from marketplace_receiver import Reception
 from marketplace_restore import aside, unfinished
 from marketplace_restore_cache import kept_caches
-from marketplace_ship import Memory
-from marketplace_ship import late as not_shipped
+from marketplace_ship_given_up import missing
+from marketplace_ship_memory import Memory
+from marketplace_ship_memory import late as not_shipped
 from marketplace_units import format_size
 
 # One a day, and two hours for jitter, a busy night and its own duration.
@@ -121,8 +122,18 @@ def status(world: BackupWorld, settings: Mapping[str, Any] | None) -> dict[str, 
         else None,
         "copy": {"target": target, "last": memory.last or None} if target else None,
         "trouble": trouble,
-        "pending": _pending(world, target),
+        "pending": [*_elsewhere(world, memory, target), *_pending(world, target)],
     }
+
+
+def _elsewhere(world: BackupWorld, memory: Memory, target: str) -> list[str]:
+    """What was lost here, and is at the copy still."""
+    # In this order: what is let go of meanwhile is in one of them.
+    backups = world.catalogue.all()
+    lost = missing(memory.files, backups, world.catalogue.let_go()) if target else []
+    return (
+        [f"{len(lost)} backups are in {target} and not here: backup.fetch brings them back"] if lost else []
+    )
 
 
 def where(memory: Memory, backup: Backup) -> str:

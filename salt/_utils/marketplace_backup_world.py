@@ -36,6 +36,7 @@ class BackupWorld:
     spool: Spool
     lock: Lock
     ship_lock: Lock
+    bulk_lock: Lock
     clock: Clock
 
     @classmethod
@@ -55,6 +56,11 @@ class BackupWorld:
             spool=Spool(paths.spool),
             lock=Lock(paths.backup_lock, "backup", "wait for it, or see backup.list"),
             ship_lock=Lock(paths.state / "ship.lock", "shipping", "the next round is in a minute"),
+            bulk_lock=Lock(
+                paths.state / "ship-backups.lock",
+                "shipping of backups",
+                "it goes on with the next ones by itself",
+            ),
             clock=Clock(),
         )
 

@@ -59,6 +59,11 @@ class Backup:
         return not self.problems
 
     @property
+    def record(self) -> str:
+        """Its record's file, relative to the backups' directory."""
+        return f"records/{self.kind}-{self.id}.json"
+
+    @property
     def taken(self) -> datetime:
         return datetime.fromisoformat(self.ended)
 
@@ -99,21 +104,25 @@ class Catalogue:
     def records(self) -> Path:
         return self.directory / "records"
 
+    @property
+    def _gone(self) -> Path:
+        return self.directory / "let-go"
+
     def all(self) -> list[Backup]:
         """Every backup, newest first.
 
         Raises:
             ValueError: a record is not readable; the message names its file.
         """
-        found = []
-        for name in self.disk.names(self.records):
-            if name.endswith(".json") and not name.startswith("."):
-                document: Any = self.disk.read_json(self.records / name)
-                try:
-                    found.append(Backup(**document | {"problems": tuple(document["problems"])}))
-                except (TypeError, KeyError) as error:
-                    raise ValueError(f"{self.records / name} is no record of a backup: {error}") from error
-        return sorted(found, key=lambda backup: (backup.taken, backup.kind), reverse=True)
+        return self._read(self.records)
+
+    def let_go(self) -> list[Backup]:
+        """Those that were let go of here, and may still be at the copy elsewhere.
+
+        Raises:
+            ValueError: as ``all``.
+        """
+        return self._read(self._gone)
 
     def of(self, kind: str) -> list[Backup]:
         """Those of one kind, newest first."""
@@ -129,11 +138,36 @@ class Catalogue:
         self.disk.write(self._file(backup), to_json(asdict(backup)), mode=0o600)
 
     def forget(self, backup: Backup) -> None:
-        """Take a record away: before the backup itself, so that what is half deleted is never listed."""
-        self.disk.remove(self._file(backup))
+        """Let go of a backup: before it is deleted, so that what is half deleted is never listed.
+
+        Its record is put aside until ``settle``: it alone tells the copy elsewhere what was let go of, and is not
+        merely missing here.
+        """
+        self.disk.make_directory(self._gone)
+        self.disk.rename(self._file(backup), self._gone / self._file(backup).name)
+        self.disk.sync_directory(self._gone)
+        self.disk.sync_directory(self.records)
+
+    def settle(self, backup: Backup) -> None:
+        """Nothing is left anywhere of a backup that was let go of."""
+        self.disk.remove(self._gone / self._file(backup).name)
 
     def _file(self, backup: Backup) -> Path:
-        return self.records / f"{backup.kind}-{backup.id}.json"
+        return self.directory / backup.record
+
+    def _read(self, directory: Path) -> list[Backup]:
+        found = []
+        for name in self.disk.names(directory):
+            if name.endswith(".json") and not name.startswith("."):
+                document: Any = self.disk.read_json(directory / name)
+                if document is None:
+                    # Another process has taken it away since.
+                    continue
+                try:
+                    found.append(Backup(**document | {"problems": tuple(document["problems"])}))
+                except (TypeError, KeyError) as error:
+                    raise ValueError(f"{directory / name} is no record of a backup: {error}") from error
+        return sorted(found, key=lambda backup: (backup.taken, backup.kind), reverse=True)
 
     def changed(self, backup: Backup) -> list[str]:
         """One sentence for each file of a backup that is not as it was when it was recorded."""
@@ -155,6 +189,11 @@ class Catalogue:
         seen = replace(backup, verified=when.isoformat(timespec="seconds"), problems=tuple(problems))
         self.add(seen)
         return seen
+
+
+def arriving(directory: Path) -> Path:
+    """Where backups from elsewhere arrive, below the backups' directory; there until all are in their places."""
+    return directory / ".arriving"
 
 
 def digest_of(file: Path) -> str:

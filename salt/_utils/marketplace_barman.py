@@ -157,6 +157,10 @@ class Barman:
         """Check and compress the segments that the receiver has finished."""
         self.run("archive-wal", self.server, timeout=600)
 
+    def list_log(self) -> None:
+        """Have the list of what is put away made anew from what there is: restores know no other log."""
+        self.run("rebuild-xlogdb", self.server, timeout=600)
+
     def complete(self, identity: str) -> bool:
         """Whether all of the log that a base backup needs is put away; Barman itself looks only when it is asked to."""
         if not self.base(identity).done:

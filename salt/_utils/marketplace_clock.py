@@ -14,6 +14,10 @@ class Clock:
     def monotonic(self) -> float:
         return time.monotonic()
 
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        time.sleep(seconds)
+
     def wait_until(self, condition: Callable[[], bool], timeout: float, interval: float = 0.2) -> bool:
         """Ask ``condition`` every ``interval`` seconds, ``timeout`` seconds long; whether it came true."""
         deadline = self.monotonic() + timeout

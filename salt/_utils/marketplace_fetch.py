@@ -1,17 +1,24 @@
 """Bringing backups back from the copy elsewhere, where this host has lost its own."""
 
+import contextlib
 import shutil
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from marketplace_backup_world import BackupWorld
+from marketplace_backups import arriving, kinds, log_files
 from marketplace_barman import USER
 from marketplace_claim import owners
-from marketplace_ship import STREAMED
+from marketplace_ship_given_up import STREAMED
 from marketplace_units import amount
-from marketplace_vault import Vault
+from marketplace_vault import Vault, VaultError
+
+# Of what is put away. Copies of earlier trees have it.
+LOG_LIST = "-xlog.db"
 
 
-def fetch(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
+def fetch(world: BackupWorld, vault: Vault, settings: Mapping[str, Any], by: str) -> dict[str, Any]:
     """Copy everything from there that is not here; nothing that is here is touched.
 
     Returns:
@@ -20,30 +27,31 @@ def fetch(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
     Raises:
         LockHeld: somebody is at the backups already.
         VaultError: not all of it could be brought.
+        BarmanError: all is here, and Barman can't list the log.
     """
     with world.lock.held(by, "backup.fetch"):
         begun = world.clock.monotonic()
         root, barman = world.paths.backups, world.barman.directory
-        _bring(world, vault)
-        # A segment that was put away since is there in full.
-        away = {path.name for path in (barman / "wals").rglob("0*")}
-        (barman / "streaming").mkdir(parents=True, exist_ok=True)
-        for packed in sorted((root / STREAMED).glob("0*.zst")):
-            name = packed.name.removesuffix(".zst")
-            target = barman / "streaming" / name
-            if name.removesuffix(".partial") not in away and not target.exists():
-                unfinished = target.with_name(f".{name}")
-                unpack = ["zstd", "--quiet", "--force", "--decompress", "-o", str(unfinished), str(packed)]
-                world.host.run(unpack, 60, {})
-                unfinished.rename(target)
+        place = arriving(root)
+        _bring(world, vault, place)
+        _unpack_streamed(world)
         # Barman wants its directories, empty or not.
         for name in ("base", "errors", "incoming", "meta", "streaming", "wals"):
             (barman / name).mkdir(exist_ok=True)
         # A storage knows nothing of owners and rights, and there are secrets among these.
         for path in root.rglob("*"):
-            path.chmod(0o700 if path.is_dir() else 0o600)
+            # The receiver, and what puts its segments away, go on meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                path.chmod(0o700 if path.is_dir() else 0o600)
         for path in (world.barman.home, *world.barman.home.rglob("*")):
-            shutil.chown(path, USER, USER)
+            with contextlib.suppress(FileNotFoundError):
+                shutil.chown(path, USER, USER)
+        # Its own list says nothing of what has come from elsewhere, and one from there is of another moment.
+        if "postgres" in kinds(settings) and any(log_files(barman)):
+            world.barman.end()
+            world.barman.list_log()
+        # From here on all is as if it had never been away.
+        shutil.rmtree(place)
         size = sum(backup.bytes for backup in world.catalogue.all())
         return {
             "backups": len(world.catalogue.all()),
@@ -53,15 +61,39 @@ def fetch(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
         }
 
 
-def _bring(world: BackupWorld, vault: Vault) -> None:
+def _bring(world: BackupWorld, vault: Vault, place: Path) -> None:
     """Copy to a place of its own first: what was cut off must never be taken for whole."""
     root = world.paths.backups
-    arriving = root / ".arriving"
-    shutil.rmtree(arriving, ignore_errors=True)
-    arriving.mkdir(mode=0o700)
-    names = [name for name in vault.names() if not (root / name).exists() and not owners([name])]
-    vault.get(arriving, names)
-    for name in names:
+    names = [
+        name
+        for name in vault.names()
+        if not (root / name).exists() and not owners([name]) and not name.endswith(LOG_LIST)
+    ]
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(mode=0o700)
+    vault.get(place, names)
+    lacking = {name for name in names if not (place / name).exists()}
+    # Rounds of shipping go on, and what they have deleted there meanwhile is here in another form.
+    if lacking & set(vault.names() if lacking else ()):
+        raise VaultError(f"{vault.target}: {len(lacking)} files were not brought, {min(lacking)} among them")
+    for name in (name for name in names if name not in lacking):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (arriving / name).rename(root / name)
-    shutil.rmtree(arriving)
+        (place / name).rename(root / name)
+
+
+def _unpack_streamed(world: BackupWorld) -> None:
+    """What the receiver had of segments that were not put away."""
+    directory = world.barman.directory / "streaming"
+    directory.mkdir(parents=True, exist_ok=True)
+    away = {path.name for path in log_files(world.barman.directory)}
+    packed = {
+        file.name.removesuffix(".zst"): file for file in (world.paths.backups / STREAMED).glob("0*.zst")
+    }
+    # A whole segment comes before what was streamed of it while it was none.
+    for name, file in sorted(packed.items()):
+        segment = name.removesuffix(".partial")
+        if not {segment, name} & (away | {path.name for path in directory.iterdir()}):
+            unfinished = directory / f".{name}"
+            unpack = ["zstd", "--quiet", "--force", "--decompress", "-o", str(unfinished), str(file)]
+            world.host.run(unpack, 60, {})
+            unfinished.rename(directory / name)

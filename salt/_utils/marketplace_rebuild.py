@@ -199,7 +199,7 @@ class Rebuild:
         if ours.place == self.vault.place:
             # First: what the lost one would still write is not fetched.
             take_over(self.world, self.vault, self.by)
-        found = fetch(self.world, self.vault, self.by)
+        found = fetch(self.world, self.vault, self._settings(), self.by)
         if ours.place == self.vault.place:
             was_fetched(self.world, self.vault, self.by)
         else:

@@ -2,78 +2,236 @@
 
 What was shipped is remembered in one file, so that a round asks the storage for nothing and sends only what is new. A
 storage that is away costs nothing but the copy: the receiver writes to this host's own disk, whatever happens there.
+
+There are two lanes, each with a lock: the log and what else is small, which is to be elsewhere within the minute; and
+backups, which take their time. Rounds of the first go on while one of the second is at it.
 """
 
 import os
 import subprocess
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Backup, log_files
-from marketplace_claim import NotOurs, Owner, check, new_identity, owners
-from marketplace_durable import to_json
+from marketplace_claim import NotOurs, check, owners
+from marketplace_host import HostError
 from marketplace_house import fingerprint, take_house
+from marketplace_lock import LockHeld
+from marketplace_ship_given_up import STREAMED, given_up
+from marketplace_ship_memory import Memory
 from marketplace_vault import Vault, VaultError
-from marketplace_wal import Segment
 
-# After so long somebody has to know. Two rounds a minute are tried.
-PATIENCE = timedelta(minutes=5)
-STREAMED = "shipping/streaming"
+# So much of a log that has piled up goes at once; between, what is being received gets its turn.
+AT_ONCE_BYTES = 64 * 1024 * 1024
+# Another round of the first lane takes seconds.
+WAIT_SECONDS = 10.0
+# What a backup was sent for in hours is not given up because a round is slow.
+BUSY_SECONDS = 900.0
+_TROUBLE = (VaultError, NotOurs, BackupError, HostError, OSError, ValueError, subprocess.SubprocessError)
 
 
-def ship(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
-    """One round.
+@dataclass(frozen=True)
+class _Done:
+    """What a round has done, and whether there is more of the log to send."""
+
+    sent: int = 0
+    dropped: int = 0
+    more: bool = False
+
+
+def ship_rounds(world: BackupWorld, vault: Vault, by: str, times: int, pause: float) -> dict[str, Any]:
+    """So many rounds, beginning every ``pause`` seconds: the log in each, backups in the last.
 
     Returns:
-        ``outcome`` (``shipped`` or ``failed``), ``reason``, ``files`` and ``bytes`` that were sent, ``dropped`` (files
-        that were deleted there).
+        As :func:`ship`, of the last round; its ``outcome`` is ``refused`` where another one was still at it.
+    """
+    answer = _answer()
+    for left in reversed(range(times)):
+        begun = world.clock.monotonic()
+        try:
+            answer = ship_log(world, vault, by) if left else ship(world, vault, by, beside=times > 1)
+        except LockHeld as error:
+            answer = {"outcome": "refused", "reason": str(error)}
+        if left:
+            world.clock.sleep(max(0.0, pause - (world.clock.monotonic() - begun)))
+    return answer
+
+
+def ship(world: BackupWorld, vault: Vault, by: str, beside: bool = False) -> dict[str, Any]:
+    """One round: what :func:`ship_log` sends, and then the backups, newest first, each with its record behind it.
+
+    Args:
+        beside: whether backups are left to another round that is at them already.
+
+    Returns:
+        ``outcome`` (``shipped`` or ``failed``), ``reason``, ``files`` that were sent, ``dropped`` (files that were
+        deleted there).
 
     Raises:
         LockHeld: another round is still at it.
     """
-    with world.ship_lock.held(by, "backup.ship"):
-        memory = Memory.read(world)
-        now = world.clock.now()
-        try:
-            _take_house(world)
-            sent, dropped = _round(world, vault, memory)
-        except (VaultError, NotOurs, BackupError, OSError, ValueError, subprocess.SubprocessError) as error:
-            memory.failed(world, str(error), now)
-            return {"outcome": "failed", "reason": str(error), "files": 0, "dropped": 0}
-        memory.shipped(world, now)
-        return {"outcome": "shipped", "reason": "", "files": sent, "dropped": dropped}
+    answer = ship_log(world, vault, by)
+    if answer["outcome"] == "failed":
+        return answer
+    try:
+        with world.bulk_lock.held(by, "backup.ship"):
+            return _added(answer, _ship_backups(world, vault, by))
+    except LockHeld:
+        if not beside:
+            raise
+        return answer
 
 
-def _round(world: BackupWorld, vault: Vault, memory: "Memory") -> tuple[int, int]:
-    """Send what is new and delete what is given up; how many files that were."""
-    groups = _files(world)
-    stats = _stats(world, [name for group in groups for name in group])
+def ship_log(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
+    """Send what is small: log, what is received of it, settings and ledger, records of backups that are there.
+
+    Returns:
+        As :func:`ship`.
+
+    Raises:
+        LockHeld: another round is still at it.
+    """
+    answer = _answer()
+    while True:
+        with world.ship_lock.held(by, "backup.ship", wait=WAIT_SECONDS):
+            memory, now = Memory.read(world), world.clock.now()
+            try:
+                done = _round(world, vault, memory, now)
+            except _TROUBLE as error:
+                memory.failed(world, str(error), now)
+                return _added(answer, _answer(reason=str(error)))
+            memory.shipped(world, now)
+        answer = _added(answer, _answer(done.sent, done.dropped))
+        if not done.more:
+            return answer
+
+
+def _ship_backups(world: BackupWorld, vault: Vault, by: str) -> dict[str, Any]:
+    """Send each backup that is new, and its record behind it."""
+    answer, why = _answer(), ""
+    try:
+        while sent := _send_backup(world, vault, by):
+            answer = _added(answer, _added(_answer(sent), ship_log(world, vault, by)))
+            if answer["outcome"] == "failed":
+                return answer
+    except _TROUBLE as error:
+        why = str(error)
+    with world.ship_lock.held(by, "backup.ship", wait=BUSY_SECONDS):
+        Memory.read(world).hold(world, why, world.clock.now())
+    return _added(answer, _answer(reason=why))
+
+
+def _answer(files: int = 0, dropped: int = 0, reason: str = "") -> dict[str, Any]:
+    outcome = "failed" if reason else "shipped"
+    return {"outcome": outcome, "reason": reason, "files": files, "dropped": dropped}
+
+
+def _added(first: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    """Two answers as one, the outcome being the second's."""
+    return then | {name: first[name] + then[name] for name in ("files", "dropped")}
+
+
+def _round(world: BackupWorld, vault: Vault, memory: Memory, now: datetime) -> _Done:
+    """Send what is new of the first lane, and delete what is given up."""
     memory.turn_to(vault.place)
-    if not (memory.lacking(stats) or obsolete(memory.files, set(stats), world.catalogue.all())):
-        return 0, 0
-    there: list[str] | None = vault.top()
-    if not there:  # Somebody has emptied it.
-        memory.files = {}
-    waiting = memory.lacking(stats)
-    dropped = obsolete(memory.files, set(stats), world.catalogue.all())
-    for names in ([name for name in group if name in waiting] for group in groups):
-        if names:
-            # Asked again behind what took its time: another droplet may have taken the copy over.
-            _send(world, vault, memory, {name: stats[name] for name in names}, there or vault.top())
-            there = None
+    if memory.is_unseen(now):
+        check(vault.target, _top(world, vault, memory), memory.owner, known=bool(memory.files))
+        memory.see(world, vault.names() if memory.files else (), now)
+    _take_house(world)
+    # First: what is among those and is recorded as well was brought back.
+    let_go = world.catalogue.let_go()
+    small, backups = _small(world), world.catalogue.all()
+    present = {*small, *(name for backup in backups for name in (backup.record, *backup.files))}
+    there: list[str] | None = None
+    if memory.lacking(small | _records(world, memory, backups)) or _given_up(world, memory, present, let_go):
+        there = _top(world, vault, memory)
+    waiting = memory.lacking(small)
+    sent = _first({name: small[name] for name in small if name in waiting})
+    if sent:
+        _send(world, vault, memory, sent, there or vault.top())
+        # Asked again behind what took its time: another droplet may have taken the copy over.
+        there = None
+    records = _records(world, memory, backups)
+    records = {name: records[name] for name in memory.lacking(records)}
+    if records:
+        _send(world, vault, memory, records, there or vault.top())
+    dropped = _given_up(world, memory, present, let_go)
     if dropped:
-        check(vault.target, vault.top(), memory.owner, known=True)
-        vault.drop(dropped)
-        for name in dropped:
+        _drop(world, vault, memory, dropped)
+    for backup in let_go:
+        world.catalogue.settle(backup)
+    return _Done(len(sent) + len(records), len(dropped), len(sent) < len(waiting))
+
+
+def _first(files: Mapping[str, str]) -> dict[str, str]:
+    """As many of them as go at once; in their order."""
+    found, size = {}, 0
+    for name, facts in files.items():
+        if size >= AT_ONCE_BYTES:
+            break
+        found[name] = facts
+        size += int(facts.split(":")[0])
+    return found
+
+
+def _send_backup(world: BackupWorld, vault: Vault, by: str) -> int:
+    """Copy what is new of the newest backup that is not there yet; how many files that were, none where all are.
+
+    The log's lock is free meanwhile.
+    """
+    with world.ship_lock.held(by, "backup.ship", wait=BUSY_SECONDS):
+        memory = Memory.read(world)
+        stats, backup = _unsent(world, memory)
+        if backup is None:
+            return 0
+        # Nothing but whose it is.
+        _send(world, vault, memory, {}, _top(world, vault, memory))
+        files = {name: stats[name] for name in memory.lacking(stats)}
+    vault.put(world.paths.backups, sorted(files))
+    with world.ship_lock.held(by, "backup.ship", wait=BUSY_SECONDS):
+        memory = Memory.read(world)
+        if memory.place != vault.place:
+            raise VaultError(f"{vault.target} is not the copy any more since this round began")
+        if (world.paths.backups / backup.record).exists():
+            memory.files |= files
+            memory.write(world)
+        else:
+            # It was let go of meanwhile, and nobody else knows that it has come there.
+            vault.drop(sorted(files))
+    return len(files)
+
+
+def _top(world: BackupWorld, vault: Vault, memory: Memory) -> list[str]:
+    """What is at the copy's top. Where that is nothing, somebody has emptied it."""
+    there = vault.top()
+    if not there:
+        memory.see(world, (), world.clock.now())
+    return there
+
+
+def _given_up(
+    world: BackupWorld, memory: Memory, present: Iterable[str], let_go: Iterable[Backup]
+) -> list[str]:
+    return given_up(set(memory.files), set(present), world.catalogue.all(), let_go)
+
+
+def _drop(world: BackupWorld, vault: Vault, memory: Memory, names: list[str]) -> None:
+    """Delete there, records first, and remember that; the copy has to be this droplet's."""
+    check(vault.target, vault.top(), memory.owner, known=True)
+    records = [name for name in names if name.startswith("records/")]
+    for some in (records, [name for name in names if name not in records]):
+        vault.drop(some)
+        for name in some:
             del memory.files[name]
-    return len(waiting), len(dropped)
+    memory.write(world)
 
 
 def _send(
-    world: BackupWorld, vault: Vault, memory: "Memory", files: Mapping[str, str], there: list[str]
+    world: BackupWorld, vault: Vault, memory: Memory, files: Mapping[str, str], there: list[str]
 ) -> None:
     """Copy files (by name, as they are), where the copy is this droplet's; ``there`` is what is at its top."""
     check(vault.target, there, memory.owner, known=bool(memory.files))
@@ -114,7 +272,7 @@ def was_fetched(world: BackupWorld, vault: Vault, by: str) -> None:
         memory.shipped(world, world.clock.now())
 
 
-def _own(world: BackupWorld, memory: "Memory", rounds: int) -> None:
+def _own(world: BackupWorld, memory: Memory, rounds: int) -> None:
     """Note that this droplet writes to the copy for so many times now; first here, then in the file that goes there."""
     memory.rounds = rounds
     memory.write(world)
@@ -124,149 +282,6 @@ def _own(world: BackupWorld, memory: "Memory", rounds: int) -> None:
     world.catalogue.disk.write(file, f"{memory.identity}\n", mode=0o600)
 
 
-class Memory:
-    """What was shipped, and since when nothing could be.
-
-    Attributes:
-        files: by name, size and time of change as they were when it was sent.
-        last: when a round last went well.
-        failing: ``since`` and ``error``, while rounds fail.
-        identity: whom the copy knows this droplet as; rounds: how often it has written there.
-        place: the copy that this is about; another one begins with nothing.
-    """
-
-    def __init__(
-        self,
-        files: dict[str, str],
-        last: str,
-        failing: dict[str, str] | None,
-        identity: str = "",
-        rounds: int = 0,
-        place: str = "",
-    ) -> None:
-        self.files, self.last, self.failing = files, last, failing
-        self.identity, self.rounds, self.place = identity or new_identity(), rounds, place
-
-    @property
-    def owner(self) -> Owner:
-        return Owner(self.identity, self.rounds)
-
-    @classmethod
-    def read(cls, world: BackupWorld) -> "Memory":
-        found: Any = world.catalogue.disk.read_json(_file(world)) or {}
-        return cls(
-            dict(found.get("files", {})),
-            str(found.get("last", "")),
-            found.get("failing"),
-            str(found.get("identity", "")),
-            int(found.get("rounds", 0)),
-            str(found.get("place", "")),
-        )
-
-    def write(self, world: BackupWorld) -> None:
-        document = {
-            "files": self.files,
-            "last": self.last,
-            "failing": self.failing,
-            "identity": self.identity,
-            "rounds": self.rounds,
-            "place": self.place,
-        }
-        world.catalogue.disk.write(_file(world), to_json(document), mode=0o600)
-
-    def turn_to(self, place: str) -> None:
-        """It is about that copy; of another than before nothing is known."""
-        if self.place and self.place != place:
-            self.files, self.last = {}, ""
-        self.place = place
-
-    def lacking(self, stats: Mapping[str, str]) -> set[str]:
-        """Names whose files are not at the copy as they are here."""
-        return {name for name, facts in stats.items() if self.files.get(name) != facts}
-
-    def shipped(self, world: BackupWorld, now: datetime) -> None:
-        """A round went well."""
-        if self.failing and self.failing.get("told"):
-            world.spool.emit(
-                "backup.shipped_again",
-                "info",
-                f"the backups reach their copy again after {self.failing['since']}",
-            )
-        self.last, self.failing = now.isoformat(timespec="seconds"), None
-        self.write(world)
-
-    def failed(self, world: BackupWorld, error: str, now: datetime) -> None:
-        """A round did not; somebody is told once when that goes on."""
-        failing = self.failing or {"since": now.isoformat(timespec="seconds")}
-        failing["error"] = error
-        if not failing.get("told") and now - datetime.fromisoformat(failing["since"]) > PATIENCE:
-            failing["told"] = "yes"
-            world.spool.emit(
-                "backup.not_shipped",
-                "critical",
-                f"the backups have not reached their copy since {failing['since']}: {error}",
-            )
-        self.failing = failing
-        self.write(world)
-
-    def has(self, backup: Backup) -> bool:
-        """Whether all of a backup is there."""
-        return all(name in self.files for name in backup.files)
-
-
-def late(memory: Memory, target: str, now: datetime) -> str:
-    """What is wrong with the copy; nothing where it is well, or none is asked for."""
-    if not target:
-        return ""
-    if not memory.last:
-        since = memory.failing["since"] if memory.failing else ""
-        fresh = not since or now - datetime.fromisoformat(since) < PATIENCE
-        return "" if fresh else f"nothing was ever copied to {target}: {(memory.failing or {})['error']}"
-    if now - datetime.fromisoformat(memory.last) < PATIENCE:
-        return ""
-    why = f": {memory.failing['error']}" if memory.failing else "; see: systemctl status cron"
-    return f"the backups have not reached {target} since {memory.last}{why}"
-
-
-def obsolete(shipped: Iterable[str], present: set[str], backups: Iterable[Backup]) -> list[str]:
-    """Names that are at the copy and no longer needed there.
-
-    What is missing here is no reason by itself: it may be missing because something went wrong here. It goes where it
-    is older than the oldest backup of its kind that there is.
-
-    Args:
-        shipped: names at the copy.
-        present: names here.
-        backups: every recorded backup.
-    """
-    oldest: dict[str, str] = {}
-    begin: Segment | None = None
-    for backup in backups:
-        oldest[backup.kind] = min(backup.id, oldest.get(backup.kind, backup.id))
-        first = backup.begin
-        if first is not None and (begin is None or first.number < begin.number):
-            begin = first
-    return sorted(name for name in shipped if name not in present and _is_old(name, oldest, begin))
-
-
-def _is_old(name: str, oldest: Mapping[str, str], begin: Segment | None) -> bool:
-    parts = name.split("/")
-    if name.startswith(f"{STREAMED}/"):
-        # Put away by now, and shipped as that.
-        return True
-    segment = Segment.parse(parts[-1])
-    if segment is not None:
-        return begin is not None and segment.number < begin.number
-    stem = parts[-1].split(".", 1)[0]
-    kind, identity = parts[0], stem
-    if kind == "records":
-        kind, _, identity = stem.partition("-")
-    elif kind == "barman":
-        # barman/postgres/base/ID/..., barman/postgres/meta/ID-backup.info
-        kind, identity = "postgres", parts[3].split("-", 1)[0] if len(parts) > 3 else ""
-    return bool(identity) and kind in oldest and identity < oldest[kind]
-
-
 def _take_house(world: BackupWorld) -> None:
     """Settings, secrets and ledger change at any time: an archive of them as soon as they have."""
     newest = world.catalogue.newest("house")
@@ -274,18 +289,33 @@ def _take_house(world: BackupWorld) -> None:
         world.catalogue.add(take_house(world))
 
 
-def _files(world: BackupWorld) -> tuple[list[str], list[str]]:
-    """What is to be at the copy; what is in the second list means nothing without all of the first."""
+def _small(world: BackupWorld) -> dict[str, str]:
+    """What is to be at the copy within the minute, most urgent first: by name, size and time of change."""
     root, barman = world.paths.backups, world.barman.directory
-    backups = world.catalogue.all()
-    log = [*log_files(barman), barman / "wals" / f"{barman.name}-xlog.db", barman / "identity.json"]
-    first = [
-        *(name for backup in backups for name in backup.files),
-        *(str(path.relative_to(root)) for path in log if path.exists()),
-        *_streamed(world),
+    # Before the log: a segment that is put away meanwhile is in both.
+    streamed = _streamed(world)
+    others = [*(root / "drills").glob("*.json"), *sorted(log_files(barman)), barman / "identity.json"]
+    houses = [name for backup in world.catalogue.of("house") for name in backup.files]
+    return _stats(world, [*streamed, *houses, *(str(path.relative_to(root)) for path in others)])
+
+
+def _unsent(world: BackupWorld, memory: Memory) -> tuple[dict[str, str], Backup | None]:
+    """The newest of the backups that go by themselves and are not at the copy, with its files as they are."""
+    for backup in world.catalogue.all():
+        stats = _stats(world, backup.files) if backup.kind != "house" else {}
+        if memory.lacking(stats):
+            return stats, backup
+    return {}, None
+
+
+def _records(world: BackupWorld, memory: Memory, backups: Iterable[Backup]) -> dict[str, str]:
+    """Records of backups that are at the copy as they are here: one means nothing without all of its files."""
+    whole = [
+        backup.record
+        for backup in backups
+        if memory.has(backup) and not memory.lacking(_stats(world, backup.files))
     ]
-    records = [*(root / "records").glob("*.json"), *(root / "drills").glob("*.json")]
-    return first, [str(path.relative_to(root)) for path in records]
+    return _stats(world, whole)
 
 
 def _streamed(world: BackupWorld) -> list[str]:
@@ -295,17 +325,27 @@ def _streamed(world: BackupWorld) -> list[str]:
     names = []
     for source in sorted((world.barman.directory / "streaming").glob("0*")):
         target = place / f"{source.name}.zst"
-        written = source.stat().st_mtime_ns
-        if not target.exists() or target.stat().st_mtime_ns != written:
-            world.host.run(
-                ["zstd", "--quiet", "--force", "-o", str(target), str(source)], timeout=60, environment={}
-            )
-            os.utime(target, ns=(written, written))
+        try:
+            _pack(world, source, target)
+        except (HostError, FileNotFoundError):
+            if source.exists():
+                raise
+            # Finished or put away since, under another name.
+            return _streamed(world)
         names.append(f"{STREAMED}/{target.name}")
     for stale in place.iterdir():
         if f"{STREAMED}/{stale.name}" not in names:
             stale.unlink()
     return names
+
+
+def _pack(world: BackupWorld, source: Path, target: Path) -> None:
+    written = source.stat().st_mtime_ns
+    if not target.exists() or target.stat().st_mtime_ns != written:
+        world.host.run(
+            ["zstd", "--quiet", "--force", "-o", str(target), str(source)], timeout=60, environment={}
+        )
+        os.utime(target, ns=(written, written))
 
 
 def _stats(world: BackupWorld, names: Iterable[str]) -> dict[str, str]:
@@ -318,7 +358,3 @@ def _stats(world: BackupWorld, names: Iterable[str]) -> dict[str, str]:
             continue
         found[name] = f"{facts.st_size}:{facts.st_mtime_ns}"
     return found
-
-
-def _file(world: BackupWorld) -> Path:
-    return world.paths.state / "shipped.json"

@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-# One that takes longer is slow enough to be told of; what was copied by then need not be copied again.
+# One that takes longer is slow enough to be told of.
 LONGEST_SECONDS = 900.0
+# Bytes a second, likewise: what is sent in one call and was not through by then is sent anew.
+SLOWEST = 512 * 1024
 # https://rclone.org/docs/#list-of-exit-codes
 _DIRECTORY_NOT_FOUND = 3
 _OPTIONS = (
@@ -60,13 +62,14 @@ class Vault:
         """Another one is another copy."""
         return f"{self.storage['endpoint']} {self.target}".strip()
 
-    def put(self, directory: Path, names: Sequence[str], timeout: float = LONGEST_SECONDS) -> None:
-        """Copy files below ``directory``, whatever there was under their names.
+    def put(self, directory: Path, names: Sequence[str]) -> None:
+        """Copy files below ``directory``, whatever there was under their names; they have time by their size.
 
         Raises:
             VaultError: not all of them are there now.
         """
         if names:
+            size = sum(file.stat().st_size for name in names if (file := directory / name).exists())
             self._run(
                 "copy",
                 str(directory),
@@ -75,7 +78,7 @@ class Vault:
                 "--no-traverse",
                 "--ignore-times",
                 names=names,
-                timeout=timeout,
+                timeout=LONGEST_SECONDS + size / SLOWEST,
             )
 
     def drop(self, names: Sequence[str]) -> None:
@@ -95,10 +98,10 @@ class Vault:
             return []
 
     def get(self, directory: Path, names: Sequence[str], timeout: float = 4 * 3600.0) -> None:
-        """Copy files into a directory.
+        """Copy files into a directory; one that is at the copy no more is passed over.
 
         Raises:
-            VaultError: not all of them are there now, or one is not what was put there.
+            VaultError: not all of the others are there now, or one is not what was put there.
         """
         if names:
             self._run(

@@ -9,7 +9,8 @@ from marketplace_backups import Backup
 from marketplace_key import is_kept, show
 from marketplace_paths import Paths
 from marketplace_secrets import Store
-from marketplace_ship import Memory, late, obsolete
+from marketplace_ship_given_up import given_up, missing
+from marketplace_ship_memory import Memory, late
 from marketplace_vault import Vault, VaultError
 from marketplace_wal import Segment
 
@@ -28,46 +29,84 @@ BACKUPS = [
     backup("redis", "20261124T023000"),
     backup("house", "20261124T023000"),
 ]
+OLD = "20261117T023000"
+BASE = f"barman/postgres/base/{OLD}/data/base.tar.zst"
+META = f"barman/postgres/meta/{OLD}-backup.info"
+LET_GO = [
+    Backup("postgres", OLD, NOW.isoformat(), NOW.isoformat(), 1, {BASE: "", META: ""}),
+    Backup("house", OLD, NOW.isoformat(), NOW.isoformat(), 1, {f"house/{OLD}.tar.zst": ""}),
+]
 
 
 def wal(number):
     return f"barman/postgres/wals/0000000100000000/{Segment(1, number).name}"
 
 
+def streamed(number, partial=".partial"):
+    return f"shipping/streaming/{Segment(1, number).name}{partial}.zst"
+
+
 @pytest.mark.parametrize(
-    ("name", "old"),
+    ("name", "goes"),
     [
         (wal(19), True),
         (wal(20), False),
         (wal(90), False),
-        ("barman/postgres/base/20261117T023000/data/base.tar.zst", True),
-        ("barman/postgres/base/20261124T023000/data/base.tar.zst", False),
-        ("barman/postgres/meta/20261117T023000-backup.info", True),
-        ("barman/postgres/meta/20261124T023000-backup.info", False),
+        (BASE, True),
+        (META, True),
+        (f"records/postgres-{OLD}.json", True),
+        (f"house/{OLD}.tar.zst", True),
+        # Older than all there is, and merely missing.
+        ("barman/postgres/meta/20261110T023000-backup.info", False),
+        ("records/postgres-20261110T023000.json", False),
+        (f"redis/{OLD}.rdb.zst", False),
+        ("house/20261110T023000.tar.zst", False),
         ("barman/postgres/identity.json", False),
-        ("barman/postgres/wals/postgres-xlog.db", False),
-        ("records/postgres-20261117T023000.json", True),
-        ("records/postgres-20261125T023000.json", False),
-        ("redis/20261117T023000.rdb.zst", True),
-        ("house/20261125T023000.tar.zst", False),
-        ("house/20261117T023000.tar.zst", True),
-        ("drills/20261117T023000.json", False),
-        ("shipping/streaming/000000010000000000000003.partial.zst", True),
+        (f"drills/{OLD}.json", False),
+        (streamed(19), True),
+        (streamed(20), False),
         ("something/else", False),
     ],
 )
-def test_only_what_is_older_than_all_there_is_goes(name, old):
-    assert obsolete([name], set(), BACKUPS) == ([name] if old else [])
-    assert obsolete([name], {name}, BACKUPS) == []
+def test_only_what_was_let_go_of_goes(name, goes):
+    assert given_up([name], set(), BACKUPS, LET_GO) == ([name] if goes else [])
+    assert given_up([name], {name}, BACKUPS, LET_GO) == []
+    # Where this host has lost its backups, and whatever it has taken since.
+    assert given_up([name, BASE], set(), [], []) == []
+    later = [backup("postgres", "20261126T023000", 80), backup("house", "20261126T023000")]
+    assert given_up([name, BASE], set(), later, []) == []
 
 
-def test_nothing_goes_where_this_host_has_lost_its_backups():
-    names = [
-        wal(1),
-        "barman/postgres/base/20261117T023000/data/base.tar.zst",
-        "redis/20261117T023000.rdb.zst",
+def test_records_go_first():
+    record = f"records/postgres-{OLD}.json"
+    assert given_up([META, record, BASE], set(), BACKUPS, LET_GO) == [record, BASE, META]
+
+
+def test_log_stays_while_a_base_backup_at_the_copy_may_need_it():
+    unknown = "barman/postgres/base/20261110T023000/data/base.tar.zst"
+    assert given_up([wal(19), unknown], set(), BACKUPS, LET_GO) == []
+    unsaid = [*BACKUPS, backup("postgres", "20261126T023000")]
+    assert given_up([wal(19)], set(), unsaid, LET_GO) == []
+    # Another database's, which is at a provider now.
+    assert given_up([wal(19)], set(), [backup("dump", "20261126T023000")], []) == []
+
+
+def test_a_streamed_segment_goes_once_the_whole_one_is_there():
+    for there in (wal(30), streamed(30, "")):
+        assert given_up([streamed(30), there], {there}, BACKUPS, []) == [streamed(30)]
+        assert given_up([streamed(31), there], {there}, BACKUPS, []) == []
+    assert given_up([streamed(30, ""), wal(30)], {wal(30)}, BACKUPS, []) == [streamed(30, "")]
+    assert given_up([streamed(30, "")], set(), BACKUPS, []) == []
+
+
+def test_backups_that_are_at_the_copy_alone_are_named():
+    shipped = [
+        f"records/postgres-{OLD}.json",
+        "records/redis-20261124T023000.json",
+        "records/redis-1.json",
+        BASE,
     ]
-    assert obsolete(names, set(), []) == []
+    assert missing(shipped, BACKUPS, LET_GO) == ["records/redis-1.json"]
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,23 @@
 """Rounds of shipping into a copy that is a dictionary: what is sent when, and who is kept from it."""
 
-from datetime import UTC, datetime
+import shutil
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import marketplace_ship
 import pytest
+from marketplace_backup_status import _elsewhere
 from marketplace_backups import Backup, Catalogue
-from marketplace_lock import Lock
+from marketplace_host import Host, HostError
+from marketplace_lock import Lock, LockHeld
 from marketplace_paths import Paths
-from marketplace_ship import Memory, ship, take_over, was_fetched
+from marketplace_ship import ship, ship_log, ship_rounds, take_over, was_fetched
+from marketplace_ship_memory import Memory, late
 from marketplace_spool import Spool
 from marketplace_vault import VaultError
+from marketplace_wal import Segment
+
+from tests.support.droplet.host import ensure_tools
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -62,8 +69,15 @@ class Shelf:
         return name
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
+def tools():
+    """What packs archives and segments."""
+    ensure_tools({"zstd": "zstd"})
+
+
+@pytest.fixture
 def no_house(monkeypatch):
+    """No archives of settings and ledger, for tests that count."""
     monkeypatch.setattr(marketplace_ship, "_take_house", lambda world: None)
 
 
@@ -71,15 +85,18 @@ def droplet(root):
     paths = Paths(root)
     barman = paths.backups / "barman/postgres"
     barman.mkdir(parents=True)
+    slept = []
     return SimpleNamespace(
         paths=paths,
+        slept=slept,
         catalogue=Catalogue(paths.backups),
         barman=SimpleNamespace(directory=barman, name="postgres", home=barman.parent),
         spool=Spool(paths.spool),
         lock=Lock(paths.backup_lock),
         ship_lock=Lock(paths.state / "ship.lock"),
-        clock=SimpleNamespace(now=lambda: NOW, monotonic=lambda: 0.0),
-        host=None,
+        bulk_lock=Lock(paths.state / "ship-backups.lock"),
+        clock=SimpleNamespace(now=lambda: NOW, monotonic=lambda: 0.0, sleep=slept.append),
+        host=Host(paths.run / "pause"),
     )
 
 
@@ -93,7 +110,7 @@ def keep(world, identity, content="x"):
 
 
 @pytest.fixture
-def here(tmp_path):
+def here(tmp_path, no_house):
     world = droplet(tmp_path / "here")
     keep(world, "1")
     return world
@@ -117,6 +134,7 @@ def test_an_emptied_copy_and_another_one_get_everything(here):
     shelf.files.clear()
     keep(here, "2")
     assert ship(here, shelf, "x")["files"] == 4
+    assert [event.kind for event in here.spool.pending()] == ["backup.copy_lost"]
     assert ship(here, other, "x")["files"] == 4
     assert other.backups == shelf.backups
 
@@ -180,3 +198,278 @@ def test_what_was_shipped_before_copies_had_owners_counts(here):
     memory.write(here)
     keep(here, "2")
     assert ship(here, shelf, "x")["files"] == 2
+
+
+def base(world, identity, first):
+    """A base backup that needs log from segment ``first`` on, that segment, and one that is just being received."""
+    root, barman = world.paths.backups, world.barman.directory
+    files = [barman / "base" / identity / "data/base.tar.zst", barman / "meta" / f"{identity}-backup.info"]
+    for file in (*files, put_away(world, first), streamed(world, first + 1)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x")
+    when = NOW.isoformat()
+    names = {str(file.relative_to(root)): "" for file in files}
+    world.catalogue.add(Backup("postgres", identity, when, when, 1, names, {"begin": Segment(1, first).name}))
+
+
+def put_away(world, number):
+    return world.barman.directory / "wals/0000000100000000" / Segment(1, number).name
+
+
+def streamed(world, number):
+    return world.barman.directory / "streaming" / f"{Segment(1, number).name}.partial"
+
+
+def test_what_is_lost_here_stays_at_the_copy_whatever_is_taken_since(tmp_path):
+    world, shelf = droplet(tmp_path), Shelf()
+    keep(world, "1")
+    base(world, "1", 3)
+    assert ship(world, shelf, "x")["outcome"] == "shipped"
+    before = dict(shelf.files)
+    assert len(before) == 10  # an archive, too, and records, and whose it is
+    shutil.rmtree(world.paths.backups)
+    world.barman.directory.mkdir(parents=True)
+    # Rounds by themselves take a new archive; then a night comes.
+    world.clock.now = lambda: NOW + timedelta(hours=9)
+    assert ship(world, shelf, "x")["outcome"] == "shipped"
+    keep(world, "2")
+    base(world, "2", 40)
+    assert ship(world, shelf, "x") == {"outcome": "shipped", "reason": "", "files": 7, "dropped": 0}
+    assert {name for name in before if not name.startswith("owner-")} <= shelf.backups
+    assert _elsewhere(world, Memory.read(world), shelf.target)[0].startswith(
+        "3 backups are in s3:bucket/x and not"
+    )
+    # Brought back, they are let go of as ever.
+    for name in shelf.backups:
+        (world.paths.backups / name).parent.mkdir(parents=True, exist_ok=True)
+        (world.paths.backups / name).write_bytes(shelf.files[name])
+    assert _elsewhere(world, Memory.read(world), shelf.target) == []
+    (old,) = (backup for backup in world.catalogue.of("postgres") if backup.id == "1")
+    world.catalogue.forget(old)
+    put_away(world, 3).unlink()
+    assert ship(world, shelf, "x")["dropped"] == 5  # two files, a record, and two segments
+    assert not any("base/1/" in name for name in shelf.backups)
+    assert world.catalogue.let_go() == []
+
+
+def test_what_was_let_go_of_while_the_copy_was_away_goes_later(here):
+    shelf = Shelf()
+    keep(here, "2")
+    ship(here, shelf, "x")
+    (old,) = (backup for backup in here.catalogue.all() if backup.id == "1")
+    here.catalogue.forget(old)
+    (here.paths.backups / "redis/1.rdb.zst").unlink()
+    shelf.broken = "away"
+    assert ship(here, shelf, "x")["outcome"] == "failed"
+    assert _elsewhere(here, Memory.read(here), shelf.target) == []
+    shelf.broken = ""
+    assert ship(here, shelf, "x")["dropped"] == 2
+    assert shelf.backups == {"redis/2.rdb.zst", "records/redis-2.json"}
+    assert here.catalogue.let_go() == []
+
+
+def test_a_streamed_segment_stays_until_it_was_put_away_and_sent(here):
+    shelf, received = Shelf(), streamed(here, 3)
+    received.parent.mkdir()
+    received.write_text("written")
+    ship(here, shelf, "x")
+    name = f"shipping/streaming/{received.name}.zst"
+    assert name in shelf.backups
+    received.unlink()
+    assert ship(here, shelf, "x")["dropped"] == 0
+    put_away(here, 3).parent.mkdir(parents=True)
+    put_away(here, 3).write_text("written")
+    assert ship(here, shelf, "x") == {"outcome": "shipped", "reason": "", "files": 1, "dropped": 1}
+    assert name not in shelf.backups
+
+
+class Crowd(Shelf):
+    """A copy that counts what comes in one call, and lets others act while a base backup is on its way."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls, self.meanwhile = [], lambda: None
+
+    def put(self, directory, names):
+        super().put(directory, names)
+        self.calls.append([name for name in names if not name.startswith("owner-")])
+        if any("/base/" in name for name in names):
+            self.meanwhile()
+
+
+def test_log_goes_first_and_goes_on_while_a_backup_is_on_its_way(here):
+    shelf, seen = Crowd(), []
+    base(here, "2", 3)
+
+    def minute():
+        # Cron's next call: another process, which finds the backup's lock held and the log's free.
+        put_away(here, 4).write_text("x")
+        answer = ship_rounds(here, shelf, "cron", 2, 30)
+        seen.append((answer["outcome"], answer["files"], here.bulk_lock.holder() is not None))
+        with pytest.raises(LockHeld):
+            ship(here, shelf, "somebody")
+
+    shelf.meanwhile = minute
+    assert ship_rounds(here, shelf, "cron", 2, 30)["outcome"] == "shipped"
+    assert here.slept == [30.0, 30.0]
+    log = str(put_away(here, 4).relative_to(here.paths.backups))
+    assert [name for name in shelf.calls[0] if "/wals/" in name or "streaming" in name]
+    assert not [name for name in shelf.calls[0] if "base" in name]
+    # The second of its rounds has nothing left to send.
+    assert seen == [("shipped", 0, True)]
+    assert [log] in shelf.calls
+    order = [name for call in shelf.calls for name in call]
+    assert order.index("barman/postgres/base/2/data/base.tar.zst") < order.index(log)
+    assert order.index(log) < order.index("records/postgres-2.json")
+
+
+def test_each_backup_is_remembered_by_itself(here):
+    shelf = Crowd()
+    base(here, "2", 3)
+    base(here, "3", 5)
+
+    def cut_off():
+        raise VaultError("too slow")
+
+    shelf.meanwhile = cut_off
+    answer = ship(here, shelf, "x")
+    assert (answer["outcome"], answer["reason"]) == ("failed", "too slow")
+    memory = Memory.read(here)
+    assert (memory.failing, memory.held["error"]) == (None, "too slow")
+    assert late(memory, shelf.target, NOW) == ""
+    assert late(memory, shelf.target, NOW + timedelta(minutes=4)) == ""
+    memory.last = (NOW + timedelta(hours=2)).isoformat()
+    assert "though the log has: too slow" in late(memory, shelf.target, NOW + timedelta(hours=2))
+    shelf.meanwhile = lambda: None
+    before = len(shelf.calls)
+    assert ship(here, shelf, "x")["outcome"] == "shipped"
+    assert all(len([name for name in call if "/base/" in name]) <= 1 for call in shelf.calls)
+    redis = [call for call in shelf.calls if "redis/1.rdb.zst" in call]
+    assert len(redis) == 1
+    assert before < len(shelf.calls)
+    assert Memory.read(here).held is None
+
+
+def test_a_log_that_has_piled_up_goes_in_parts(here, monkeypatch):
+    monkeypatch.setattr(marketplace_ship, "AT_ONCE_BYTES", 3)
+    shelf = Crowd()
+    for number in range(8):
+        file = put_away(here, number)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x")
+    assert ship_log(here, shelf, "x")["files"] == 8
+    assert [len(call) for call in shelf.calls] == [3, 3, 2]
+    shelf.broken = "away"
+    put_away(here, 9).write_text("x")
+    assert ship_log(here, shelf, "x")["outcome"] == "failed"
+
+
+def test_a_round_that_finds_another_is_left_out_alone(here, monkeypatch):
+    monkeypatch.setattr(marketplace_ship, "WAIT_SECONDS", 0)
+    shelf = Shelf()
+    with here.ship_lock.held("x", "backup.ship"):
+        assert ship_rounds(here, shelf, "x", 1, 30)["outcome"] == "refused"
+    busy = here.ship_lock.held("x", "backup.ship")
+    busy.__enter__()
+    here.clock.sleep = lambda seconds: busy.__exit__(None, None, None)
+    assert ship_rounds(here, shelf, "x", 2, 30)["outcome"] == "shipped"
+    assert shelf.backups == {"redis/1.rdb.zst", "records/redis-1.json"}
+
+
+def test_a_backup_that_is_let_go_of_while_it_is_sent_is_left_nowhere(here):
+    shelf = Crowd()
+    base(here, "2", 3)
+    (backup,) = here.catalogue.of("postgres")
+    shelf.meanwhile = lambda: here.catalogue.forget(backup)
+    assert ship(here, shelf, "x")["outcome"] == "shipped"
+    assert not [name for name in shelf.backups if "/base/" in name or "postgres-2" in name]
+
+
+def test_a_segment_that_is_put_away_while_it_is_packed_is_listed_as_that(here):
+    shelf, run = Shelf(), here.host.run
+    first, second = streamed(here, 3), streamed(here, 4)
+    first.parent.mkdir()
+    first.write_text("x")
+
+    def away(*words, **options):
+        if first.exists():
+            put_away(here, 3).parent.mkdir(parents=True)
+            first.rename(put_away(here, 3))
+            second.write_text("y")
+        return run(*words, **options)
+
+    here.host.run = away
+    assert ship(here, shelf, "x")["outcome"] == "shipped"
+    assert {name for name in shelf.backups if "0000" in name} == {
+        str(put_away(here, 3).relative_to(here.paths.backups)),
+        f"shipping/streaming/{second.name}.zst",
+    }
+
+
+def test_a_segment_that_can_not_be_packed_is_a_failure_that_is_told(here):
+    shelf = Shelf()
+    streamed(here, 3).parent.mkdir()
+    streamed(here, 3).write_text("x")
+
+    def full(*_, **__):
+        raise HostError("zstd failed with exit code 1: No space left on device")
+
+    here.host.run = full
+    for minutes in (0, 4, 6, 7):
+        here.clock.now = lambda minutes=minutes: NOW + timedelta(minutes=minutes)
+        answer = ship(here, shelf, "x")
+        assert answer["outcome"] == "failed"
+        assert "No space left" in answer["reason"]
+        told = [event.kind for event in here.spool.pending()]
+        assert told == ([] if minutes < 5 else ["backup.not_shipped"])
+    here.host.run = Host(here.paths.run / "pause").run
+    assert ship(here, shelf, "x")["outcome"] == "shipped"
+    assert ship(here, shelf, "x")["outcome"] == "shipped"
+    assert [event.kind for event in here.spool.pending()] == ["backup.not_shipped", "backup.shipped_again"]
+    assert here.spool.pending()[0].severity == "critical"
+
+
+def test_a_failure_that_passes_in_time_is_told_to_nobody(here):
+    shelf = Shelf()
+    shelf.broken = "away"
+    assert ship(here, shelf, "x")["outcome"] == "failed"
+    shelf.broken = ""
+    here.clock.now = lambda: NOW + timedelta(minutes=4)
+    assert ship(here, shelf, "x")["outcome"] == "shipped"
+    assert here.spool.pending() == []
+
+
+def test_once_a_day_what_is_gone_from_the_copy_is_missed(here):
+    shelf = Shelf()
+    keep(here, "2")
+    ship(here, shelf, "x")
+    # Sent once, and no longer here.
+    lost = Memory.read(here)
+    lost.files["records/redis-0.json"] = "1:1"
+    lost.write(here)
+    here.clock.now = lambda: NOW + timedelta(hours=23)
+    del shelf.files["redis/1.rdb.zst"]
+    asked = shelf.asked
+    assert ship(here, shelf, "x")["files"] == 0
+    assert shelf.asked == asked
+    assert here.spool.pending() == []
+    here.clock.now = lambda: NOW + timedelta(hours=25)
+    assert ship(here, shelf, "x")["files"] == 1
+    assert "redis/1.rdb.zst" in shelf.backups
+    (event,) = here.spool.pending()
+    assert event.kind == "backup.copy_lost"
+    assert event.summary.startswith(
+        "2 files that were sent to s3:bucket/x are not there (records/redis-0.json among"
+    )
+    here.clock.now = lambda: NOW + timedelta(hours=51)
+    assert ship(here, shelf, "x")["files"] == 0
+    assert len(here.spool.pending()) == 1
+
+
+def test_a_copy_that_another_droplet_has_taken_over_is_noticed_without_anything_to_send(here, tmp_path):
+    shelf = Shelf()
+    ship(here, shelf, "x")
+    take_over(droplet(tmp_path / "new"), shelf, "x")
+    assert ship(here, shelf, "x")["outcome"] == "shipped"
+    here.clock.now = lambda: NOW + timedelta(hours=25)
+    assert "another droplet" in ship(here, shelf, "x")["reason"]
