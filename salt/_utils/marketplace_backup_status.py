@@ -14,7 +14,7 @@ from marketplace_drills import Drills, late
 from marketplace_import import ASIDE
 from marketplace_key import is_kept
 from marketplace_receiver import Reception
-from marketplace_restore import aside, unfinished
+from marketplace_restore import aside, interrupted, unfinished
 from marketplace_restore_cache import kept_caches
 from marketplace_ship import Memory
 from marketplace_ship import late as not_shipped
@@ -138,9 +138,7 @@ def _pending(world: BackupWorld, target: str) -> list[str]:
         )
     begun = unfinished(world)
     if begun:
-        found.append(
-            f"a restore that {begun['by']} began at {begun['started']} was interrupted: backup.restore to=live"
-        )
+        found.append(interrupted(begun))
     found += [
         f"the old data of a restore are in {directory}: backup.confirm deletes them"
         for directory in (*aside(world), *kept_caches(world))

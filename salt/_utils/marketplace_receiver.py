@@ -77,11 +77,19 @@ class Receiver:
 
         What it had received stays, as far as it goes.
         """
-        self._systemctl("stop")
+        self.stop()
         if self._has_slot():
             self.barman.run("receive-wal", "--drop-slot", self.barman.server)
         self.barman.run("receive-wal", "--create-slot", self.barman.server)
         self.barman.run("receive-wal", "--reset", self.barman.server)
+        self.start()
+
+    def stop(self) -> None:
+        """Receive nothing until :meth:`start` or :meth:`start_over`, or the next boot."""
+        self._systemctl("stop")
+
+    def start(self) -> None:
+        """Go on receiving where it was stopped."""
         self._systemctl("start")
 
     def _has_slot(self) -> bool:
