@@ -19,8 +19,6 @@ from tests.support.load.running import Load
 from tests.support.load.state import sql
 from tests.support.numbered import Numbered
 
-KILLS = 1
-
 
 @pytest.fixture(scope="module")
 def closed(droplet: Droplet) -> Iterator[Droplet]:

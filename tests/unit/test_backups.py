@@ -105,9 +105,13 @@ def test_the_log_is_read_with_its_histories(tmp_path):
     (place / "000000010000000000000003").write_bytes(b"")
     (tmp_path / "wals/postgres-xlog.db").write_bytes(b"")
     (tmp_path / "wals/00000002.history").write_text("1\t0/5000060\tx\n")
+    (tmp_path / "streaming").mkdir()
+    (tmp_path / "streaming/000000020000000000000006.partial").write_bytes(b"")
     found = log_below(tmp_path)
     assert list(found.files) == [Segment(1, 3)]
     assert found.histories == {2: {1: 5}}
+    assert found.receiving == (Segment(2, 6),)
+    assert found.chain(Segment(1, 3)).gaps == ((Segment(1, 4), Segment(1, 4)), (Segment(2, 5), Segment(2, 5)))
     assert log_below(tmp_path / "nowhere").files == {}
 
 
