@@ -179,6 +179,16 @@ def superfluous(backups: Iterable[Backup], keep: timedelta, now: datetime) -> li
     return [backup for backup in reversed(before) if backup is not base]
 
 
+def passed_over(backups: Iterable[Backup], chosen: Backup) -> str:
+    """The newer ones of a kind that were not chosen, and why, in words; nothing where it is the newest."""
+    newer = sorted(
+        (backup for backup in backups if backup.taken > chosen.taken), key=lambda backup: backup.taken
+    )
+    return "; ".join(
+        f"{backup.id} passed over ({', '.join(backup.problems) or 'it leads nowhere'})" for backup in newer
+    )
+
+
 @dataclass(frozen=True)
 class Log:
     """The log that is put away: by segment its file, and what timelines come from; and what is just being received."""

@@ -9,6 +9,8 @@ from marketplace_paths import Paths
 
 # So many are kept; one a day.
 KEPT = 100
+# One a night. One that is missed is a restart, or a long backup; with the second somebody has to know.
+LATE = timedelta(hours=50)
 
 
 class Drills:
@@ -63,6 +65,29 @@ def overdue(passed: dict[str, Any] | None, since: datetime | None, most_days: in
         f"no backup was restored on trial for {most_days} days (backup:max_drill_age; {words}): "
         "backup.drill does it, deploy.logs service=backup since=2d says why it did not pass"
     )
+
+
+def missed(records: list[dict[str, Any]], since: datetime | None, now: datetime) -> str:
+    """What people have to know of drills that don't take place, or don't pass; nothing where one has of late.
+
+    Args:
+        records: every drill, newest first.
+        since: how far back there have been backups to try; None where there are none.
+        now: the time.
+    """
+    passed = next((record for record in records if record.get("outcome") == "passed"), None)
+    last = datetime.fromisoformat(passed["time"]) if passed else since
+    if last is None or now - last <= LATE:
+        return ""
+    tried = records[0] if records and records[0] is not passed else None
+    why = (
+        f"the last try, at {tried['time']}, failed: {tried.get('reason')}"
+        if tried
+        else "none was tried since: does cron call it (/etc/cron.d/marketplace-backup), or is somebody at the backups "
+        "all night?"
+    )
+    hours = (now - last).total_seconds() / 3600
+    return f"no backup was restored on trial for {hours:.0f} h; {why}. backup.drill does it"
 
 
 def first_release(records: list[str]) -> datetime | None:
