@@ -65,6 +65,11 @@ def _received(reception: Reception) -> list[str]:
             "the server no longer has the log that the receiver needs: what is written now can't be restored; "
             "backup.create starts over"
         ]
+    if reception.at_risk and reception.active:
+        return [
+            "the receiver of the database's log is so far behind that the server will delete what it needs at its next "
+            "checkpoint; see: systemctl status barman-receive-wal@postgres"
+        ]
     if not reception.active:
         return [
             "nobody receives the database's log: what is written now can't be restored; "

@@ -1,7 +1,9 @@
 """The catalogue of backups, what is let go of, and whether they can be relied on."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from marketplace_backup_status import judge
 from marketplace_backups import Backup, Catalogue, digest_of, log_below, superfluous
 from marketplace_barman import Barman, base_of, reason
-from marketplace_receiver import Reception
+from marketplace_receiver import Receiver, Reception
 from marketplace_wal import Segment
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -133,6 +135,8 @@ def test_good_backups_and_a_receiver_are_no_trouble():
         ({}, Reception(active=False, behind=None, lost=False), "nobody receives"),
         ({}, Reception(active=True, behind=1 << 30, lost=False), "1G behind"),
         ({}, Reception(active=False, behind=0, lost=True), "no longer has the log"),
+        ({}, Reception(active=True, behind=1 << 20, lost=False, at_risk=True), "will delete what it needs"),
+        ({}, Reception(active=False, behind=1 << 20, lost=False, at_risk=True), "nobody receives"),
     ],
 )
 def test_each_trouble_is_said(changes, reception, says):
@@ -144,6 +148,24 @@ def test_each_trouble_is_said(changes, reception, says):
 def test_a_database_that_is_away_is_not_the_backups_trouble():
     assert judge(newest(), None, [], NOW) == []
     assert judge(newest(), None, ["log segment 3 is missing"], NOW) == ["log segment 3 is missing"]
+
+
+@pytest.mark.parametrize(
+    ("status", "lost", "at_risk"),
+    [
+        ("reserved", False, False),
+        ("extended", False, False),
+        # Nothing is gone yet: who starts over now cuts off a log that may still be received.
+        ("unreserved", False, True),
+        ("lost", True, False),
+        (None, True, False),
+    ],
+)
+def test_only_a_log_that_is_gone_is_lost(tmp_path, status, lost, at_risk):
+    said = json.dumps({"active": True, "status": status, "behind": 7})
+    database = SimpleNamespace(ask=lambda *_: said)
+    found = Receiver(database, Barman(tmp_path)).look()
+    assert found == Reception(active=True, behind=7, lost=lost, at_risk=at_risk)
 
 
 INFORMATION = """backup_label='START WAL LOCATION: 0/D000028 (file 00000001000000000000000D)\\n'
