@@ -8,7 +8,7 @@ that was killed at any point is taken up again by the next one, or given up whil
 import contextlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -144,8 +144,11 @@ class FirstRestore:
         """Whether there are data already: the volume outlived its droplet."""
         return (self._restore.live / "PG_VERSION").exists()
 
-    def perform(self) -> str:
+    def perform(self, about_to_place: Callable[[], None]) -> str:
         """All of it; in words, how it went.
+
+        Args:
+            about_to_place: called when all is found, before the data get their name; from then on they may be there.
 
         Raises:
             One of ``marketplace_backup_steps.FAILURES``; nothing is left of it then.
@@ -154,6 +157,7 @@ class FirstRestore:
         try:
             said = [restore.unpack(), restore.replay(), restore.count()]
             restore.seal()
+            about_to_place()
             restore.place()
         except BaseException:
             restore.recovery.discard()
