@@ -136,23 +136,13 @@ def test_data_that_are_destroyed_under_load_come_back(closed: Droplet, progress:
 
 
 def test_the_cache_comes_back_as_its_snapshot_had_it(closed: Droplet) -> None:
-    redis(closed, "SET kept yes")
+    backups.redis(closed, "SET kept yes")
     backups.taken(closed)
-    redis(closed, "SET kept no", "SET new yes")
+    backups.redis(closed, "SET kept no", "SET new yes")
     answer = call(closed, "backup.restore", "what=cache", "to=live")
     assert answer.returncode == 0, f"{answer.value}\n{answer.stderr}"
-    assert redis(closed, "GET kept", "EXISTS new") == ["yes", "0"]
+    assert backups.redis(closed, "GET kept", "EXISTS new") == ["yes", "0"]
     assert any(answer.value["aside"] in words for words in shipping.status(closed)["backups"]["pending"])
     assert call(closed, "backup.confirm").value["deleted"] == [answer.value["aside"]]
     assert call(closed, "state.apply").changed == {}
-    redis(closed, "DEL kept")
-
-
-def redis(droplet: Droplet, *commands: str) -> list[str]:
-    """What Redis answers to each command, given by the operator."""
-    password = droplet.get("/etc/marketplace/secrets/redis_operator_password").decode().strip()
-    answer = droplet.run(
-        ["docker", "exec", "-i", "redis", "redis-cli", "--tls", "--insecure", "-p", "6380"],
-        stdin="\n".join([f"AUTH operator {password}", *commands, ""]),
-    )
-    return answer.stdout.split()[1:]
+    backups.redis(closed, "DEL kept")
