@@ -10,7 +10,7 @@ from typing import Any
 from marketplace_backup_world import WHERE, BackupWorld
 from marketplace_backups import Backup, kinds
 from marketplace_database import DatabaseError
-from marketplace_drills import Drills, late, missed
+from marketplace_drills import Drills, last_passed, late, missed
 from marketplace_import import ASIDE
 from marketplace_key import is_kept
 from marketplace_receiver import Reception
@@ -105,13 +105,13 @@ def status(world: BackupWorld, settings: Mapping[str, Any] | None) -> dict[str, 
     free, total = world.host.free(world.paths.backups) if Path(world.paths.backups).exists() else (0, 0)
     later = LATER if "postgres" in newest else {}
     trouble = judge(newest, reception, problems, world.clock.now(), later)
-    drills = Drills(world.paths.backups / "drills")
-    passed = drills.passed()
+    drills = Drills(world.paths.backups / "drills").all()
+    passed = last_passed(drills)
     if settings is not None:
         most = settings["backup"]["max_drill_age"]
         refusing = late(world.paths, world.catalogue.disk, most, world.clock.now())
         since = min((backup.taken for backup in backups), default=None)
-        silent = missed(drills.all(), since, world.clock.now())
+        silent = missed(drills, since, world.clock.now())
         trouble += refusing or ([silent] if silent else [])
     memory = Memory.read(world)
     target = settings["backup"]["storage"]["target"] if settings is not None else ""

@@ -37,12 +37,17 @@ class Drills:
 
     def passed(self) -> dict[str, Any] | None:
         """The last one that passed."""
-        return next((record for record in self.all() if record.get("outcome") == "passed"), None)
+        return last_passed(self.all())
 
     def _names(self) -> list[str]:
         return [
             name for name in self.disk.names(self.directory) if name.endswith(".json") and name[0].isdigit()
         ]
+
+
+def last_passed(records: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The first that passed of records, newest first."""
+    return next((record for record in records if record.get("outcome") == "passed"), None)
 
 
 def overdue(passed: dict[str, Any] | None, since: datetime | None, most_days: int, now: datetime) -> str:
@@ -75,7 +80,7 @@ def missed(records: list[dict[str, Any]], since: datetime | None, now: datetime)
         since: how far back there have been backups to try; None where there are none.
         now: the time.
     """
-    passed = next((record for record in records if record.get("outcome") == "passed"), None)
+    passed = last_passed(records)
     last = datetime.fromisoformat(passed["time"]) if passed else since
     if last is None or now - last <= LATE:
         return ""

@@ -86,6 +86,15 @@ def kill(droplet: Droplet, function: str, seconds: float, *arguments: str) -> st
     return f"behind {steps[-1]}" if steps else "before all"
 
 
+def kill_once_there(droplet: Droplet, file: str, function: str, *arguments: str) -> None:
+    """Begin ``function``, and kill it with SIGKILL as soon as a file is there."""
+    script = (
+        'file=$1; shift; salt-call --local "$@" >/dev/null 2>&1 & '
+        "while kill -0 $! 2>/dev/null && [ ! -e $file ]; do sleep 0.02; done; kill -9 $!"
+    )
+    droplet.run(["bash", "-c", script, "bash", file, function, *arguments])
+
+
 def redis(droplet: Droplet, *commands: str) -> list[str]:
     """What Redis answers to each command, given by the operator; a word each."""
     password = droplet.get("/etc/marketplace/secrets/redis_operator_password").decode().strip()

@@ -8,9 +8,13 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marketplace_backup_status import judge
+from marketplace_backup_status import judge, status
 from marketplace_backups import Backup, Catalogue, digest_of, log_below, superfluous
 from marketplace_barman import Barman, base_of, reason
+from marketplace_drills import Drills
+from marketplace_durable import make_directory
+from marketplace_lock import Lock
+from marketplace_paths import Paths
 from marketplace_receiver import Receiver, Reception
 from marketplace_wal import Segment
 
@@ -150,8 +154,46 @@ def test_a_database_that_is_away_is_not_the_backups_trouble():
     assert judge(newest(), None, ["log segment 3 is missing"], NOW) == ["log segment 3 is missing"]
 
 
+@pytest.mark.parametrize(("most", "says"), [(0, "for 72 h; none was tried"), (1, "for 1 days")])
+def test_a_droplet_on_which_no_drill_passes_says_so_once(tmp_path, most, says):
+    paths = Paths(tmp_path)
+    world = SimpleNamespace(
+        paths=paths,
+        catalogue=Catalogue(paths.backups),
+        receiver=SimpleNamespace(look=lambda: WELL),
+        host=SimpleNamespace(free=lambda _: (1, 2)),
+        clock=SimpleNamespace(now=lambda: NOW),
+        lock=Lock(paths.backup_lock),
+        database=SimpleNamespace(beginning=lambda _: []),
+    )
+    for kind, days in (("postgres", 3), ("postgres", 0.5), ("dump", 3), ("redis", 0.5), ("house", 0.5)):
+        world.catalogue.add(backup(days, kind))
+    make_directory(paths.ledger)
+    (paths.ledger / "20261120T081500Z.json").write_text("{}")
+    here = {"managed": {"host": ""}}
+    settings = {
+        "backup": {"max_drill_age": most, "storage": {"target": ""}},
+        "postgres": here,
+        "redis": here,
+    }
+    (told,) = status(world, settings)["trouble"]
+    assert f"no backup was restored on trial {says}" in told
+    at = (NOW - timedelta(hours=8)).isoformat()
+    Drills(paths.backups / "drills").add(
+        {
+            "id": "20261125T043000",
+            "time": at,
+            "outcome": "passed",
+            "rpo_seconds": 1,
+            "rto_seconds": 2,
+            "size": "1M",
+        }
+    )
+    assert status(world, settings)["trouble"] == []
+
+
 @pytest.mark.parametrize(
-    ("status", "lost", "at_risk"),
+    ("wal_status", "lost", "at_risk"),
     [
         ("reserved", False, False),
         ("extended", False, False),
@@ -161,8 +203,8 @@ def test_a_database_that_is_away_is_not_the_backups_trouble():
         (None, True, False),
     ],
 )
-def test_only_a_log_that_is_gone_is_lost(tmp_path, status, lost, at_risk):
-    said = json.dumps({"active": True, "status": status, "behind": 7})
+def test_only_a_log_that_is_gone_is_lost(tmp_path, wal_status, lost, at_risk):
+    said = json.dumps({"active": True, "status": wal_status, "behind": 7})
     database = SimpleNamespace(ask=lambda *_: said)
     found = Receiver(database, Barman(tmp_path)).look()
     assert found == Reception(active=True, behind=7, lost=lost, at_risk=at_risk)
