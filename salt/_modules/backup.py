@@ -32,7 +32,7 @@ from marketplace_paths import Paths
 from marketplace_rebuild import Rebuild, given, storage
 from marketplace_recovery import Target
 from marketplace_restore import confirm as confirm_restore
-from marketplace_restore import restore_live, restore_scratch, scratch, tidy
+from marketplace_restore import restore_live, restore_scratch, scratch, tidy, undo_live
 from marketplace_restore_cache import restore_cache
 from marketplace_secrets import Store, UnknownSecret
 from marketplace_settings import environment_of
@@ -133,7 +133,7 @@ def verify(**unknown):
     return {"outcome": "bad" if bad else "good", **found}
 
 
-def restore(time=None, to="scratch", what="database", **unknown):
+def restore(time=None, to="scratch", what="database", undo=False, **unknown):
     """Restore the database as it was at any second of the last ``backup:keep_days`` days; or the cache's snapshot.
 
     time
@@ -143,14 +143,18 @@ def restore(time=None, to="scratch", what="database", **unknown):
         ``scratch``: into a server beside the live one, which is left running to look into
         (``docker exec -it postgres-scratch psql -U postgres ...``) until ``backup.discard``. ``live``: in the live
         database's place. That one needs the edge closed (``deploy.maintenance on``; updates wait at Telegram), and
-        keeps the old data aside until ``backup.confirm``. Killed at any point, it is taken up again by the next call.
+        keeps the old data aside until ``backup.confirm``. Killed at any point, it is taken up again by the same call;
+        another ``time`` is refused until then. ``deploy.maintenance off`` is, too.
     what
         ``database``, or ``cache``: the newest snapshot that is not younger than ``time``, with ``to=live`` alone.
+    undo
+        Give up a restore of the database in its place that is not finished, for instance because PostgreSQL does not
+        come up on what was restored: the old data are live again. Refused once it has come up. By itself.
 
     Of a database at a provider there is the newest dump that is not younger than ``time``, with ``to=scratch`` alone.
 
-    Returns ``outcome`` (``restored``, ``failed`` or ``refused``), ``reason``, ``rows`` by table, ``schema``, ``steps``,
-    ``seconds`` and what to do ``next``. Exit code 1 unless it is restored.
+    Returns ``outcome`` (``restored``, ``undone``, ``failed`` or ``refused``), ``reason``, ``rows`` by table,
+    ``schema``, ``steps``, ``seconds`` and what to do ``next``. Exit code 1 unless it is restored or undone.
 
     CLI Example:
 
@@ -159,9 +163,11 @@ def restore(time=None, to="scratch", what="database", **unknown):
         salt-call backup.restore time=2026-11-24T08:15:00
         salt-call backup.restore to=live
         salt-call backup.restore what=cache to=live
+        salt-call backup.restore undo=True
     """
     try:
-        nothing_else(unknown, ("time", "to", "what"))
+        nothing_else(unknown, ("time", "to", "what", "undo"))
+        back = flag("undo", undo)
         target = Target(time=moment("time", time))
         if to not in ("scratch", "live"):
             raise Unusable(f"to is {to!r}, expected scratch or live")
@@ -169,6 +175,8 @@ def restore(time=None, to="scratch", what="database", **unknown):
             raise Unusable(f"what is {what!r}, expected database or cache")
         if what == "cache" and to != "live":
             raise Unusable("the cache is restored in its place or not at all: to=live")
+        if back and (time is not None or what == "cache"):
+            raise Unusable("undo=True is given by itself: it is about the restore that was begun")
     except Unusable as error:
         return _refused(str(error))
     settings, why = _settings()
@@ -180,6 +188,13 @@ def restore(time=None, to="scratch", what="database", **unknown):
             + ("" if what == "cache" else "; to=scratch shows what a dump has")
         )
     by = caller(os.environ)
+    if back:
+        return _shown(
+            "Giving the restore up",
+            lambda progress: _undone(settings, progress, by),
+            "undone",
+            "the same command takes it up again",
+        )
     title = f"Restoring the {what} to {to}, up to {target.words}"
 
     def work(progress):
@@ -193,14 +208,27 @@ def restore(time=None, to="scratch", what="database", **unknown):
 def _closed(doing, words, by, work):
     """Work on the live data: behind a closed edge, with no release or job beside it."""
     releases = World.of(_paths())
-    if not releases.edge.maintenance()["operator"]:
-        return {
-            "outcome": "refused",
-            "reason": "the edge is open, and what users write meanwhile would be lost: deploy.maintenance on",
-        }
     with releases.lock.held(by, doing):
+        # Asked behind the lock: whoever has it keeps the edge from being opened.
+        if not releases.edge.maintenance()["operator"]:
+            return {
+                "outcome": "refused",
+                "reason": "the edge is open, and what users write meanwhile would be lost: deploy.maintenance on",
+            }
         stop_jobs(releases, words)
         return work()
+
+
+def _undone(settings, progress, by):
+    answer = _closed(
+        "backup.restore to=live undo=True",
+        "a restore is being given up",
+        by,
+        lambda: undo_live(_world(), settings, progress, by),
+    )
+    if answer["outcome"] == "undone":
+        answer["next"] = ["deploy.maintenance off; or backup.restore to=live with another time="]
+    return answer
 
 
 def _live(settings, target, progress, by, what):

@@ -38,6 +38,7 @@ from marketplace_operate import resume as settle
 from marketplace_paths import Paths
 from marketplace_release import TROUBLE
 from marketplace_release_compose import project
+from marketplace_restore import closed_for
 from marketplace_settings_guard import settings_for_change
 from marketplace_settings_moving import unreleased
 from marketplace_signals import interruptible, uninterrupted
@@ -268,7 +269,8 @@ def maintenance(state=None, **unknown):
 
     Returns ``closed``, and who keeps it closed: ``operator`` and ``release`` (a release with ``maintenance=True`` does
     while it migrates); it is open when neither does. It outlives reboots. ``off`` is refused while a move of PostgreSQL
-    or Redis is half done: the live release still writes to the old place.
+    or Redis is half done: the live release still writes to the old place. So it is while data are restored or imported,
+    and while a restore is not finished: what users would write then ends in what is set aside.
 
     CLI Example:
 
@@ -289,6 +291,9 @@ def maintenance(state=None, **unknown):
         half_done = unreleased(world.ledger, world.paths.releases, settings) if settings else None
         if half_done:
             return _refused(f"{half_done}; docs/managed.md says how to give it up")
+        replaced = closed_for(BackupWorld.of(_paths()), world.lock.holder()) if wanted is False else ""
+        if replaced:
+            return _refused(replaced)
         before = world.edge.maintenance()
         if wanted is not None:
             try:

@@ -7,11 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from marketplace_backup_snapshot import take_snapshot
+from marketplace_backup_room import Room
+from marketplace_backup_snapshot import SNAPSHOT, take_snapshot
 from marketplace_backup_steps import Steps
 from marketplace_backup_verify import inspect
 from marketplace_backup_world import WHERE, BackupError, BackupWorld
-from marketplace_backups import Backup, arriving, digest_of, kinds, log_files, superfluous
+from marketplace_backups import Backup, arriving, digest_of, kinds, log_files
 from marketplace_barman import size_of
 from marketplace_dump import due, take_dump
 from marketplace_house import take_house
@@ -22,8 +23,6 @@ from marketplace_units import amount
 LONGEST_SECONDS = 6 * 3600.0
 # The log of a backup is there within moments, or there is something wrong with the receiver.
 LOG_SECONDS = 120.0
-# Of the backups' file system, kept free for the log that comes meanwhile.
-RESERVE = 0.05
 # What is younger may be an archive that gets its record in a moment.
 BEING_MADE = timedelta(hours=1)
 
@@ -74,6 +73,7 @@ class _Run:
         self.world, self.settings, self.progress = world, settings, progress
         self.steps = Steps(progress)
         self.taken: list[Backup] = []
+        self.space = Room(world, settings, self._delete, self._clear)
 
     def receiver(self) -> str:
         """A backup without its log is worth nothing."""
@@ -110,24 +110,8 @@ class _Run:
             )
 
     def room(self) -> str:
-        """Make room by letting go of the oldest, never of the newest good one; refuse where that is not enough."""
-        needed = self._needed()
-        gone = 0
-        while self._free() < needed:
-            oldest = next(
-                iter(superfluous(self.world.catalogue.of("postgres"), timedelta(0), self.world.clock.now())),
-                None,
-            )
-            if oldest is None:
-                raise BackupError(
-                    f"{amount(needed)} are needed below {self.world.paths.backups} and "
-                    f"{amount(max(0, self._free()))} are free, with all but the newest backup gone: "
-                    "a larger backup:disk, then state.apply"
-                )
-            self._delete(oldest)
-            gone += 1
-        words = f"{amount(self._free())} free, about {amount(needed)} needed"
-        return f"{words}; {gone} older than the newest let go of for it" if gone else words
+        """Room for the next base backup."""
+        return self.space.base(self._as_before("postgres") or self._size() // 2)
 
     def database(self) -> str:
         """The files of the database, and its log up to their end."""
@@ -173,14 +157,18 @@ class _Run:
         """Once a week, what another major version can read; at a provider's, each time."""
         if not due(self.world, self.settings):
             return "of this week"
+        self.space.other(self._as_before("dump") or self._size() // 2)
         return self._record(take_dump(self.world, self.settings))
 
     def cache(self) -> str:
-        """The cache's snapshot."""
+        """The cache's snapshot: Redis's own file is copied, and then compressed."""
+        file = self.world.paths.root / SNAPSHOT
+        self.space.other(2 * file.stat().st_size if file.exists() else 0)
         return self._record(take_snapshot(self.world, self.settings))
 
     def house(self) -> str:
         """Settings, secrets, certificates and ledger."""
+        self.space.other(self._as_before("house"))
         return self._record(take_house(self.world))
 
     def verify(self) -> str:
@@ -197,23 +185,28 @@ class _Run:
 
     def prune(self) -> str:
         """Let go of what is older than asked for, and of what was never completed."""
-        world, keep = self.world, timedelta(days=self.settings["backup"]["keep_days"])
+        world = self.world
+        gone = self.space.let_old_go()
+        if not self.settings["backup"]["storage"]["target"]:
+            # No copy has to be told.
+            for backup in world.catalogue.let_go():
+                world.catalogue.settle(backup)
+        half = self._clear()
+        words = f"{gone} older than {self.settings['backup']['keep_days']} days let go of"
+        return f"{words}, {half} that never got done" if half else words
+
+    def _clear(self) -> int:
+        """Delete what was never completed; how much that was.
+
+        Raises:
+            BackupError: backup.fetch was cut off, and nobody can tell what is to be completed yet.
+        """
+        world = self.world
         if arriving(world.paths.backups).exists():
             raise BackupError(
                 "bringing back the copy was interrupted, and what has come without its record would be thrown away: "
                 "backup.fetch goes on"
             )
-        gone = [
-            backup
-            for kind in kinds(self.settings)
-            for backup in superfluous(world.catalogue.of(kind), keep, world.clock.now())
-        ]
-        for backup in gone:
-            self._delete(backup)
-        if not self.settings["backup"]["storage"]["target"]:
-            # No copy has to be told.
-            for backup in world.catalogue.let_go():
-                world.catalogue.settle(backup)
         # Of a database that is at a provider now there may be base backups of before: those are kept.
         known = (
             {backup.id for backup in world.catalogue.of("postgres")}
@@ -226,8 +219,7 @@ class _Run:
         stray = _strays(world)
         for file in stray:
             file.unlink()
-        words = f"{len(gone)} older than {self.settings['backup']['keep_days']} days let go of"
-        return f"{words}, {len(half) + len(stray)} that never got done" if half or stray else words
+        return len(half) + len(stray)
 
     def _record(self, backup: Backup) -> str:
         self.world.catalogue.add(backup)
@@ -242,16 +234,13 @@ class _Run:
             for name in backup.files:
                 (self.world.paths.backups / name).unlink(missing_ok=True)
 
-    def _needed(self) -> int:
-        """Bytes that the next base backup may take."""
-        newest = self.world.catalogue.newest("postgres")
-        if newest is not None:
-            return round(newest.bytes * 1.5)
-        return self.world.database.size(self.settings["postgres"]["database"]) // 2
+    def _as_before(self, kind: str) -> int:
+        """Bytes that the next backup of a kind may take, by the newest; 0 where there is none."""
+        newest = self.world.catalogue.newest(kind)
+        return round(newest.bytes * 1.5) if newest else 0
 
-    def _free(self) -> int:
-        free, total = self.world.host.free(self.world.paths.backups)
-        return free - round(total * RESERVE)
+    def _size(self) -> int:
+        return self.world.database.size(self.settings["postgres"]["database"])
 
 
 def _strays(world: BackupWorld) -> list[Path]:

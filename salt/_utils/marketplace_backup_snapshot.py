@@ -13,6 +13,8 @@ from marketplace_secrets import Store
 
 # Some hundred megabytes, in moments.
 SAVE_SECONDS = 300.0
+# Redis's own file, below the root.
+SNAPSHOT = "srv/data/redis/data/dump.rdb"
 
 
 def take_snapshot(world: BackupWorld, settings: dict[str, Any]) -> Backup:
@@ -31,7 +33,7 @@ def take_snapshot(world: BackupWorld, settings: dict[str, Any]) -> Backup:
     plain, packed = place / f".{identity}.rdb", place / f"{identity}.rdb.zst"
     try:
         # Redis replaces the file by a rename: what is open is one whole snapshot, whatever comes.
-        shutil.copyfile(world.paths.root / "srv/data/redis/data/dump.rdb", plain)
+        shutil.copyfile(world.paths.root / SNAPSHOT, plain)
         check_snapshot(world, settings, plain)
         world.host.run(
             ["zstd", "--quiet", "--force", "-o", str(packed), str(plain)], timeout=600, environment={}

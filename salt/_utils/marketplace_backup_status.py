@@ -10,11 +10,11 @@ from typing import Any
 from marketplace_backup_world import WHERE, BackupWorld
 from marketplace_backups import Backup, kinds
 from marketplace_database import DatabaseError
-from marketplace_drills import Drills, late
+from marketplace_drills import Drills, last_passed, late, missed
 from marketplace_import import ASIDE
 from marketplace_key import is_kept
 from marketplace_receiver import Reception
-from marketplace_restore import aside, unfinished
+from marketplace_restore import aside, interrupted, unfinished
 from marketplace_restore_cache import kept_caches
 from marketplace_ship_given_up import missing
 from marketplace_ship_memory import Memory
@@ -66,6 +66,11 @@ def _received(reception: Reception) -> list[str]:
             "the server no longer has the log that the receiver needs: what is written now can't be restored; "
             "backup.create starts over"
         ]
+    if reception.at_risk and reception.active:
+        return [
+            "the receiver of the database's log is so far behind that the server will delete what it needs at its next "
+            "checkpoint; see: systemctl status barman-receive-wal@postgres"
+        ]
     if not reception.active:
         return [
             "nobody receives the database's log: what is written now can't be restored; "
@@ -101,10 +106,14 @@ def status(world: BackupWorld, settings: Mapping[str, Any] | None) -> dict[str, 
     free, total = world.host.free(world.paths.backups) if Path(world.paths.backups).exists() else (0, 0)
     later = LATER if "postgres" in newest else {}
     trouble = judge(newest, reception, problems, world.clock.now(), later)
-    passed = Drills(world.paths.backups / "drills").passed()
+    drills = Drills(world.paths.backups / "drills").all()
+    passed = last_passed(drills)
     if settings is not None:
         most = settings["backup"]["max_drill_age"]
-        trouble += late(world.paths, world.catalogue.disk, most, world.clock.now())
+        refusing = late(world.paths, world.catalogue.disk, most, world.clock.now())
+        since = min((backup.taken for backup in backups), default=None)
+        silent = missed(drills, since, world.clock.now())
+        trouble += refusing or ([silent] if silent else [])
     memory = Memory.read(world)
     target = settings["backup"]["storage"]["target"] if settings is not None else ""
     behind = not_shipped(memory, target, world.clock.now())
@@ -149,9 +158,7 @@ def _pending(world: BackupWorld, target: str) -> list[str]:
         )
     begun = unfinished(world)
     if begun:
-        found.append(
-            f"a restore that {begun['by']} began at {begun['started']} was interrupted: backup.restore to=live"
-        )
+        found.append(interrupted(begun))
     found += [
         f"the old data of a restore are in {directory}: backup.confirm deletes them"
         for directory in (*aside(world), *kept_caches(world))

@@ -1,4 +1,4 @@
-"""Looking backups through: every file as it was recorded, every log segment readable, none missing between them."""
+"""Looking backups through: every file as it was recorded, every log segment there and readable."""
 
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from typing import Any
 from marketplace_backup_world import BackupWorld
 from marketplace_backups import Backup, Log, log_below
 from marketplace_progress import Progress
-from marketplace_wal import Segment, chain
+from marketplace_wal import Segment
 
 # On one command line.
 _AT_ONCE = 200
@@ -47,7 +47,7 @@ def inspect(world: BackupWorld, progress: Progress) -> dict[str, Any]:
     past: list[str] = []
     until = None
     if begins:
-        until = chain(log.files, log.histories, begins[-1]).last
+        until = log.chain(begins[-1]).last
         for segment, words in _between(begins[0], log, broken):
             if words not in problems:
                 (past if segment < begins[-1] else problems).append(words)
@@ -97,7 +97,7 @@ def _log_of(backup: Backup, log: Log, broken: dict[Segment, str]) -> list[str]:
 
 def _between(begin: Segment, log: Log, broken: dict[Segment, str]) -> Iterator[tuple[Segment, str]]:
     """Gaps and unreadable segments from ``begin`` on: the last segment of each, and what is wrong."""
-    for first, last in chain(log.files, log.histories, begin).gaps:
+    for first, last in log.chain(begin).gaps:
         what = first.name if first == last else f"{first.name} to {last.name}"
         yield (
             last,

@@ -13,7 +13,7 @@ from typing import Any
 
 from marketplace_durable import DISK, Disk, to_json
 from marketplace_managed import HERE, home, theirs
-from marketplace_wal import Segment, ancestors
+from marketplace_wal import Chain, Segment, ancestors, chain
 
 KINDS = ("postgres", "dump", "redis", "house")
 _CHUNK = 1024 * 1024
@@ -218,12 +218,27 @@ def superfluous(backups: Iterable[Backup], keep: timedelta, now: datetime) -> li
     return [backup for backup in reversed(before) if backup is not base]
 
 
+def passed_over(backups: Iterable[Backup], chosen: Backup) -> str:
+    """The newer ones of a kind that were not chosen, and why, in words; nothing where it is the newest."""
+    newer = sorted(
+        (backup for backup in backups if backup.taken > chosen.taken), key=lambda backup: backup.taken
+    )
+    return "; ".join(
+        f"{backup.id} passed over ({', '.join(backup.problems) or 'it leads nowhere'})" for backup in newer
+    )
+
+
 @dataclass(frozen=True)
 class Log:
-    """The log that is put away: by segment its file, and what timelines come from."""
+    """The log that is put away: by segment its file, and what timelines come from; and what is just being received."""
 
     files: dict[Segment, Path]
     histories: dict[int, dict[int, int]]
+    receiving: tuple[Segment, ...] = ()
+
+    def chain(self, start: Segment) -> Chain:
+        """The log from a segment on."""
+        return chain(self.files, self.histories, start, self.receiving)
 
 
 def log_files(directory: Path) -> Iterator[Path]:
@@ -234,6 +249,9 @@ def log_files(directory: Path) -> Iterator[Path]:
 
 def log_below(directory: Path) -> Log:
     """What there is of the log, below a server's directory of Barman's."""
+    # First: what is put away meanwhile is there in both, and never in neither.
+    names = (path.name.removesuffix(".partial") for path in (directory / "streaming").glob("0*"))
+    receiving = tuple(segment for name in names if (segment := Segment.parse(name)))
     files: dict[Segment, Path] = {}
     histories: dict[int, dict[int, int]] = {}
     for path in log_files(directory):
@@ -242,7 +260,7 @@ def log_below(directory: Path) -> Log:
             files[segment] = path
         elif path.suffix == ".history":
             histories[int(path.stem, 16)] = ancestors(_unpacked(path))
-    return Log(files, histories)
+    return Log(files, histories, receiving)
 
 
 def _unpacked(path: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from marketplace_backup_steps import Steps
 from marketplace_backup_world import BackupError, BackupWorld
-from marketplace_backups import Backup, log_below
+from marketplace_backups import Backup, log_below, passed_over
 from marketplace_census import Census, census, marked
 from marketplace_drills import Drills
 from marketplace_dump_server import DumpServer, choose_dump
@@ -27,7 +27,7 @@ def drill(world: BackupWorld, settings: dict[str, Any], progress: Progress, by: 
     Returns:
         The record: ``outcome`` (``passed`` or ``failed``), ``reason``, ``time``, ``rpo_seconds`` (after which what is
         written is in the backups), ``rto_seconds`` (from the order to a server that answers), ``bytes``, ``tables``,
-        ``rows``, ``base``, ``steps``.
+        ``rows``, ``base``, ``passed_over`` (newer backups that are not good, in words), ``steps``.
 
     Raises:
         LockHeld: somebody is at the backups already.
@@ -62,6 +62,7 @@ class _Run:
         self.point = ""
         self.recovery = drill_recovery(world, settings)
         self.base: Backup | None = None
+        self.passed_over = ""
         self.expected = Census({}, ())
         self.bytes = 0
         self.rpo: float | None = None
@@ -105,9 +106,12 @@ class _Run:
         self.ordered = self.world.clock.monotonic()
         self.world.barman.put_away()
         histories = log_below(self.world.barman.directory).histories
-        self.base = choose(self.world.catalogue.of("postgres"), Target(), histories, self.begun)
+        bases = self.world.catalogue.of("postgres")
+        self.base = choose(bases, Target(), histories, self.begun)
+        self.passed_over = passed_over(bases, self.base)
         self.recovery.room(self.base)
-        return f"base backup {self.base.id}: {self.recovery.unpack(self.base, self.progress)}"
+        said = f"base backup {self.base.id}: {self.recovery.unpack(self.base, self.progress)}"
+        return "; ".join(filter(None, (said, self.passed_over)))
 
     def files(self) -> str:
         """Each file as PostgreSQL itself wrote it down in the backup's manifest, before anything touches it."""
@@ -176,6 +180,7 @@ class _Run:
             "reason": reason,
             "by": by,
             "base": self.base.id if self.base else None,
+            "passed_over": self.passed_over,
             "rpo_seconds": self.rpo,
             "rto_seconds": self.rto,
             "bytes": self.bytes,
@@ -208,13 +213,16 @@ class _DumpRun(_Run):
     def files(self) -> str:
         """The newest dump, as it was recorded."""
         self.ordered = self.world.clock.monotonic()
-        self.base = choose_dump(self.world.catalogue.of("dump"), self.settings, None, self.begun)
+        dumps = [dump for dump in self.world.catalogue.of("dump") if dump.of_now(self.settings)]
+        self.base = choose_dump(dumps, self.settings, None, self.begun)
+        self.passed_over = passed_over(dumps, self.base)
         self.expected = Census(dict(self.base.facts["rows"]), tuple(self.base.facts["heads"]))
         self.rpo = round((self.begun - datetime.fromisoformat(self.base.started)).total_seconds(), 1)
         changed = self.world.catalogue.changed(self.base)
         if changed:
             raise BackupError("; ".join(changed))
-        return f"dump {self.base.id}, {self.rpo / 3600:.1f} h old, is as it was taken"
+        said = f"dump {self.base.id}, {self.rpo / 3600:.1f} h old, is as it was taken"
+        return "; ".join(filter(None, (said, self.passed_over)))
 
     def restore(self) -> str:
         """A server of its own, and the dump in it."""

@@ -9,6 +9,8 @@ from marketplace_paths import Paths
 
 # So many are kept; one a day.
 KEPT = 100
+# One a night. One that is missed is a restart, or a long backup; with the second somebody has to know.
+LATE = timedelta(hours=50)
 
 
 class Drills:
@@ -35,12 +37,17 @@ class Drills:
 
     def passed(self) -> dict[str, Any] | None:
         """The last one that passed."""
-        return next((record for record in self.all() if record.get("outcome") == "passed"), None)
+        return last_passed(self.all())
 
     def _names(self) -> list[str]:
         return [
             name for name in self.disk.names(self.directory) if name.endswith(".json") and name[0].isdigit()
         ]
+
+
+def last_passed(records: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The first that passed of records, newest first."""
+    return next((record for record in records if record.get("outcome") == "passed"), None)
 
 
 def overdue(passed: dict[str, Any] | None, since: datetime | None, most_days: int, now: datetime) -> str:
@@ -63,6 +70,29 @@ def overdue(passed: dict[str, Any] | None, since: datetime | None, most_days: in
         f"no backup was restored on trial for {most_days} days (backup:max_drill_age; {words}): "
         "backup.drill does it, deploy.logs service=backup since=2d says why it did not pass"
     )
+
+
+def missed(records: list[dict[str, Any]], since: datetime | None, now: datetime) -> str:
+    """What people have to know of drills that don't take place, or don't pass; nothing where one has of late.
+
+    Args:
+        records: every drill, newest first.
+        since: how far back there have been backups to try; None where there are none.
+        now: the time.
+    """
+    passed = last_passed(records)
+    last = datetime.fromisoformat(passed["time"]) if passed else since
+    if last is None or now - last <= LATE:
+        return ""
+    tried = records[0] if records and records[0] is not passed else None
+    why = (
+        f"the last try, at {tried['time']}, failed: {tried.get('reason')}"
+        if tried
+        else "none was tried since: does cron call it (/etc/cron.d/marketplace-backup), or is somebody at the backups "
+        "all night?"
+    )
+    hours = (now - last).total_seconds() / 3600
+    return f"no backup was restored on trial for {hours:.0f} h; {why}. backup.drill does it"
 
 
 def first_release(records: list[str]) -> datetime | None:

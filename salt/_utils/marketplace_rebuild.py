@@ -215,6 +215,8 @@ class Rebuild:
             return self._elsewhere("postgres")
         restore = FirstRestore(self.world, settings, self.target, self.progress)
         if restore.is_needless:
+            if self.found:
+                return f"base backup {self.found['base']} was restored before the interruption"
             if (self.world.paths.state / "volumes/postgres.initialised").exists():
                 raise BackupError(
                     "PostgreSQL was started on an empty disk since the rebuild began, and its data would be taken for "
@@ -226,10 +228,14 @@ class Rebuild:
             return self.notes[-1]
         self._pass_over_bad("postgres")
         self.world.docker.pull(settings["postgres"]["reference"])
+
+        def note() -> None:
+            # Else data that were restored would be taken for those of a volume that outlived its droplet.
+            self.found = restore.found
+            self._write((read_json(self._journal) or {})["done"])
+
         with self.world.lock.held(self.by, "rebuild"):
-            said = restore.perform()
-        self.found = restore.found
-        return said
+            return restore.perform(note)
 
     def cache(self) -> str:
         """The cache, likewise."""
@@ -237,7 +243,7 @@ class Rebuild:
             return self._elsewhere("redis")
         file = self.world.paths.root / "srv/data/redis/data/dump.rdb"
         if file.exists():
-            self.notes.append("the cache's volume still had its data: they were kept")
+            self.notes.append("the cache had its data already: they were kept")
             return self.notes[-1]
         self._pass_over_bad("redis")
         try:

@@ -8,8 +8,9 @@ from marketplace_barman import Barman
 from marketplace_database import Database
 
 SLOT = "barman"
-# Reserved and extended mean that the server still has all that the receiver needs.
-_KEPT = ("reserved", "extended")
+# The server still has all that the receiver needs; of unreserved it deletes some at its next checkpoint, unless the
+# receiver has caught up by then. Source: https://www.postgresql.org/docs/17/view-pg-replication-slots.html
+_KEPT, _AT_RISK = ("reserved", "extended", "unreserved"), "unreserved"
 
 _QUESTION = f"""SELECT coalesce((SELECT json_build_object('active', s.active, 'status', s.wal_status,
   'behind', pg_wal_lsn_diff(pg_current_wal_flush_lsn(), coalesce(r.write_lsn, s.restart_lsn))::bigint)
@@ -26,11 +27,13 @@ class Reception:
         behind: bytes that the server has written and the receiver has not; None where nobody knows.
         lost: whether the server no longer has what the receiver needs: what follows is worth nothing without a new
             base backup.
+        at_risk: whether the server is about to delete what the receiver needs.
     """
 
     active: bool
     behind: int | None
     lost: bool
+    at_risk: bool = False
 
 
 class Receiver:
@@ -54,7 +57,8 @@ class Receiver:
         if found is None:
             return Reception(False, None, False)
         behind = None if found["behind"] is None else max(0, found["behind"])
-        return Reception(bool(found["active"]), behind, found["status"] not in _KEPT)
+        status = found["status"]
+        return Reception(bool(found["active"]), behind, status not in _KEPT, status == _AT_RISK)
 
     def is_replaced(self) -> bool:
         """Whether the server knows nothing of a receiver that has received: it was restored, and is another now.
@@ -77,11 +81,19 @@ class Receiver:
 
         What it had received stays, as far as it goes.
         """
-        self._systemctl("stop")
+        self.stop()
         if self._has_slot():
             self.barman.run("receive-wal", "--drop-slot", self.barman.server)
         self.barman.run("receive-wal", "--create-slot", self.barman.server)
         self.barman.run("receive-wal", "--reset", self.barman.server)
+        self.start()
+
+    def stop(self) -> None:
+        """Receive nothing until :meth:`start` or :meth:`start_over`, or the next boot."""
+        self._systemctl("stop")
+
+    def start(self) -> None:
+        """Go on receiving where it was stopped."""
         self._systemctl("start")
 
     def _has_slot(self) -> bool:

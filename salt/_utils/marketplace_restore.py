@@ -2,12 +2,13 @@
 
 In its place: everything is made ready beside the old data directory, on the same file system; the two change names in
 one instant; the old one stays aside until somebody confirms. What was begun is written down first, so that a restore
-that was killed at any point is taken up again by the next one.
+that was killed at any point is taken up again by the next one, or given up while the restored server has not come up.
 """
 
 import contextlib
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -74,19 +75,53 @@ def restore_live(
 ) -> dict[str, Any]:
     """Put the database of a backup in the live one's place. Nobody writes meanwhile: the caller has seen to that.
 
-    A restore that was interrupted is taken up again, to the target that it had.
+    A restore that was interrupted is taken up again by the same target.
 
     Returns:
         As :func:`restore_scratch`, with ``aside`` (the old data directory) instead of ``container``.
 
     Raises:
         LockHeld: somebody is at the backups already.
+        BackupError: a restore to another target is not finished.
     """
     with world.lock.held(by, "backup.restore to=live"):
         begun = world.clock.monotonic()
         run = _LiveRestore.begun(world, settings, target, progress, by)
         run.perform()
         return run.answer(begun) | {"aside": str(run.aside) if run.aside.exists() else None}
+
+
+def undo_live(world: BackupWorld, settings: dict[str, Any], progress: Progress, by: str) -> dict[str, Any]:
+    """Give up a restore in the live database's place that is not finished: the old data are live again.
+
+    Killed at any point, it is taken up again by the same call; a restore to the same target would go on instead.
+
+    Returns:
+        ``outcome`` (``undone`` or ``failed``), ``reason``, ``steps``, ``seconds``.
+
+    Raises:
+        LockHeld: somebody is at the backups already.
+        BackupError: there is nothing to give up, or the restored server has come up.
+    """
+    with world.lock.held(by, "backup.restore to=live undo=True"):
+        begun = world.clock.monotonic()
+        entry = unfinished(world)
+        if entry is None:
+            raise BackupError("no restore in the database's place is unfinished: there is nothing to give up")
+        if entry.get("came_up"):
+            raise BackupError(
+                "PostgreSQL has come up on the restored data, whose log goes another way: "
+                f"{taken_up(entry)} ends it; from then on another restore brings another time"
+            )
+        run = _LiveRestore.of(world, settings, progress, entry)
+        run.steps.all(("back", run.back), ("start", run.start_old))
+        reason = run.steps.reason
+        return {
+            "outcome": "failed" if reason else "undone",
+            "reason": reason,
+            "steps": run.steps.done,
+            "seconds": round(world.clock.monotonic() - begun, 1),
+        }
 
 
 class FirstRestore:
@@ -109,8 +144,11 @@ class FirstRestore:
         """Whether there are data already: the volume outlived its droplet."""
         return (self._restore.live / "PG_VERSION").exists()
 
-    def perform(self) -> str:
+    def perform(self, about_to_place: Callable[[], None]) -> str:
         """All of it; in words, how it went.
+
+        Args:
+            about_to_place: called when all is found, before the data get their name; from then on they may be there.
 
         Raises:
             One of ``marketplace_backup_steps.FAILURES``; nothing is left of it then.
@@ -119,6 +157,7 @@ class FirstRestore:
         try:
             said = [restore.unpack(), restore.replay(), restore.count()]
             restore.seal()
+            about_to_place()
             restore.place()
         except BaseException:
             restore.recovery.discard()
@@ -146,8 +185,9 @@ def confirm(world: BackupWorld, by: str) -> list[str]:
         DatabaseError: the database can't be asked; files are deleted.
     """
     with world.lock.held(by, "backup.confirm"):
-        if unfinished(world):
-            raise BackupError("a restore was interrupted; backup.restore to=live takes it up again")
+        begun = unfinished(world)
+        if begun:
+            raise BackupError(interrupted(begun))
         found = aside(world)
         for directory in found:
             shutil.rmtree(directory)
@@ -179,8 +219,41 @@ def unfinished(world: BackupWorld) -> dict[str, Any] | None:
     return found
 
 
+def taken_up(entry: Mapping[str, Any]) -> str:
+    """What takes an unfinished restore up again, as one types it."""
+    return "backup.restore to=live" + (f" time='{entry['time']}'" if entry["time"] else "")
+
+
+def interrupted(entry: Mapping[str, Any]) -> str:
+    """What there is to know, and to do, of an unfinished restore."""
+    gives_up = "" if entry.get("came_up") else "; backup.restore undo=True gives it up"
+    return (
+        f"a restore that {entry['by']} began at {entry['started']} is not finished: {taken_up(entry)} takes it up again"
+        f"{gives_up}"
+    )
+
+
+def closed_for(world: BackupWorld, holder: Mapping[str, Any] | None) -> str:
+    """Why the edge has to stay closed: what users would write is not what stays. Nothing where it may be opened.
+
+    Args:
+        world: what backups touch.
+        holder: who has the release lock, which everything has that works on the live data.
+    """
+    doing = str((holder or {}).get("doing", ""))
+    if holder and doing.startswith("backup."):
+        return f"{doing} by {holder.get('by', 'unknown')} is putting other data in the live ones' place: wait for it"
+    begun = unfinished(world)
+    # Where it has come up, what is live stays.
+    return interrupted(begun) if begun and not begun.get("came_up") else ""
+
+
 def _data(world: BackupWorld) -> Path:
     return world.paths.root / "srv/data/postgres/data"
+
+
+def _target(entry: Mapping[str, Any]) -> Target:
+    return Target(time=datetime.fromisoformat(entry["time"]) if entry["time"] else None)
 
 
 class _Restore:
@@ -314,10 +387,18 @@ class _LiveRestore(_Restore):
                 "time": target.time.isoformat() if target.time else None,
             }
             world.catalogue.disk.write(world.paths.restore, to_json(entry))
-        else:
-            progress.say(f"taking up the restore that {entry['by']} began at {entry['started']}")
-        time = datetime.fromisoformat(entry["time"]) if entry["time"] else None
-        return cls(world, settings, Target(time=time), progress, entry["id"])
+            return cls.of(world, settings, progress, entry)
+        if _target(entry) != target:
+            raise BackupError(f"{target.words} is another target than was begun with: {interrupted(entry)}")
+        progress.say(f"taking up the restore that {entry['by']} began at {entry['started']}")
+        return cls.of(world, settings, progress, entry)
+
+    @classmethod
+    def of(
+        cls, world: BackupWorld, settings: dict[str, Any], progress: Progress, entry: Mapping[str, Any]
+    ) -> "_LiveRestore":
+        """The restore that a journal's entry speaks of."""
+        return cls(world, settings, _target(entry), progress, entry["id"])
 
     @property
     def aside(self) -> Path:
@@ -351,7 +432,9 @@ class _LiveRestore(_Restore):
 
     def swap(self) -> str:
         """Stop the live server, and have the directories change names in one instant."""
-        self.world.docker.stop("postgres", grace=self.settings["postgres"]["stop_grace"])
+        self._stop()
+        # Until it is certain that the restored data stay, their log is not received: it would lead away from the old.
+        self.world.receiver.stop()
         if not self._is_swapped():
             if self.live.exists():
                 exchange(self.recovery.directory, self.live)
@@ -387,6 +470,8 @@ class _LiveRestore(_Restore):
 
     def receiver(self) -> str:
         """The log goes another way from here on: receive that one."""
+        entry = unfinished(self.world) or {}
+        self.world.catalogue.disk.write(self.world.paths.restore, to_json(entry | {"came_up": True}))
         self.world.receiver.start_over()
         if not self.world.clock.wait_until(lambda: self.world.receiver.look().active, timeout=60):
             raise BackupError(f"nobody receives the log; see: systemctl status {self.world.receiver.unit}")
@@ -395,9 +480,47 @@ class _LiveRestore(_Restore):
     def end(self) -> str:
         """Nothing is left to take up again."""
         shutil.rmtree(self.recovery.configuration, ignore_errors=True)
-        (self.live / MARK).unlink(missing_ok=True)
+        # In this order: an entry whose mark is gone would be restored once more.
         self.world.catalogue.disk.remove(self.world.paths.restore)
+        (self.live / MARK).unlink(missing_ok=True)
         return "backup.create has yet to take a backup of it"
+
+    def back(self) -> str:
+        """The old data in their place again, by the way on which they went; nothing is left of the restored ones."""
+        if self._is_swapped():
+            self._stop()
+            if self.aside.exists():
+                self.aside.rename(self.recovery.directory)
+                fsync_directory(self.live.parent)
+            if self.recovery.directory.exists():
+                exchange(self.recovery.directory, self.live)
+            else:
+                self.live.rename(self.recovery.directory)
+                fsync_directory(self.live.parent)
+        self.recovery.discard()
+        self.world.catalogue.disk.remove(self.world.paths.restore)
+        if not self.live.exists():
+            return "there were no old data: PostgreSQL stays stopped until something is restored"
+        return f"the old data are in {self.live} again"
+
+    def start_old(self) -> str:
+        """The live server, on the old data, and the receiver of its log."""
+        # It tries again for as long as the server is away.
+        self.world.receiver.start()
+        if not self.live.exists():
+            return "there is nothing to start on"
+        self.world.docker.start("postgres")
+        if not self.world.clock.wait_until(
+            lambda: self.world.docker.is_well("postgres"), timeout=START_SECONDS, interval=0.5
+        ):
+            raise BackupError(
+                "PostgreSQL does not come up on the old data either (deploy.logs service=postgres): "
+                "backup.restore to=live time=... restores again"
+            )
+        return "PostgreSQL answers"
+
+    def _stop(self) -> None:
+        self.world.docker.stop("postgres", grace=self.settings["postgres"]["stop_grace"])
 
     def _is_swapped(self) -> bool:
         try:

@@ -61,13 +61,19 @@ def ancestors(history: str) -> dict[int, int]:
     return found
 
 
-def chain(present: Iterable[Segment], histories: Mapping[int, Mapping[int, int]], start: Segment) -> Chain:
+def chain(
+    present: Iterable[Segment],
+    histories: Mapping[int, Mapping[int, int]],
+    start: Segment,
+    receiving: Iterable[Segment] = (),
+) -> Chain:
     """Follow the log from ``start`` to its newest end.
 
     Args:
         present: every segment that is there.
         histories: by timeline, its :func:`ancestors`.
         start: where a base backup needs the log to begin.
+        receiving: segments that are just being received: everything before the first of them has to be there.
     """
     there = set(present)
     newest = max(
@@ -82,6 +88,8 @@ def chain(present: Iterable[Segment], histories: Mapping[int, Mapping[int, int]]
         way.append(newest)
     for before, after in itertools.pairwise(way):
         begins[after] = parents[before]
+    first = min((segment.number for segment in receiving if segment.timeline == newest), default=None)
+    put_away = [] if first is None else [first - 1]
     missing: list[Segment] = []
     last: Segment | None = None
     for position, timeline in enumerate(way):
@@ -90,7 +98,7 @@ def chain(present: Iterable[Segment], histories: Mapping[int, Mapping[int, int]]
         end = (
             begins[way[position + 1]] - 1
             if position + 1 < len(way)
-            else max(numbers, default=begins[timeline])
+            else max([*numbers, *put_away], default=begins[timeline])
         )
         for number in range(begins[timeline], end + 1):
             segment = Segment(timeline, number)

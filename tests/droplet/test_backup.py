@@ -13,8 +13,6 @@ from tests.support.droplet.salt import call
 from tests.support.load.state import sql
 from tests.support.waiting import seconds_until
 
-KILLS = 2
-
 
 def test_there_are_backups_from_the_first_hour_on(droplet: Droplet) -> None:
     for kind in ("postgres", "dump", "redis", "house"):
@@ -69,8 +67,9 @@ def test_a_byte_of_the_log_is_missed(droplet: Droplet) -> None:
     assert backups.problems(droplet) == []
 
 
-def test_a_segment_that_is_missing_is_named(droplet: Droplet) -> None:
-    segment = backups.segments(droplet)[-2]
+@pytest.mark.parametrize("place", [-2, -1])
+def test_a_segment_that_is_missing_is_named(droplet: Droplet, place: int) -> None:
+    segment = backups.segments(droplet)[place]
     name = segment.rsplit("/", 1)[1]
     droplet.run(["mv", segment, "/root/"])
     try:

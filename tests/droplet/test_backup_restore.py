@@ -19,8 +19,6 @@ from tests.support.load.running import Load
 from tests.support.load.state import sql
 from tests.support.numbered import Numbered
 
-KILLS = 1
-
 
 @pytest.fixture(scope="module")
 def closed(droplet: Droplet) -> Iterator[Droplet]:
@@ -111,6 +109,26 @@ def test_what_can_not_be_restored_is_refused_in_words(
     assert not {"postgres-scratch", "postgres-restore"} & set(names)
 
 
+def test_a_restore_that_nobody_finishes_keeps_the_edge_closed_and_is_given_up(closed: Droplet) -> None:
+    with Numbered(closed) as rows:
+        rows.write(5)
+        # Just behind the moment at which the data changed places.
+        mark = "/srv/data/postgres/data/17/restored"
+        backups.kill_once_there(closed, mark, "backup.restore", "to=live")
+        opened = call(closed, "deploy.maintenance", "off")
+        assert "backup.restore undo=True gives it up" in opened.value["reason"], opened.value
+        other = call(closed, "backup.restore", "to=live", "time='2026-01-01T00:00:00'")
+        assert "is another target than was begun with" in other.value["reason"], other.value
+        undone = call(closed, "backup.restore", "undo=True")
+        assert undone.value["outcome"] == "undone", f"{undone.value}\n{undone.stderr}"
+        # The old data are live, and their log goes on as if nothing had been.
+        rows.write(5)
+        assert rows.there() == set(range(1, 11))
+        drill = call(closed, "backup.drill")
+        assert drill.value["outcome"] == "passed", drill.value
+    assert closed.run(["ls", "/srv/data/postgres/data"]).stdout.split() == ["17"]
+
+
 def test_data_that_are_destroyed_under_load_come_back(closed: Droplet, progress: Progress) -> None:
     seed = random.randrange(10**6)  # noqa: S311
     with Numbered(closed) as rows:
@@ -138,23 +156,13 @@ def test_data_that_are_destroyed_under_load_come_back(closed: Droplet, progress:
 
 
 def test_the_cache_comes_back_as_its_snapshot_had_it(closed: Droplet) -> None:
-    redis(closed, "SET kept yes")
+    backups.redis(closed, "SET kept yes")
     backups.taken(closed)
-    redis(closed, "SET kept no", "SET new yes")
+    backups.redis(closed, "SET kept no", "SET new yes")
     answer = call(closed, "backup.restore", "what=cache", "to=live")
     assert answer.returncode == 0, f"{answer.value}\n{answer.stderr}"
-    assert redis(closed, "GET kept", "EXISTS new") == ["yes", "0"]
+    assert backups.redis(closed, "GET kept", "EXISTS new") == ["yes", "0"]
     assert any(answer.value["aside"] in words for words in shipping.status(closed)["backups"]["pending"])
     assert call(closed, "backup.confirm").value["deleted"] == [answer.value["aside"]]
     assert call(closed, "state.apply").changed == {}
-    redis(closed, "DEL kept")
-
-
-def redis(droplet: Droplet, *commands: str) -> list[str]:
-    """What Redis answers to each command, given by the operator."""
-    password = droplet.get("/etc/marketplace/secrets/redis_operator_password").decode().strip()
-    answer = droplet.run(
-        ["docker", "exec", "-i", "redis", "redis-cli", "--tls", "--insecure", "-p", "6380"],
-        stdin="\n".join([f"AUTH operator {password}", *commands, ""]),
-    )
-    return answer.stdout.split()[1:]
+    backups.redis(closed, "DEL kept")

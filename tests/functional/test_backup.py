@@ -29,3 +29,18 @@ def test_nothing_is_imported_into_a_service_at_a_provider(
     other = "cache" if service == "postgres" else "dump"
     answer, _ = host.call("backup.import", **{other: "/root/moving"})
     assert answer["reason"].startswith("the edge is open")
+
+
+def test_what_does_not_give_a_restore_up_is_refused_in_words(tmp_path: Path, options: dict[str, Any]) -> None:
+    host = Host(tmp_path, options)
+    host.apply_settings()
+    asked: dict[str, dict[str, Any]] = {
+        "expected undo=True": {"undo": "please"},
+        "given by itself": {"undo": True, "time": "2026-11-25T12:00:00"},
+        "about the restore that was begun": {"undo": True, "what": "cache", "to": "live"},
+        "the edge is open": {"undo": True},
+    }
+    for says, arguments in asked.items():
+        answer, code = host.call("backup.restore", **arguments)
+        assert (answer["outcome"], code) == ("refused", 1)
+        assert says in answer["reason"]

@@ -18,6 +18,7 @@ import marketplace_operate
 import pytest
 from marketplace_durable import make_directory, to_json, write_atomic
 from marketplace_launch import LaunchError
+from marketplace_lock import Lock
 from marketplace_settings_gate import no_pillar
 from marketplace_spool import Spool
 
@@ -344,6 +345,23 @@ def test_the_edge_stays_closed_while_a_move_is_half_done(edge: Host) -> None:
     # A release there, or pillar back where it was.
     write_atomic(file, to_json(settings))
     assert edge.call("deploy.maintenance", "off")[0]["closed"] is False
+
+
+def test_the_edge_stays_closed_while_data_are_replaced(edge: Host) -> None:
+    edge.call("deploy.maintenance", "on")
+    with Lock(edge.paths.lock).held("bob", "backup.restore to=live"):
+        refused, code = edge.call("deploy.maintenance", "off")
+        assert (code, refused["outcome"]) == (1, "refused")
+        assert "backup.restore to=live by bob is putting other data" in refused["reason"]
+    entry = {"id": "20261125T120000", "by": "bob", "started": "2026-11-25T12:00:00+00:00", "time": None}
+    write_atomic(edge.paths.restore, to_json(entry))
+    refused, _ = edge.call("deploy.maintenance", "off")
+    assert "a restore that bob began" in refused["reason"]
+    assert edge.call("deploy.maintenance")[0]["closed"] is True
+    # A release is no reason: it keeps the edge closed by itself.
+    edge.paths.restore.unlink()
+    with Lock(edge.paths.lock).held("bob", "release of 1.1.0"):
+        assert edge.call("deploy.maintenance", "off")[0]["closed"] is False
 
 
 def test_operator_opens_only_what_the_operator_closed(edge: Host) -> None:

@@ -22,6 +22,8 @@ from tests.support.numbered import Numbered
 from tests.support.waiting import seconds_until
 
 GIB = 1 << 30
+DISK = 20 * GIB
+"""The default of ``backup:disk``."""
 ROUNDS = 5
 MINUTES = 5
 NOT_SHIPPED = "the backups have not reached their copy since"
@@ -116,12 +118,14 @@ def test_what_a_day_of_log_takes(
     users = load(50, 1.0)
     busy = log_bytes_over(droplet, MINUTES)
     users.assert_lossless(droplet)
-    day = 24 * 60 / MINUTES
+    day = 24 * 60 // MINUTES
     note(
-        f"log kept in {MINUTES} minutes: {idle / 1e6:.1f} MB idle, {busy / 1e6:.1f} MB at 50 updates a second; "
-        f"in a day {idle * day / 1e6:.0f} MB and {busy * day / 1e6:.0f} MB"
+        f"log kept in {MINUTES} minutes: {idle / 1e6:.2f} MB idle, {busy / 1e6:.2f} MB at 50 updates a second; "
+        f"reckoned for a day (x {day}): {idle * day / 1e6:.0f} MB and {busy * day / 1e6:.0f} MB"
     )
     assert idle * day < GIB
+    # Else the default of backup:disk could not even hold what goes back to the night before.
+    assert busy * day < DISK
 
 
 def log_bytes_over(droplet: Droplet, minutes: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -61,6 +62,11 @@ def settled(droplet: Droplet, container: str) -> bool:
     return int(now) - int(started) > 11
 
 
+def shown(places: Counter[str]) -> str:
+    """Where it was killed, and how often."""
+    return ", ".join(f"{place} {times}" for place, times in places.most_common())
+
+
 def test_postgres_loses_nothing_that_was_committed(
     droplet: Droplet, chance: random.Random, note: Callable[[str], None]
 ) -> None:
@@ -80,26 +86,30 @@ def test_postgres_loses_nothing_that_was_committed(
 
 
 def test_redis_keeps_its_last_snapshot(droplet: Droplet, note: Callable[[str], None]) -> None:
-    backups.taken(droplet)
-    before = call(droplet, "health.check").value["services"]["redis"]
-    for _ in range(KILLS):
-        kill_main_process(droplet, "redis")
-        seconds_until(lambda: settled(droplet, "redis"), 60)
-    assert call(droplet, "health.check").value["services"]["redis"]["status"] == before["status"]
+    try:
+        for number in range(1, KILLS + 1):
+            assert backups.redis(droplet, f"SET killed {number}", "SAVE") == ["OK", "OK"]
+            kill_main_process(droplet, "redis")
+            seconds_until(lambda: settled(droplet, "redis"), 60)
+            assert backups.redis(droplet, "GET killed") == [str(number)]
+    finally:
+        backups.redis(droplet, "DEL killed")
+    assert call(droplet, "health.check").value["services"]["redis"]["status"] == "healthy"
     assert backups.taken(droplet)
-    note(f"Redis killed {KILLS} times: back by itself each time")
+    note(f"Redis killed {KILLS} times: each time back by itself, with all of its last snapshot")
 
 
 def test_backups_that_are_killed_leave_nothing_half(
     droplet: Droplet, chance: random.Random, note: Callable[[str], None]
 ) -> None:
+    places: Counter[str] = Counter()
     for _ in range(KILLS):
-        backups.kill(droplet, "backup.create", chance.uniform(0.5, 6))
+        places[backups.kill(droplet, "backup.create", chance.uniform(0.5, 6))] += 1
         assert backups.problems(droplet) == []
     backups.taken(droplet)
     bases = droplet.run(["ls", f"{backups.BARMAN}/base"]).stdout.split()
     assert sorted(bases) == sorted(row["id"] for row in backups.listed(droplet, "postgres"))
-    note(f"backup.create killed {KILLS} times: no half backup was ever listed")
+    note(f"backup.create killed {KILLS} times ({shown(places)}): no half backup was ever listed")
 
 
 def test_restores_that_are_killed_are_taken_up_again(
@@ -107,15 +117,18 @@ def test_restores_that_are_killed_are_taken_up_again(
 ) -> None:
     with Numbered(closed) as rows:
         rows.write(20)
+        places: Counter[str] = Counter()
         for _ in range(KILLS):
-            backups.kill(closed, "backup.restore", chance.uniform(0.5, 8), "to=live")
+            places[backups.kill(closed, "backup.restore", chance.uniform(0.5, 8), "to=live")] += 1
             answer = call(closed, "backup.restore", "to=live")
             assert answer.returncode == 0, f"{answer.value}\n{answer.stderr}"
             assert rows.there() == set(range(1, 21))
             call(closed, "backup.confirm")
             backups.taken(closed)
     assert shipping.status(closed)["backups"]["trouble"] == []
-    note(f"backup.restore to=live killed {KILLS} times: taken up again each time, every row there")
+    note(
+        f"backup.restore to=live killed {KILLS} times ({shown(places)}): taken up again each time, every row there"
+    )
 
 
 def test_a_rebuild_that_is_killed_is_gone_on_with(
@@ -142,5 +155,5 @@ def test_a_rebuild_that_is_killed_is_gone_on_with(
         finally:
             copied.container.unpause()
             found.destroy()
-    shown = ", ".join(f"{moment:.0f}" for moment in moments)
-    note(f"a rebuild killed after {shown} s: gone on with, every row there")
+    seconds = ", ".join(f"{moment:.0f}" for moment in moments)
+    note(f"a rebuild killed after {seconds} s: gone on with, every row there")

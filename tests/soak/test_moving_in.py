@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.droplet.conftest import prepared
-from tests.support import shipping
+from tests.support import backups, shipping
 from tests.support.botapi.client import BotApi
 from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
@@ -116,6 +116,7 @@ def test_under_load_no_update_is_lost(
 
     begun = time.monotonic()
     old.compose("stop", "bot")
+    assert old.redis("SET", "moved", "along") == "OK"
     dump, cache = old.dump()
     new.put(DUMP, dump)
     new.put(CACHE, cache)
@@ -131,6 +132,7 @@ def test_under_load_no_update_is_lost(
     handled = sql(new, "SELECT update_id FROM handled_updates").split()
     assert expected <= {int(one) for one in handled}
     assert len(handled) == len(set(handled))
+    assert backups.redis(new, "GET moved") == ["along"]
     assert downtime < LONGEST_DOWNTIME
     assert call(new, "state.apply").failed == {}
     assert call(new, "backup.confirm").value["deleted"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,8 @@ BUCKET = "backups"
 """In the object storage."""
 UNIT = "barman-receive-wal@postgres.service"
 
+# As the view without a terminal tells of a step: "database: 20261125T023000: 4.1M (2.3 s)".
+_STEP = re.compile(r"([a-z]+)(?: failed)?: ")
 _FLIP = """import sys
 with open(sys.argv[1], "rb+") as file:
     file.seek(int(sys.argv[2]))
@@ -64,10 +67,42 @@ def segments(droplet: Droplet) -> list[str]:
     return sorted(path for path in found if len(path.rsplit("/", 1)[1]) == 24)
 
 
-def kill(droplet: Droplet, function: str, seconds: float, *arguments: str) -> None:
-    """Begin ``function``, and kill it with SIGKILL after so long; it may have been over by then."""
-    script = 'after=$1; shift; salt-call --local "$@" >/dev/null 2>&1 & sleep "$after"; kill -9 $!; wait'
-    droplet.run(["bash", "-c", script, "bash", f"{seconds:.2f}", function, *arguments], check=False)
+def kill(droplet: Droplet, function: str, seconds: float, *arguments: str) -> str:
+    """Begin ``function``, and kill it with SIGKILL after so long.
+
+    Returns:
+        Where that was: "behind" the last step that was over, "before all", or "over" where it had ended by itself.
+    """
+    script = (
+        'after=$1; told=$(mktemp); shift; salt-call --local "$@" >/dev/null 2>$told & sleep "$after"; '
+        "kill -9 $! || echo over; wait; cat $told; rm $told"
+    )
+    told = droplet.run(
+        ["bash", "-c", script, "bash", f"{seconds:.2f}", function, *arguments], check=False
+    ).stdout.splitlines()
+    if "over" in told[:1]:
+        return "over"
+    steps = [found.group(1) for line in told if (found := _STEP.match(line))]
+    return f"behind {steps[-1]}" if steps else "before all"
+
+
+def kill_once_there(droplet: Droplet, file: str, function: str, *arguments: str) -> None:
+    """Begin ``function``, and kill it with SIGKILL as soon as a file is there."""
+    script = (
+        'file=$1; shift; salt-call --local "$@" >/dev/null 2>&1 & '
+        "while kill -0 $! 2>/dev/null && [ ! -e $file ]; do sleep 0.02; done; kill -9 $!"
+    )
+    droplet.run(["bash", "-c", script, "bash", file, function, *arguments])
+
+
+def redis(droplet: Droplet, *commands: str) -> list[str]:
+    """What Redis answers to each command, given by the operator; a word each."""
+    password = droplet.get("/etc/marketplace/secrets/redis_operator_password").decode().strip()
+    answer = droplet.run(
+        ["docker", "exec", "-i", "redis", "redis-cli", "--tls", "--insecure", "-p", "6380"],
+        stdin="\n".join([f"AUTH operator {password}", *commands, ""]),
+    )
+    return answer.stdout.split()[1:]
 
 
 def rebuild(

@@ -73,13 +73,17 @@ class PlainHost:
         """What psql prints."""
         return self.compose(*PSQL, query).stdout.strip()
 
+    def redis(self, *command: str) -> str:
+        """What Redis answers to a command."""
+        tool = ["redis-cli", "--no-auth-warning", "-a", self.password]
+        return self.compose("exec", "-T", "redis", *tool, *command).stdout.strip()
+
     def dump(self) -> tuple[bytes, bytes]:
         """The database and the cache, as docs/moving.md has them written."""
         written = "pg_dump -U bot --format=custom --file=/tmp/bot.dump bot"
         self.compose("exec", "-T", "postgres", *written.split())
         self.compose("cp", "postgres:/tmp/bot.dump", f"{HOME}/bot.dump")
-        save = ["redis-cli", "--no-auth-warning", "-a", self.password, "SAVE"]
-        self.compose("exec", "-T", "redis", *save)
+        self.redis("SAVE")
         return self.machine.get(f"{HOME}/bot.dump"), self.machine.get(f"{HOME}/redis/dump.rdb")
 
     def _ready(self) -> bool:

@@ -1,15 +1,21 @@
 """The catalogue of backups, what is let go of, and whether they can be relied on."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marketplace_backup_status import judge
+from marketplace_backup_status import judge, status
 from marketplace_backups import Backup, Catalogue, digest_of, log_below, superfluous
 from marketplace_barman import Barman, base_of, reason
-from marketplace_receiver import Reception
+from marketplace_drills import Drills
+from marketplace_durable import make_directory
+from marketplace_lock import Lock
+from marketplace_paths import Paths
+from marketplace_receiver import Receiver, Reception
 from marketplace_wal import Segment
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -105,9 +111,13 @@ def test_the_log_is_read_with_its_histories(tmp_path):
     (place / "000000010000000000000003").write_bytes(b"")
     (tmp_path / "wals/postgres-xlog.db").write_bytes(b"")
     (tmp_path / "wals/00000002.history").write_text("1\t0/5000060\tx\n")
+    (tmp_path / "streaming").mkdir()
+    (tmp_path / "streaming/000000020000000000000006.partial").write_bytes(b"")
     found = log_below(tmp_path)
     assert list(found.files) == [Segment(1, 3)]
     assert found.histories == {2: {1: 5}}
+    assert found.receiving == (Segment(2, 6),)
+    assert found.chain(Segment(1, 3)).gaps == ((Segment(1, 4), Segment(1, 4)), (Segment(2, 5), Segment(2, 5)))
     assert log_below(tmp_path / "nowhere").files == {}
 
 
@@ -129,6 +139,8 @@ def test_good_backups_and_a_receiver_are_no_trouble():
         ({}, Reception(active=False, behind=None, lost=False), "nobody receives"),
         ({}, Reception(active=True, behind=1 << 30, lost=False), "1G behind"),
         ({}, Reception(active=False, behind=0, lost=True), "no longer has the log"),
+        ({}, Reception(active=True, behind=1 << 20, lost=False, at_risk=True), "will delete what it needs"),
+        ({}, Reception(active=False, behind=1 << 20, lost=False, at_risk=True), "nobody receives"),
     ],
 )
 def test_each_trouble_is_said(changes, reception, says):
@@ -140,6 +152,62 @@ def test_each_trouble_is_said(changes, reception, says):
 def test_a_database_that_is_away_is_not_the_backups_trouble():
     assert judge(newest(), None, [], NOW) == []
     assert judge(newest(), None, ["log segment 3 is missing"], NOW) == ["log segment 3 is missing"]
+
+
+@pytest.mark.parametrize(("most", "says"), [(0, "for 72 h; none was tried"), (1, "for 1 days")])
+def test_a_droplet_on_which_no_drill_passes_says_so_once(tmp_path, most, says):
+    paths = Paths(tmp_path)
+    world = SimpleNamespace(
+        paths=paths,
+        catalogue=Catalogue(paths.backups),
+        receiver=SimpleNamespace(look=lambda: WELL),
+        host=SimpleNamespace(free=lambda _: (1, 2)),
+        clock=SimpleNamespace(now=lambda: NOW),
+        lock=Lock(paths.backup_lock),
+        database=SimpleNamespace(beginning=lambda _: []),
+    )
+    for kind, days in (("postgres", 3), ("postgres", 0.5), ("dump", 3), ("redis", 0.5), ("house", 0.5)):
+        world.catalogue.add(backup(days, kind))
+    make_directory(paths.ledger)
+    (paths.ledger / "20261120T081500Z.json").write_text("{}")
+    here = {"managed": {"host": ""}}
+    settings = {
+        "backup": {"max_drill_age": most, "storage": {"target": ""}},
+        "postgres": here,
+        "redis": here,
+    }
+    (told,) = status(world, settings)["trouble"]
+    assert f"no backup was restored on trial {says}" in told
+    at = (NOW - timedelta(hours=8)).isoformat()
+    Drills(paths.backups / "drills").add(
+        {
+            "id": "20261125T043000",
+            "time": at,
+            "outcome": "passed",
+            "rpo_seconds": 1,
+            "rto_seconds": 2,
+            "size": "1M",
+        }
+    )
+    assert status(world, settings)["trouble"] == []
+
+
+@pytest.mark.parametrize(
+    ("wal_status", "lost", "at_risk"),
+    [
+        ("reserved", False, False),
+        ("extended", False, False),
+        # Nothing is gone yet: who starts over now cuts off a log that may still be received.
+        ("unreserved", False, True),
+        ("lost", True, False),
+        (None, True, False),
+    ],
+)
+def test_only_a_log_that_is_gone_is_lost(tmp_path, wal_status, lost, at_risk):
+    said = json.dumps({"active": True, "status": wal_status, "behind": 7})
+    database = SimpleNamespace(ask=lambda *_: said)
+    found = Receiver(database, Barman(tmp_path)).look()
+    assert found == Reception(active=True, behind=7, lost=lost, at_risk=at_risk)
 
 
 INFORMATION = """backup_label='START WAL LOCATION: 0/D000028 (file 00000001000000000000000D)\\n'

@@ -5,11 +5,13 @@ import subprocess
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
+import marketplace_rebuild
 import marketplace_salt
 import pytest
 from marketplace_arguments import Unusable
 from marketplace_backup_world import BackupError
 from marketplace_backups import Catalogue
+from marketplace_lock import Lock
 from marketplace_paths import Paths
 from marketplace_progress import Progress
 from marketplace_rebuild import Rebuild, given, storage
@@ -77,7 +79,7 @@ class Fake(Rebuild):
         return tuple((name, action(name)) for name in ("archive", "ground", "open"))
 
 
-def rebuild(root, log, broken="", place="s3:bucket/x"):
+def rebuild(root, log, broken="", place="s3:bucket/x", kind=Fake):
     paths = Paths(root)
     paths.state.mkdir(parents=True, exist_ok=True)
     world = SimpleNamespace(
@@ -86,7 +88,7 @@ def rebuild(root, log, broken="", place="s3:bucket/x"):
         spool=Spool(paths.spool),
         clock=SimpleNamespace(now=lambda: datetime(2026, 11, 25, 12, tzinfo=UTC), monotonic=lambda: 0.0),
     )
-    made = Fake(
+    made = kind(
         world, SimpleNamespace(target="s3:bucket/x", place=place), "production", Target(), Progress(), "root"
     )
     made.log, made.broken = log, broken
@@ -113,6 +115,51 @@ def test_what_was_begun_from_one_copy_does_not_go_on_from_another(tmp_path):
     with pytest.raises(BackupError, match="a rebuild from s3:bucket/x was begun here"):
         rebuild(tmp_path, log, place="s3:other/x").perform()
     assert log == ["archive"]
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize("killed", ["before its place", "behind it"])
+def test_a_database_that_was_put_in_its_place_is_known_after_a_kill(tmp_path, monkeypatch, killed):
+    restored = []
+
+    class Restore:
+        again = False
+
+        def __init__(self, *_):
+            self.is_needless = bool(restored)
+            self.found = {"base": "20261125T023000", "rows": {"public.users": 3}}
+
+        def perform(self, about_to_place):
+            about_to_place()
+            if killed == "behind it" or self.again:
+                restored.append("the data")
+            if not self.again:
+                raise Killed
+            return "restored"
+
+    monkeypatch.setattr(marketplace_rebuild, "FirstRestore", Restore)
+    monkeypatch.setattr(
+        Rebuild, "_actions", lambda run: (("archive", lambda: ""), ("database", run.database))
+    )
+    here = {"postgres": {"managed": {"host": ""}, "reference": "p"}, "redis": {"managed": {"host": ""}}}
+    monkeypatch.setattr(Rebuild, "_settings", lambda run: here)
+
+    def perform():
+        made = rebuild(tmp_path, [], kind=Rebuild)
+        made.world.docker = SimpleNamespace(pull=lambda _: None)
+        made.world.lock = Lock(made.world.paths.backup_lock)
+        return made.perform()
+
+    with pytest.raises(Killed):
+        perform()
+    Restore.again = True
+    answer = perform()
+    assert (answer["outcome"], answer["notes"]) == ("rebuilt", [])
+    assert (answer["base"], answer["rows"]) == ("20261125T023000", {"public.users": 3})
+    assert restored == ["the data"]
 
 
 @pytest.mark.parametrize("there", ["etc/marketplace/settings.json", "var/lib/marketplace/live.map"])

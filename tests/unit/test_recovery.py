@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from marketplace_backup_world import BackupError
-from marketplace_backups import Backup
+from marketplace_backups import Backup, passed_over
 from marketplace_census import Census
-from marketplace_drills import KEPT, Drills, first_release, overdue
+from marketplace_drills import KEPT, Drills, first_release, missed, overdue
 from marketplace_recovery import Target, choose, recovery_settings, without_recovery
 from marketplace_restore_cache import choose_snapshot
 from marketplace_wal import Segment
@@ -87,7 +87,7 @@ def test_a_census_names_each_difference():
 
 def record(days, outcome="passed"):
     at = NOW - timedelta(days=days)
-    return {"id": f"{at:%Y%m%dT%H%M%S}", "time": at.isoformat(), "outcome": outcome}
+    return {"id": f"{at:%Y%m%dT%H%M%S}", "time": at.isoformat(), "outcome": outcome, "reason": "so"}
 
 
 def test_the_last_that_passed_counts(tmp_path):
@@ -121,6 +121,35 @@ def test_drills_are_overdue_when_none_has_passed_for_so_long(passed, since, most
     words = overdue(passed, since, most, NOW)
     assert bool(words) is late
     assert not late or "backup.drill" in words
+
+
+@pytest.mark.parametrize(
+    ("records", "hours", "says"),
+    [
+        ([record(1)], 200, ""),
+        ([record(1, "failed"), record(1.5)], 200, ""),
+        ([record(3)], 200, "for 72 h; none was tried since"),
+        ([record(1, "failed"), record(3)], 200, "the last try, at 2026-11-24T12:00:00+00:00, failed: so"),
+        # A droplet that is new, one that has never tried, and one without backups, of which others tell.
+        ([], 49, ""),
+        ([], 60, "for 60 h; none was tried since"),
+        ([record(1, "failed")], 60, "for 60 h; the last try"),
+        ([], None, ""),
+    ],
+)
+def test_drills_that_are_missed_are_told_after_two_nights(records, hours, says):
+    since = None if hours is None else NOW - timedelta(hours=hours)
+    words = missed(records, since, NOW)
+    assert says in words
+    assert bool(words) is bool(says)
+
+
+def test_a_drill_says_what_it_has_passed_over():
+    bad = [base(1, 7, problems=("base.tar.zst is another",)), base(0.5, 1)]
+    assert passed_over(BASES, BASES[-1]) == ""
+    assert passed_over([*BASES, *bad], BASES[-1]) == (
+        "1h passed over (base.tar.zst is another); 0.5h passed over (it leads nowhere)"
+    )
 
 
 def test_a_droplet_is_as_old_as_its_first_release():

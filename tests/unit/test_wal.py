@@ -67,3 +67,14 @@ def test_a_timeline_that_goes_another_way_is_left_alone():
     # Both 2 and 3 come from 1: the newest is what the server is on.
     present = segments(1, 3, 4) + segments(2, 5) + segments(3, 4, 5)
     assert chain(present, {2: {1: 5}, 3: {1: 4}}, Segment(1, 3)) == Chain(Segment(3, 5), ())
+
+
+def test_the_log_reaches_up_to_what_is_just_being_received():
+    found = chain(segments(1, 3, 4), {}, Segment(1, 3), segments(1, 7, 6))
+    assert found == Chain(Segment(1, 4), ((Segment(1, 5), Segment(1, 5)),))
+    assert chain(segments(1, 3, 4), {}, Segment(1, 3), segments(1, 5)).gaps == ()
+    # What is put away and still received by the next look is no gap, nor is what another timeline left behind.
+    assert chain(segments(1, 3, 4), {}, Segment(1, 3), segments(1, 4, 5)) == Chain(Segment(1, 4), ())
+    assert chain(segments(2, 5, 6), {2: {1: 5}}, Segment(2, 5), segments(1, 9)) == Chain(Segment(2, 6), ())
+    # A timeline of which nothing was finished yet.
+    assert chain(segments(1, 3, 4), {2: {1: 5}}, Segment(1, 3), segments(2, 5)) == Chain(Segment(1, 4), ())

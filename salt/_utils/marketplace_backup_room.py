@@ -1,0 +1,119 @@
+"""Room for the next backup: what goes for it and in which order, and what never does."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from marketplace_backup_world import BackupError, BackupWorld
+from marketplace_backups import Backup, kinds, superfluous
+from marketplace_units import amount
+
+# Of the backups' file system, kept free for the log that comes meanwhile.
+RESERVE = 0.05
+# However little room there is, the backup of the night before stays until the next is good.
+FLOOR = timedelta(hours=20)
+
+
+class Room:
+    """The backups' file system.
+
+    Args:
+        world: what backups touch.
+        settings: the effective settings.
+        let_go: deletes one backup.
+        clear: deletes what was never completed.
+    """
+
+    def __init__(
+        self,
+        world: BackupWorld,
+        settings: Mapping[str, Any],
+        let_go: Callable[[Backup], None],
+        clear: Callable[[], object],
+    ) -> None:
+        self.world, self.let_go, self.clear = world, let_go, clear
+        self.kinds = kinds(settings)
+        self.keep = timedelta(days=settings["backup"]["keep_days"])
+
+    def base(self, needed: int) -> str:
+        """Room for a base backup. Base backups that ``keep_days`` still needs go for it, which people are told of.
+
+        Args:
+            needed: bytes.
+
+        Raises:
+            BackupError: there is not enough, with all gone that may go.
+        """
+        self._make(needed)
+        gone = self._shorten(needed)
+        if gone:
+            self._tell(gone)
+        self._refuse_below(needed)
+        words = f"{amount(self.free())} free, about {amount(needed)} needed"
+        return f"{words}; {len(gone)} that keep_days needs let go of for it" if gone else words
+
+    def other(self, needed: int) -> None:
+        """Room for anything else, for which nothing goes that ``keep_days`` needs.
+
+        Args:
+            needed: bytes.
+
+        Raises:
+            BackupError: there is not enough.
+        """
+        self._make(needed)
+        self._refuse_below(needed)
+
+    def let_old_go(self) -> int:
+        """Let go of what is older than asked for; how many those were."""
+        now = self.world.clock.now()
+        gone = [
+            backup
+            for kind in self.kinds
+            for backup in superfluous(self.world.catalogue.of(kind), self.keep, now)
+        ]
+        for backup in gone:
+            self.let_go(backup)
+        return len(gone)
+
+    def free(self) -> int:
+        """Bytes that backups may take."""
+        free, total = self.world.host.free(self.world.paths.backups)
+        return free - round(total * RESERVE)
+
+    def _make(self, needed: int) -> None:
+        if self.free() >= needed:
+            return
+        self.clear()
+        self.let_old_go()
+
+    def _shorten(self, needed: int) -> list[Backup]:
+        """Let go of the oldest base backups, one by one, down to the floor."""
+        gone: list[Backup] = []
+        while self.free() < needed:
+            bases, now = self.world.catalogue.of("postgres"), self.world.clock.now()
+            oldest = next(iter(superfluous(bases, FLOOR, now)), None)
+            if oldest is None:
+                break
+            self.let_go(oldest)
+            gone.append(oldest)
+        return gone
+
+    def _tell(self, gone: list[Backup]) -> None:
+        left = min(backup.taken for backup in self.world.catalogue.of("postgres") if backup.good)
+        self.world.spool.emit(
+            "backup.shortened",
+            "warning",
+            f"there is no room for the backups of {self.keep.days} days: {len(gone)} went for the new one, and nothing "
+            f"before {left.isoformat(timespec='seconds')} can be restored any more; a larger backup:disk, or a smaller "
+            "backup:keep_days",
+            {"gone": [backup.id for backup in gone], "since": left.isoformat(timespec="seconds")},
+        )
+
+    def _refuse_below(self, needed: int) -> None:
+        if self.free() < needed:
+            raise BackupError(
+                f"about {amount(needed)} are needed below {self.world.paths.backups} and "
+                f"{amount(max(0, self.free()))} are free, with all gone that may go: a larger backup:disk, then "
+                "state.apply"
+            )

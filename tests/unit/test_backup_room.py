@@ -1,0 +1,168 @@
+"""What goes for the next backup when the disk is short of room, and what never does."""
+
+import itertools
+import os
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from marketplace_backup_create import _Run
+from marketplace_backup_room import FLOOR, RESERVE
+from marketplace_backup_world import BackupError
+from marketplace_backups import Backup, Catalogue
+from marketplace_barman import Base
+from marketplace_paths import Paths
+from marketplace_progress import Progress
+from marketplace_spool import Spool
+
+NOW = datetime(2026, 11, 25, 2, 35, tzinfo=UTC)
+SETTINGS = {
+    "backup": {"keep_days": 7, "storage": {"target": ""}},
+    "postgres": {"managed": {"host": ""}, "database": "marketplace"},
+    "redis": {"managed": {"host": ""}},
+}
+SIZE = 100
+
+
+class World(SimpleNamespace):
+    """A file system of so many bytes, on which base backups of ``SIZE`` are all that counts."""
+
+    def __init__(self, root, total):
+        paths = Paths(root)
+        (paths.backups / "house").mkdir(parents=True)
+        self.half = []
+        super().__init__(
+            paths=paths,
+            catalogue=Catalogue(paths.backups),
+            spool=Spool(paths.spool),
+            clock=SimpleNamespace(now=lambda: NOW),
+            host=SimpleNamespace(free=lambda _: (total - self.used(), total)),
+            barman=SimpleNamespace(bases=self.bases, delete=lambda _: None, discard=self.half.remove),
+            database=SimpleNamespace(size=lambda _: 2 * SIZE),
+        )
+
+    def used(self):
+        return sum(backup.bytes for backup in self.catalogue.all()) + SIZE * len(self.half)
+
+    def bases(self):
+        known = [backup.id for backup in self.catalogue.of("postgres")]
+        return [Base(name, "", "x", "", "", "", SIZE, 0, "") for name in (*known, *self.half)]
+
+    def add(self, *days, kind="postgres", **changes):
+        for each in days:
+            at = (NOW - timedelta(days=each)).isoformat()
+            self.catalogue.add(Backup(kind, f"{each}", at, at, SIZE, {}, **changes))
+
+    def ids(self, kind="postgres"):
+        return [backup.id for backup in self.catalogue.of(kind)]
+
+    def shortened(self):
+        return [event.summary for event in self.spool.pending() if event.kind == "backup.shortened"]
+
+    @property
+    def run(self):
+        return _Run(self, SETTINGS, Progress())
+
+
+def test_where_there_is_room_nothing_goes(tmp_path):
+    world = World(tmp_path, total=2000)
+    world.add(9, 8, 3, 2, 1)
+    assert "about 150 bytes needed" in world.run.room()
+    assert world.ids() == ["1", "2", "3", "8", "9"]
+
+
+def test_what_keep_days_does_not_need_goes_first_and_nobody_is_told(tmp_path):
+    world = World(tmp_path, total=700)
+    world.add(10, 9, 8, 2, 1)
+    world.add(30, 20, kind="dump")
+    world.half.append("killed")
+    world.run.room()
+    assert (world.ids(), world.ids("dump"), world.half) == (["1", "2", "8"], ["20"], [])
+    assert world.shortened() == []
+
+
+def test_below_keep_days_it_is_told_from_when_on_can_be_restored(tmp_path):
+    world = World(tmp_path, total=600)
+    world.add(5, 4, 3, 2, 1)
+    assert "1 that keep_days needs let go of" in world.run.room()
+    assert world.ids() == ["1", "2", "3", "4"]
+    (told,) = world.shortened()
+    assert "the backups of 7 days" in told
+    assert "before 2026-11-21T02:35:00+00:00 can be restored" in told
+
+
+def test_the_backup_of_the_night_before_stays_and_the_next_is_refused(tmp_path):
+    world = World(tmp_path, total=400)
+    world.add(3, 2, 1)
+    world.add(0.1, 0.2)
+    with pytest.raises(BackupError, match="with all gone that may go: a larger backup:disk"):
+        world.run.room()
+    assert world.ids() == ["0.1", "0.2", "1"]
+    assert len(world.shortened()) == 1
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 120), st.booleans()), max_size=10, unique_by=lambda pair: pair[0]),
+    st.integers(1, 12),
+)
+def test_whatever_goes_the_floor_stays(tmp_path_factory, taken, room):
+    world = World(tmp_path_factory.mktemp("room"), total=SIZE * room)
+    for tenths, good in taken:
+        world.add(tenths / 10, problems=() if good else ("broken",))
+    before = [backup for backup in world.catalogue.of("postgres") if backup.good]
+    short = [backup for backup in before if NOW - backup.taken < timedelta(days=7)]
+    try:
+        world.run.room()
+    except BackupError:
+        assert world.run.space.free() < 1.5 * SIZE
+    left = [backup for backup in world.catalogue.of("postgres") if backup.good]
+    at_floor = next((backup for backup in before if NOW - backup.taken >= FLOOR), None)
+    assert at_floor is None or at_floor in left
+    assert all(backup in left for backup in before if NOW - backup.taken < FLOOR)
+    # Whoever can go back less far than was asked for is told so.
+    if any(backup not in left for backup in short):
+        assert world.shortened()
+
+
+@pytest.mark.parametrize("part", ["dump", "cache", "house"])
+def test_nothing_is_begun_that_has_no_room(tmp_path, monkeypatch, part):
+    world = World(tmp_path, total=1000)
+    for kind, days in itertools.product(("dump", "house"), (8, 9)):
+        world.add(days, kind=kind)
+    world.add(1)
+    snapshot = tmp_path / "srv/data/redis/data/dump.rdb"
+    snapshot.parent.mkdir(parents=True)
+    snapshot.write_bytes(b"x" * (SIZE - 25))
+    begun = []
+    for name in ("take_dump", "take_snapshot", "take_house"):
+        monkeypatch.setattr(
+            f"marketplace_backup_create.{name}",
+            lambda *_, name=name: begun.append(name) or Backup(name, "x", *2 * (NOW.isoformat(),), 1, {}),
+        )
+    world.half.extend(["killed"] * 4)
+    # There are 50 but for the reserve; the oldest go, and what was never done, and then there is room.
+    assert getattr(world.run, part)()
+    assert len(begun) == 1
+    world.add(0.5)
+    filled = Backup(
+        "redis", "large", NOW.isoformat(), NOW.isoformat(), int(1000 * (1 - RESERVE)) - world.used() - 10, {}
+    )
+    world.catalogue.add(filled)
+    with pytest.raises(BackupError, match=r"about 150 bytes are needed below .* and 10 bytes are free"):
+        getattr(world.run, part)()
+    assert len(begun) == 1
+    # What can still be restored stays.
+    assert world.ids() == ["0.5", "1"]
+
+
+def test_an_archive_that_is_just_being_packed_is_not_cleared_away(tmp_path):
+    # backup.ship packs one whenever a setting changes, beside whoever is at the backups.
+    world = World(tmp_path, total=1000)
+    old, new = (world.paths.backups / "house" / name for name in (".20261125T010000", ".20261125T023459"))
+    for file, minutes in ((old, 120), (new, 1)):
+        file.write_text("half")
+        os.utime(file, (NOW.timestamp() - 60 * minutes,) * 2)
+    assert "1 that never got done" in world.run.prune()
+    assert (old.exists(), new.exists()) == (False, True)
