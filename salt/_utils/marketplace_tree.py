@@ -61,7 +61,7 @@ def older(before: Mapping[str, Any] | None, revision: str, made: int | None) -> 
     return (
         f"this tree ({revision[:10]} of {_day(made)}) is older than the one that this droplet was converged with "
         f"({last}), and may not know what that one has written. Get the newer one (git pull), or, where "
-        "you do want to go back: pillar='{\"allow_older_tree\": true}'"
+        "you do want to go back: state.apply pillar='{\"allow_older_tree\": true}'"
     )
 
 
