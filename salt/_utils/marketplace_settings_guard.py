@@ -56,7 +56,8 @@ def refusal(pillar: Mapping[str, Any], settings_file: Path) -> str | None:
 
 def settings_for_change(pillar: Mapping[str, Any], paths: Paths) -> tuple[dict[str, Any] | None, str]:
     """The effective settings; or None, and why nothing may be changed with them."""
-    why = refusal(pillar, paths.settings) or outdated(pillar, paths.tree)
+    # What an older tree makes of pillar differs, too; that it is older says more.
+    why = outdated(pillar, paths.tree) or refusal(pillar, paths.settings)
     if why:
         return None, why
     settings = read_json(paths.settings)

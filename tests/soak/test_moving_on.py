@@ -209,5 +209,9 @@ def test_a_droplet_without_tls_gets_there_in_use(
         refused = call(droplet, "state.apply", *test)
         assert refused.returncode != 0
         assert "is older than the one that this droplet was converged with" in str(refused.value)
+    for function in (("deploy.release", NEXT), ("backup.create",), ("settings.rotate", "webhook_path")):
+        stale = call(droplet, *function)
+        assert (stale.returncode, stale.value["outcome"]) == (1, "refused")
+        assert "is older than the one that this droplet was converged with" in stale.value["reason"]
     assert droplet.get("/etc/marketplace/settings.json") == settings
     assert call(droplet, "state.apply", "pillar={allow_older_tree: true}").failed == {}
