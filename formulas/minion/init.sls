@@ -1,9 +1,7 @@
 {% from "minion/map.jinja" import minion, requirements, lock, copied with context %}
 
-{% if copied %}
 include:
-  - minion.tree
-{% endif %}
+  - minion.{{ "tree" if copied else "checkout" }}
 
 Ensure what Salt is installed with is there:
   apt_package.installed:

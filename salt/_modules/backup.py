@@ -582,7 +582,7 @@ def check():
 
 
 def _settings():
-    return settings_for_change(__pillar__, _paths().settings)
+    return settings_for_change(__pillar__, _paths())
 
 
 def _shown(title, work, good, left):

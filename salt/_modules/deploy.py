@@ -513,7 +513,7 @@ def _tell_maintenance(world, on):
 
 
 def _settings_for_change():
-    return settings_for_change(__pillar__, _paths().settings)
+    return settings_for_change(__pillar__, _paths())
 
 
 def _refused(reason):

@@ -7,12 +7,14 @@ from typing import Any
 
 import marketplace_settings_answers as answers
 from marketplace_arguments import caller
+from marketplace_controller import ask
 from marketplace_lock import Lock, LockHeld
 from marketplace_managed import theirs
 from marketplace_paths import Paths
 from marketplace_rotation import DATABASE_LOGIN, WAYS, RotationError, refusal
 from marketplace_rotation import rotate as replace
 from marketplace_rotation_hands import DropletHands
+from marketplace_salt import apply
 from marketplace_secrets import Store
 from marketplace_settings_guard import settings_for_change
 from marketplace_terminal import view
@@ -21,8 +23,8 @@ from marketplace_undisturbed import busy
 from marketplace_world import World
 
 _ELSEWHERE = (
-    "the pillar of this droplet is on its controller, and new secrets need states between their steps: settings.rotate"
-    " works where the droplet has the pillar itself"
+    "the pillar of this droplet is on its controller, and new secrets need states between their steps: type it there,"
+    " salt-ssh TARGET settings.rotate"
 )
 _PLAIN = (
     "the live release speaks to PostgreSQL without TLS, and would be turned away meanwhile: deploy.release of a version"
@@ -94,7 +96,7 @@ def diff(ours: str, theirs: str) -> dict[str, Any]:
     return _answer(lambda: answers.diff(__opts__, ours, theirs))
 
 
-def rotate(*names: str) -> dict[str, Any]:
+def rotate(*names: str, controller: dict[str, Any] | None = None) -> dict[str, Any]:
     """Replace secrets that were generated on the droplet by new ones, without losing an update.
 
     For a while both values are taken. What the running backend reads when it starts comes with a release of the live
@@ -106,6 +108,8 @@ def rotate(*names: str) -> dict[str, Any]:
             ``redis_monitoring_password``, ``postgres_app_password``, ``postgres_owner_password``,
             ``postgres_backup_password``, ``postgres_monitoring_password``, ``postgres_superuser_password``.
             ``all`` of them; none: only go on.
+        controller: from salt-ssh alone, which applies the states where the droplet has no pillar: what its settings
+            gate says of pillar and tree there.
 
     Returns ``outcome`` (``rotated``, ``unfinished`` or ``refused``), ``secrets``, the ``release`` that it took (or ""),
     and a ``reason``. Exit code 1 unless it is ``rotated``.
@@ -117,9 +121,10 @@ def rotate(*names: str) -> dict[str, Any]:
         salt-call settings.rotate webhook_secret webhook_path
         salt-call settings.rotate all
     """
-    settings, why = settings_for_change(__pillar__, _paths().settings)
-    if (__pillar__.get("settings_gate") or {}).get("source") == "none":
-        settings, why = None, _ELSEWHERE
+    away = (__pillar__.get("settings_gate") or {}).get("source") == "none"
+    if away and controller is None:
+        return _failed("refused", _ELSEWHERE)
+    settings, why = settings_for_change({"settings_gate": controller} if away else __pillar__, _paths())
     if settings is None:
         return _failed("refused", why)
     wanted = (
@@ -131,7 +136,7 @@ def rotate(*names: str) -> dict[str, Any]:
     if unfit:
         return _failed("refused", unfit)
     world, store, by = World.of(_paths()), Store(_paths().secrets), caller(os.environ)
-    hands = DropletHands(world, settings, by)
+    hands = DropletHands(world, settings, by, _from_controller if away else apply)
     if not wanted and not hands.noted():
         return _failed("refused", f"which secrets? One or more of {', '.join(WAYS)}, or all")
     occupied = busy(_paths())
@@ -150,6 +155,10 @@ def rotate(*names: str) -> dict[str, Any]:
     told = f"{by} replaced {', '.join(answer['secrets'])}"
     world.spool.emit("settings.rotated", "info", told, answer | {"by": by})
     return answer
+
+
+def _from_controller(*states):
+    ask(states, sys.stdout, sys.stdin)
 
 
 def _failed(outcome, reason):

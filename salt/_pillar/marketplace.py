@@ -10,7 +10,7 @@ from typing import Any
 from marketplace_settings_fields import Problem
 from marketplace_settings_gate import gate, no_pillar
 from marketplace_settings_layers import environments, roots_of
-from marketplace_tree import committed, revision
+from marketplace_tree import checked_out, committed, revision
 
 
 def ext_pillar(minion_id: str, pillar: Mapping[str, Any], *_args: Any, **_kwargs: Any) -> dict[str, Any]:
@@ -28,7 +28,8 @@ def ext_pillar(minion_id: str, pillar: Mapping[str, Any], *_args: Any, **_kwargs
     answer = gate(pillar, minion_id, environments(roots), problems=open_files(roots))
     # A droplet that is converged over ssh gets a copy of the tree that compiles this pillar, and remembers its commit.
     tree = roots[0].resolve().parent
-    answer["settings_gate"] |= {"revision": revision(tree), "committed": committed(tree)}
+    found = checked_out(tree) or revision(tree)
+    answer["settings_gate"] |= {"revision": found, "committed": committed(tree)}
     return answer
 
 

@@ -47,6 +47,13 @@ WAYS: dict[str, Way] = {
     "postgres_superuser_password": Way(_DATABASE),
 }
 DATABASE_LOGIN = "postgres_app_password"
+# Those that nobody can take two of for a while, and why.
+_NOT_BESIDE = {
+    "backend_webhook_secret": "backend_webhook_secret is known to the edge and the backend alone, and the edge gives"
+    " every colour the same one: deploy.maintenance on, another value in pillar (secrets.backend_webhook_secret),"
+    " state.apply, deploy.release of the live version, deploy.maintenance off",
+    "backup_key": "backup_key is what the backups that are elsewhere can be read with, and they need it to stay",
+}
 
 
 class RotationError(Exception):
@@ -86,6 +93,8 @@ def refusal(names: Collection[str], kinds: dict[str, str], managed: Collection[s
         managed: services at a provider.
     """
     for name in names:
+        if name in _NOT_BESIDE:
+            return _NOT_BESIDE[name]
         if name not in WAYS:
             return f"{name} can't be replaced like this. Try: one of {', '.join(WAYS)}"
         if name.partition("_")[0] in managed:
@@ -94,7 +103,10 @@ def refusal(names: Collection[str], kinds: dict[str, str], managed: Collection[s
                 "state.apply and deploy.release of the live version (docs/managed.md)"
             )
         if kinds.get(name) == "given":
-            return f"pillar gives {name}: take it out there, or put another value there, then state.apply"
+            return (
+                f"pillar gives {name}: take it out there, state.apply, then settings.rotate {name}. Another value in"
+                " its place turns whoever runs with the one before away at once: the backend until deploy.release"
+            )
     return None
 
 

@@ -1,6 +1,6 @@
 """What a rotation of secrets does to a droplet: access rules, states, a release."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -29,11 +29,13 @@ class DropletHands:
 
     Args:
         world: the droplet; settings: the effective ones; by: who has asked.
+        states: applies states, or raises SaltCallError.
     """
 
     world: World
     settings: Mapping[str, Any]
     by: str
+    states: Callable[..., object] = apply
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -70,7 +72,7 @@ class DropletHands:
     def apply(self, states: tuple[str, ...]) -> None:
         """Apply states."""
         with _failing("applying states"):
-            apply(*states)
+            self.states(*states)
 
     def ship(self) -> str:
         """Release the live image again: its secrets have changed, so that it is another release."""

@@ -56,9 +56,21 @@ def apply(*states: str) -> str:
     Raises:
         SaltCallError: some failed.
     """
-    found = function("state.apply", *([",".join(states)] if states else []), timeout=STATES_SECONDS)
+    return outcome(function("state.apply", *([",".join(states)] if states else []), timeout=STATES_SECONDS))
+
+
+def outcome(found: Any) -> str:
+    """In words, how a state.apply went.
+
+    Args:
+        found: what it returned.
+
+    Raises:
+        SaltCallError: it refused, or some states failed.
+    """
     if not isinstance(found, dict):
-        raise SaltCallError(f"state.apply refused: {' / '.join(str(line) for line in found)}")
+        lines = found if isinstance(found, list) else [found]
+        raise SaltCallError(f"state.apply refused: {' / '.join(str(line) for line in lines)}")
     failed = [
         f"{state['__id__']}: {state['comment']}" for state in found.values() if state["result"] is False
     ]

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_durable import read_json
+from marketplace_paths import Paths
 from marketplace_settings import differences, digest, said
+from marketplace_tree import older
 
 GATE_MISSING = (
     "the settings gate did not run: Salt found no ext_pillar 'marketplace'. Check that the minion's configuration"
@@ -24,7 +26,8 @@ def refusal(pillar: Mapping[str, Any], settings_file: Path) -> str | None:
     """Why a mutating command must not run now; None where it may.
 
     Args:
-        pillar: the pillar at hand; empty where there is none (salt-ssh, a droplet that a controller converges).
+        pillar: the pillar at hand; empty where there is none (a droplet that a controller converges), with nothing
+            but ``settings_gate`` where the controller says what its own pillar is.
         settings_file: the droplet's settings.json.
     """
     gate = pillar.get("settings_gate") or {}
@@ -44,15 +47,35 @@ def refusal(pillar: Mapping[str, Any], settings_file: Path) -> str | None:
         return f"there is no {settings_file}: this droplet has not been converged, run state.apply first"
     if not at_hand or gate.get("digest") == digest(written):
         return None
+    if "settings" not in pillar:
+        return "settings have changed: run state.apply"
     paths = said(differences(written, pillar["settings"]))
     more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
     return f"settings have changed ({', '.join(paths[:_LISTED])}{more}): run state.apply"
 
 
-def settings_for_change(pillar: Mapping[str, Any], settings_file: Path) -> tuple[dict[str, Any] | None, str]:
+def settings_for_change(pillar: Mapping[str, Any], paths: Paths) -> tuple[dict[str, Any] | None, str]:
     """The effective settings; or None, and why nothing may be changed with them."""
-    why = refusal(pillar, settings_file)
+    # What an older tree makes of pillar differs, too; that it is older says more.
+    why = outdated(pillar, paths.tree) or refusal(pillar, paths.settings)
     if why:
         return None, why
-    settings = read_json(settings_file)
+    settings = read_json(paths.settings)
     return settings, "" if settings is not None else "this droplet is not converged yet: run state.apply"
+
+
+def outdated(pillar: Mapping[str, Any], tree_file: Path) -> str | None:
+    """Why the tree at hand must not change what a newer one has written; None where it may, or git does not say.
+
+    Args:
+        pillar: the pillar at hand, whose gate knows the tree.
+        tree_file: what state.apply has noted of the tree that it applied last.
+    """
+    gate = pillar.get("settings_gate") or {}
+    if gate.get("committed") is None:
+        return None
+    try:
+        applied = read_json(tree_file)
+    except ValueError as error:
+        return f"{error}: run state.apply"
+    return older(applied, gate["revision"], gate["committed"])

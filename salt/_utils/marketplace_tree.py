@@ -10,26 +10,42 @@ _SECONDS = 10
 
 
 def revision(tree: Path) -> str:
-    """The commit of a checkout, or of a copy that carries it in a file REVISION; ``unknown`` where neither says.
+    """The commit of the code in ``tree``: of a copy that names it in REVISION, or a checkout's; else ``unknown``.
+
+    A copy is what a controller has written, over a checkout perhaps. A droplet that converges itself has no REVISION
+    beside its checkout: the next state.apply there removes it.
+    """
+    copied = tree / "REVISION"
+    return copied.read_text().strip() if copied.is_file() else checked_out(tree) or "unknown"
+
+
+def checked_out(tree: Path) -> str | None:
+    """The commit that a checkout (or a worktree) is at; None where there is none, or it does not say.
 
     Git itself is not asked: a droplet need not have it.
     """
-    copied = tree / "REVISION"
-    if copied.is_file():
-        return copied.read_text().strip()
-    git = tree / ".git"
     try:
+        git = _git(tree)
         head = (git / "HEAD").read_text().strip()
         if not head.startswith("ref: "):
             return head
         name = head.removeprefix("ref: ")
-        loose = git / name
+        shared = git / "commondir"
+        # A worktree has a HEAD of its own, and its branches where the others have them.
+        common = git / shared.read_text().strip() if shared.exists() else git
+        loose = common / name
         if loose.is_file():
             return loose.read_text().strip()
-        packed = (git / "packed-refs").read_text().splitlines()
+        packed = (common / "packed-refs").read_text().splitlines()
     except OSError:
-        return "unknown"
-    return next((line.split()[0] for line in packed if line.endswith(f" {name}")), "unknown")
+        return None
+    return next((line.split()[0] for line in packed if line.endswith(f" {name}")), None)
+
+
+def _git(tree: Path) -> Path:
+    """Git's directory of a checkout; a worktree and a submodule say in a file where it is."""
+    git = tree / ".git"
+    return tree / git.read_text().strip().removeprefix("gitdir: ") if git.is_file() else git
 
 
 def committed(tree: Path) -> int | None:
@@ -61,7 +77,7 @@ def older(before: Mapping[str, Any] | None, revision: str, made: int | None) -> 
     return (
         f"this tree ({revision[:10]} of {_day(made)}) is older than the one that this droplet was converged with "
         f"({last}), and may not know what that one has written. Get the newer one (git pull), or, where "
-        "you do want to go back: pillar='{\"allow_older_tree\": true}'"
+        "you do want to go back: state.apply pillar='{\"allow_older_tree\": true}'"
     )
 
 

@@ -5,6 +5,7 @@ droplet; this only speaks to it.
 """
 
 import collections
+import contextlib
 import json
 import shlex
 import signal
@@ -40,6 +41,18 @@ def call(function, *arguments, **options):
 
         salt-ssh production droplet.call deploy.history 3
     """
+    return attend(None, function, *arguments, **options)
+
+
+def attend(hear, function, *arguments, **options):
+    """As :func:`call`, for a function that asks for something meanwhile, and can't end without an answer.
+
+    hear
+        Gets each line of what it writes to its output. What this returns goes to its input; None: the line is a part of
+        the result. Without it there is nothing to read for the function.
+
+    CLI Example: none, for wrappers.
+    """
     words = [json.dumps(argument) for argument in arguments]
     # YAML makes a time of what looks like one; JSON has none.
     words += [
@@ -57,30 +70,27 @@ def call(function, *arguments, **options):
     ssh = shlex.split(single.shell._cmd_str(""))
     id_ = target["id_"]
     try:
-        stdout, said, retcode = _watch([*ssh, command])
+        stdout, said, retcode = _watch([*ssh, command], hear)
     except (KeyboardInterrupt, SystemExit):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # A terminal and salt-ssh's first process both send one.
-        print(
-            f"Only the view ended: what {function} has begun on {id_} goes on. See how: salt-ssh {id_} deploy.status",
-            file=sys.stderr,
-            flush=True,
-        )
+        ended = "Cut off" if hear else "Only the view ended"
+        print(f"{ended}: {_left(function, id_, hear)}", file=sys.stderr, flush=True)
         raise
     try:
         answer = json.loads(stdout)["local"]
     except (ValueError, KeyError, TypeError):
-        raise CommandExecutionError(_no_answer(function, id_, stdout, said, retcode)) from None
+        raise CommandExecutionError(_no_answer(function, id_, stdout, said, retcode, hear)) from None
     __context__["retcode"] = retcode
     return answer
 
 
-def _watch(argv):
+def _watch(argv, hear):
     """Run it, pass on what it says while it does, and return its output, its last words and its exit code."""
     said = collections.deque(maxlen=5)
     process = subprocess.Popen(
         argv,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if hear else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -95,20 +105,36 @@ def _watch(argv):
     # A daemon, not waited for where the view ends: the shared connection keeps the pipe until the droplet is done.
     voice = threading.Thread(target=relay, daemon=True)
     voice.start()
+    stdout = []
     try:
-        stdout = process.stdout.read()
+        for line in process.stdout:
+            answer = hear(line) if hear else None
+            if answer is None:
+                stdout.append(line)
+            else:
+                # It may be gone: then it has given no answer either, and that is said.
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.write(answer)
+                    process.stdin.flush()
     except BaseException:
         process.terminate()
         raise
     voice.join()
-    return stdout, [line for line in said if line], process.wait()
+    return "".join(stdout), [line for line in said if line], process.wait()
 
 
-def _no_answer(function, id_, stdout, said, retcode):
+def _left(function, id_, hear):
+    """What becomes of a function whose view has ended."""
+    if hear:
+        return f"{function} on {id_} is not finished, and the same command goes on with it"
+    return f"what {function} has begun on {id_} goes on. See how: salt-ssh {id_} deploy.status"
+
+
+def _no_answer(function, id_, stdout, said, retcode, hear):
     if retcode == SSH_FAILED:
         return (
             f"the connection to {id_} ended before {function} answered: {' / '.join(said) or 'nothing was said'}. "
-            f"What it has begun goes on. See how: salt-ssh {id_} deploy.status"
+            + _left(function, id_, hear)
         )
     words = said or stdout.strip().splitlines()[-5:] or ["nothing"]
     return (

@@ -7,6 +7,11 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1] / "_utils"))
 
 import marketplace_settings_answers as answers
+from marketplace_controller import answer, asked
+from marketplace_salt import SaltCallError, outcome
+from marketplace_settings_guard import problems_text
+from salt.client.ssh.wrapper import SSHException
+from salt.fileclient import FSClient
 
 __virtualname__ = "settings"
 __outputter__ = {"show": "settings_table", "diff": "settings_table"}
@@ -56,7 +61,7 @@ def diff(ours, theirs):
 
 
 def rotate(*names):
-    """Replace secrets, on the droplet; only on one that has its pillar itself.
+    """Replace secrets, on the droplet. Where it has no pillar of its own, the states in between are applied from here.
 
     CLI Example:
 
@@ -64,7 +69,36 @@ def rotate(*names):
 
         salt-ssh production settings.rotate webhook_secret
     """
-    return __salt__["droplet.call"]("settings.rotate", *names)
+    problems = answers.problems(__opts__["pillar"])
+    if problems:
+        __context__["retcode"] = 1
+        return {"outcome": "refused", "reason": problems_text(problems)}
+    gate = __opts__["pillar"]["settings_gate"]
+    return __salt__["droplet.attend"](_states, "settings.rotate", *names, controller=gate)
+
+
+def _states(line):
+    """Apply the states that the droplet asks for, and say how that went; None where it asks for none."""
+    states = asked(line)
+    return None if states is None else answer(_failure(states))
+
+
+def _failure(states):
+    """Why states were not applied; None where they were."""
+    # Salt closes it behind a run of states, and counts on one run a process.
+    __context__["fileclient"] = FSClient(__context__["master_opts"])
+    try:
+        found = __salt__["state.apply"](",".join(states))
+    except SSHException as error:
+        # States that fail are an exception here, and Salt keeps in it what they said.
+        found = {"local": error.to_ret()}
+    try:
+        outcome(found["local"]["return"] if isinstance(found, dict) else found)
+    except SaltCallError as error:
+        return str(error)
+    except (KeyError, TypeError, AttributeError):
+        return f"state.apply gave no answer: {found}"
+    return None
 
 
 def _answer(ask):

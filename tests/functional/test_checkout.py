@@ -122,3 +122,14 @@ def test_a_new_environment_is_one_directory(checkout: Path) -> None:
     assert salt_call(checkout, "settings.diff", "rehearsal", "production") == (0, {})
     code, shown = salt_call(checkout, "settings.show", "environment", minion_id="rehearsal-2")
     assert (code, shown) == (0, {"environment": {"value": "rehearsal", "origin": "derived"}})
+
+
+def test_a_checkout_that_a_copy_was_made_over_says_its_own_commit(checkout: Path) -> None:
+    git = ["git", "-C", str(checkout), "-c", "user.name=ann", "-c", "user.email=ann@test"]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message=first"], check=True)
+    (checkout / "REVISION").write_text("c" * 40)
+    shown = "string={{ pillar.settings_gate.revision }}"
+    _, found = salt_call(checkout, "slsutil.renderer", shown, "default_renderer=jinja")
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    assert found == head.stdout.strip()

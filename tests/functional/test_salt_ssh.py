@@ -42,6 +42,12 @@ elif function == "deploy.plan":
 elif function == "deploy.resume":
     print("Connection to fake closed by remote host.", file=sys.stderr)
     sys.exit(255)
+elif function == "settings.rotate":
+    answers = []
+    for state in words[:-1]:
+        print('states wanted from the controller: ["%s"]' % json.loads(state), flush=True)
+        answers.append(sys.stdin.readline())
+    print(json.dumps({{"local": {{"said": answers, "gate": json.loads(words[-1].removeprefix("controller="))}}}}))
 elif function == "deploy.history":
     sys.exit("salt-call: command not found")
 else:
@@ -152,6 +158,40 @@ def test_who_stops_looking_on_is_told_that_it_goes_on(releasing: subprocess.Pope
     assert "what deploy.release has begun on development goes on" in stderr
     assert "salt-ssh development deploy.status" in stderr
     assert "Traceback" not in stderr
+
+
+@pytest.fixture
+def pillar(laptop: Laptop) -> Path:
+    """The laptop's, with all that has to be said."""
+    local = laptop.root / "pillar/local/init.sls"
+    local.parent.mkdir(exist_ok=True)
+    local.write_text(yaml.safe_dump({"secrets": {"telegram_token": {"value": f"123456789:{'t' * 35}"}}}))
+    local.chmod(0o600)
+    return local
+
+
+def test_states_that_a_droplet_asks_for_are_applied_from_here(laptop: Laptop, pillar: Path) -> None:
+    """The fake droplet asks for one state for each secret; its name says how it goes."""
+    for name, does in (("good", "succeed_with_changes"), ("bad", "fail_without_changes")):
+        (laptop.root / f"salt/{name}.sls").write_text(
+            yaml.safe_dump({f"Ensure {name}": {f"test.{does}": []}})
+        )
+    answer, code = laptop.call("settings.rotate", "good", "bad", "good", "none")
+    assert isinstance(answer, dict), answer
+    said = [json.loads(line) for line in answer["said"]]
+    assert said[0] is said[2] is None
+    assert said[1].startswith("state.apply: Ensure bad: ")
+    assert "No matching sls found for 'none'" in said[3]
+    assert code == 0
+    assert answer["gate"]["source"] == "pillar"
+    assert answer["gate"]["digest"].startswith("sha256:")
+
+
+def test_a_pillar_that_is_wrong_here_rotates_nothing(laptop: Laptop, pillar: Path) -> None:
+    pillar.write_text("secrets: {}\n")
+    answer, code = laptop.call("settings.rotate", "good")
+    assert (answer["outcome"], code != 0) == ("refused", True)
+    assert "secrets.telegram_token" in answer["reason"]
 
 
 def test_lost_connection_is_told_from_a_droplet_that_was_never_converged(laptop: Laptop) -> None:

@@ -421,7 +421,18 @@ def test_rotate_refuses_before_the_droplet_is_converged_and_without_its_pillar(d
     assert droplet.minion().run("settings.written", "settings").result is True
     (droplet.pillar / "top.sls").unlink()
     answer = droplet.minion().modules["settings.rotate"]("webhook_path")
-    assert "on its controller" in answer["reason"]
+    assert "salt-ssh TARGET settings.rotate" in answer["reason"]
+
+
+def test_rotate_asks_the_controller_for_states_where_the_pillar_is_there(converged, monkeypatch):
+    """Whether it may is judged by what the controller says of its pillar."""
+    gate = converged.minion().opts["pillar"]["settings_gate"]
+    (converged.pillar / "top.sls").unlink()
+    minion = converged.minion()
+    stale = minion.modules["settings.rotate"]("webhook_path", controller=gate | {"digest": "sha256:0"})
+    assert stale == {"outcome": "refused", "reason": "settings have changed: run state.apply"}
+    asked = minion.modules["settings.rotate"]("telegram_token", controller=gate)
+    assert "telegram_token can't be replaced like this" in asked["reason"]
 
 
 @pytest.mark.parametrize("rights", [0o640, 0o604, 0o644])

@@ -1,6 +1,7 @@
-"""A droplet that version 0.1.0 of the tree made, with data and users, gets to today's unharmed, not back by mistake.
+"""A droplet that an early tree made, with data and users, gets to today's unharmed, and not back by mistake.
 
-It had no TLS between services, no backups, and an earlier Salt.
+It had no TLS between services, no backups, and an earlier Salt. No tag names that tree: it
+is the last commit without TLS between services, found by the history of the file that brought it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from tests.support.droplet.site import Images, Site
 from tests.support.load.running import Load, Target
 from tests.support.load.state import SECRETS, sql, webhook_path
 
-# The last commit without it is what the tag v0.1.0 names; a checkout without tags has it all the same.
+# The last commit without it is the tree before.
 FIRST_WITH_TLS = "salt/marketplace/authority.sls"
 EARLIER_SALT = "3008.2"
 # Sections of pillar that came later.
@@ -42,7 +43,7 @@ UNENCRYPTED_CLIENTS = (
 
 @pytest.fixture
 def before(tmp_path: Path) -> Path:
-    """A checkout of version 0.1.0, with an earlier Salt in its locked list."""
+    """A checkout of the tree before, with an earlier Salt in its locked list."""
 
     def git(*words: str) -> str:
         done = subprocess.run(
@@ -208,5 +209,9 @@ def test_a_droplet_without_tls_gets_there_in_use(
         refused = call(droplet, "state.apply", *test)
         assert refused.returncode != 0
         assert "is older than the one that this droplet was converged with" in str(refused.value)
+    for function in (("deploy.release", NEXT), ("backup.create",), ("settings.rotate", "webhook_path")):
+        stale = call(droplet, *function)
+        assert (stale.returncode, stale.value["outcome"]) == (1, "refused")
+        assert "is older than the one that this droplet was converged with" in stale.value["reason"]
     assert droplet.get("/etc/marketplace/settings.json") == settings
     assert call(droplet, "state.apply", "pillar={allow_older_tree: true}").failed == {}

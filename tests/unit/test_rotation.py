@@ -178,12 +178,17 @@ def test_a_release_that_fails_leaves_both_taken(tmp_path):
 
 def test_what_is_not_generated_here_is_refused():
     assert refusal(list(WAYS), KINDS) is None
-    assert "pillar gives webhook_secret" in refusal(["webhook_secret"], KINDS | {"webhook_secret": "given"})
+    given = refusal(["webhook_secret"], KINDS | {"webhook_secret": "given"})
+    assert "pillar gives webhook_secret: take it out there, state.apply, then settings.rotate" in given
     assert "telegram_token can't be replaced like this" in refusal(["telegram_token"], KINDS)
 
 
-def test_each_is_a_secret_that_the_droplet_generates():
+def test_each_is_a_secret_that_the_droplet_generates_and_of_the_others_it_is_said_why_they_are_not():
     assert [name for name in WAYS if CATALOGUE[name].given] == []
+    others = [name for name, secret in CATALOGUE.items() if not secret.given and name not in WAYS]
+    assert sorted(others) == ["backend_webhook_secret", "backup_key"]
+    assert "deploy.maintenance on" in refusal(["backend_webhook_secret"], KINDS)
+    assert "need it to stay" in refusal(["backup_key"], KINDS)
 
 
 def test_a_droplet_that_was_never_converged(tmp_path):

@@ -1,12 +1,15 @@
 """What a rotation does to a droplet, with Docker, PostgreSQL and salt-call as stand-ins."""
 
 import subprocess
+from dataclasses import replace
+from io import StringIO
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import marketplace_rotation_hands as module
 import pytest
 from marketplace_clock import Clock
+from marketplace_controller import ask, asked
 from marketplace_database import Database
 from marketplace_docker import Docker
 from marketplace_durable import make_directory, read_json
@@ -106,10 +109,19 @@ def test_a_release_that_fails_says_why(hands, monkeypatch, answer):
         hands.ship()
 
 
-def test_states_that_fail_say_which(hands, monkeypatch):
-    monkeypatch.setattr(module, "apply", Mock(side_effect=SaltCallError("state.apply: Ensure x: no")))
+def test_states_that_fail_say_which(hands):
+    failing = replace(hands, states=Mock(side_effect=SaltCallError("state.apply: Ensure x: no")))
     with pytest.raises(RotationError, match=r"applying states failed: state.apply: Ensure x: no"):
-        hands.apply(("a", "b"))
+        failing.apply(("a", "b"))
+
+
+def test_a_controller_that_is_gone_leaves_it_unfinished(hands):
+    answers, output = StringIO("null\n"), StringIO()
+    away = replace(hands, states=lambda *states: ask(states, output, answers))
+    away.apply(("a", "b"))
+    with pytest.raises(RotationError, match="the connection to the controller ended"):
+        away.apply(("a", "b"))
+    assert [asked(line) for line in output.getvalue().splitlines()] == [["a", "b"], ["a", "b"]]
 
 
 def test_what_is_replaced_is_pending_until_it_is_done(hands):

@@ -1,7 +1,8 @@
 import pytest
 from marketplace_durable import to_json
+from marketplace_paths import Paths
 from marketplace_settings import digest, parse, to_dict
-from marketplace_settings_guard import refusal
+from marketplace_settings_guard import refusal, settings_for_change
 
 from tests.support.pillars import ENVIRONMENTS, pillar
 
@@ -86,3 +87,40 @@ def test_a_droplet_that_was_never_converged(tmp_path, settings):
 def test_broken_settings_are_named(file, settings):
     file.write_text("{")
     assert "is not valid JSON" in refusal(gated(settings), file)
+
+
+@pytest.fixture
+def converged(tmp_path, settings):
+    """A droplet that a tree of the second 2000 has converged."""
+    paths = Paths(tmp_path)
+    paths.etc.mkdir(parents=True)
+    paths.settings.write_text(to_json(settings))
+    paths.tree.write_text(to_json({"revision": "b" * 40, "committed": 2000}))
+    return paths
+
+
+def of_tree(settings, committed):
+    made = gated(settings)
+    return made | {"settings_gate": made["settings_gate"] | {"revision": "a" * 40, "committed": committed}}
+
+
+@pytest.mark.parametrize("committed", [2000, 2001, None])
+def test_the_tree_of_the_converge_and_later_ones_may_change_things(settings, converged, committed):
+    assert settings_for_change(of_tree(settings, committed), converged) == (settings, "")
+
+
+def test_an_older_tree_changes_nothing(settings, converged):
+    found, why = settings_for_change(of_tree(settings, 1999), converged)
+    assert found is None
+    assert "is older than the one that this droplet was converged with" in why
+    converged.tree.write_text("{")
+    assert "is not valid JSON" in settings_for_change(of_tree(settings, 1999), converged)[1]
+    converged.tree.unlink()
+    assert settings_for_change(of_tree(settings, 1999), converged) == (settings, "")
+
+
+def test_what_a_controller_says_of_its_pillar_counts(settings, converged):
+    gate = of_tree(settings, 2000)["settings_gate"]
+    assert settings_for_change({"settings_gate": gate}, converged) == (settings, "")
+    other = {"settings_gate": gate | {"digest": "sha256:0"}}
+    assert settings_for_change(other, converged) == (None, "settings have changed: run state.apply")

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from marketplace_tree import committed, older, revision
+from marketplace_tree import checked_out, committed, older, revision
 
 APPLIED = {"revision": "a" * 40, "committed": 1_700_000_000}
 
@@ -31,12 +31,30 @@ def test_a_checkout_says_its_commit_and_when_that_was_made(checkout):
     assert (revision(tree), committed(tree)) == (commit, 1_700_000_000)
 
 
+def test_a_worktree_says_the_same_of_itself(tmp_path, checkout):
+    tree, commit = checkout
+    for branch, packed in (("one", False), ("two", True)):
+        other = tmp_path / "worktrees" / branch
+        git = ["git", "-C", str(tree)]
+        subprocess.run([*git, "worktree", "add", "--quiet", "-b", branch, str(other)], check=True)
+        if packed:
+            subprocess.run([*git, "pack-refs", "--all"], check=True)
+        assert (other / ".git").is_file()
+        assert (checked_out(other), committed(other)) == (commit, 1_700_000_000)
+
+
+def test_a_copy_over_a_checkout_is_what_works_there_but_not_what_compiles_the_pillar(checkout):
+    tree, commit = checkout
+    (tree / "REVISION").write_text(f"{'c' * 40}\n")
+    assert (revision(tree), checked_out(tree)) == ("c" * 40, commit)
+
+
 def test_what_is_no_checkout_does_not_say(tmp_path, checkout):
     inner = checkout[0] / "copied"
     inner.mkdir()
-    assert (revision(inner), committed(inner)) == ("unknown", None)
+    assert (revision(inner), checked_out(inner), committed(inner)) == ("unknown", None, None)
     (inner / ".git").mkdir()
-    assert committed(inner) is None
+    assert (revision(inner), committed(inner)) == ("unknown", None)
 
 
 @pytest.mark.parametrize("made", [1_700_000_000, 1_700_000_001, None])
