@@ -33,6 +33,7 @@ from marketplace_slo_recorder import Recorder
 from marketplace_slo_traces import gap, machine
 from marketplace_spool import Spool
 from marketplace_surveyor import Surveyor
+from marketplace_watch_figures import figures
 from marketplace_watch_heal import MOST, WITHIN, Budget, Cure, cures
 from marketplace_watch_history import History
 from marketplace_watch_look import Look
@@ -73,6 +74,7 @@ class Watch:
         self._closed = False
         self.recorder = Recorder(Record(paths.slo), machine(paths.root), time.time())
         self._booted = time.monotonic() if not paths.watched.exists() else -BOOT_SECONDS
+        self.figures: dict[str, Any] = {}
         self._written, self._shown = "", 0.0
 
     def turn(self, settings: dict[str, Any]) -> None:
@@ -95,6 +97,7 @@ class Watch:
         self.postman.turn(self.active, settings, seen.at)
         if time.monotonic() - self.surveyor.finished < _BLIND_SECONDS:
             self.postman.ping(settings, seen.at)
+        self.figures = figures(seen, self.history, self.surveyor.found)
         self.keep(seen.at)
 
     def probe(self, seen: Seen, settings: dict[str, Any]) -> None:
@@ -189,7 +192,8 @@ class Watch:
         if mark != self._written or now - self._shown >= _SHOWN_EVERY:
             shown = {"looked": now, "alerts": [condition.to_dict() for condition in self.active]}
             make_directory(self.paths.watched.parent)
-            DISK.write(self.paths.watched, to_json(shown | {"trouble": self.postman.trouble}))
+            shown |= {"trouble": self.postman.trouble, "figures": self.figures}
+            DISK.write(self.paths.watched, to_json(shown))
             self._shown = now
         self._written = mark
 

@@ -131,6 +131,16 @@ def test_who_was_restarted_too_often_is_left_also_by_another_process(paths):
     assert "service.given_up/redis" in watch.quick.active
 
 
+def test_figures_are_for_who_asks_and_only_while_somebody_watches(paths):
+    watch = watching(paths)
+    watch.surveyor.found = {"units": ["cron.service"]}
+    watch.turn(SETTINGS)
+    found = watched(paths.watched, NOW)["figures"]
+    assert found["uses"]["postgres"]["memory"] == {"used": GIB // 4, "limit": GIB}
+    assert found["host"] == {"units": ["cron.service"]}
+    assert watched(paths.watched, NOW + LATE)["figures"] == {}
+
+
 def test_what_is_wrong_outlives_the_process(paths):
     first = watching(paths)
     first.look.next = look(checks={"redis": silent(60)})
