@@ -365,7 +365,9 @@ def test_the_webhook(droplet: Droplet, site: Site, botapi: BotApi, news: News, n
     news.wait(words, OVER, over=True)
 
 
-def test_docker_is_silent_and_a_service_is_given_up(droplet: Droplet, news: News, note: Note) -> None:
+def test_docker_is_silent_and_a_service_is_given_up_or_ends_again_and_again(
+    droplet: Droplet, news: News, note: Note
+) -> None:
     signal = "kill -{} $(systemctl show --value --property=MainPID docker)"
     silent = Fault("service.silent", "Docker does not answer", signal.format("STOP"), signal.format("CONT"))
     prove(droplet, news, note, silent)
@@ -383,6 +385,18 @@ def test_docker_is_silent_and_a_service_is_given_up(droplet: Droplet, news: News
     finally:
         droplet.run(["kill", "-CONT", *hung], check=False)
     news.wait("it is left to you", OVER, over=True)
+    begun = time.time()
+    for _ in range(3):
+        before = alerts.processes(droplet, "redis")
+        alerts.crash(droplet, "redis")
+        seconds_until(lambda before=before: is_anew(droplet, before), 30)
+    note(f"service.crash_loop: told after {news.wait('was restarted 3 times', TOLD) - begun:.0f} s")
+
+
+def is_anew(droplet: Droplet, before: list[str]) -> bool:
+    """Whether Redis runs, and by other processes than before."""
+    shown = droplet.run(["docker", "top", "redis", "-eo", "pid"], check=False)
+    return shown.ok and not set(before) & set(shown.stdout.split()[1:])
 
 
 def test_releases_and_secrets(droplet: Droplet, site: Site, news: News, note: Note) -> None:

@@ -102,7 +102,7 @@ def test_every_service_every_way(
         return
     if way is alerts.crash:
         recovered = seconds_until(lambda: runs_since(droplet, service) > begun, RECOVERED)
-        note(f"killed {service}: it does its work again {recovered:.1f} s later")
+        note(f"killed {service}: well again after {recovered:.1f} s")
     seconds_until(lambda: names & alerts.active(droplet).keys(), DETECTED)
     seen = time.time() - begun
     if way is stop:
@@ -127,7 +127,7 @@ def test_every_service_starved_at_the_same_time(droplet: Droplet, chat: Chat, no
         droplet.run(["docker", "exec", "--detach", alerts.container(droplet, service), "sh", "-c", spin])
     for service in ("postgres", "redis", "backend"):
         told = chat.arrives(f"{service} has used", 400)
-        note(f"{service} starved: told after {told['at'] - begun:.0f} s")
+        note(f"resource.cpu, {service} starved: told after {told['at'] - begun:.0f} s")
     # The largest consumers are named.
     assert "most of it: " in chat.arrives("the droplet has used", 60)["text"]
     for service in ("postgres", "redis", "backend"):
@@ -157,7 +157,7 @@ def test_memory_that_is_eaten(droplet: Droplet, chat: Chat, note: Note) -> None:
     begun = time.time()
     droplet.run(["docker", "exec", "--detach", "redis", "sh", "-c", eat])
     told = chat.arrives("redis uses", 240)
-    note(f"memory: told after {told['at'] - begun:.0f} s")
+    note(f"resource.memory: told after {told['at'] - begun:.0f} s")
     assert "of 384M" in told["text"]
     chat.arrives("over: redis uses", 400)
 

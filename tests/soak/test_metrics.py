@@ -120,6 +120,7 @@ def test_what_it_tells_arrives_in_the_form_of_the_watchdogs(
     try:
         # The watchdog sees the unit, Prometheus that its figures are missing.
         seconds_until(lambda: "host.units/droplet" in alerts.active(full), 240)
+        # metrics.target, and metrics.refused.
         told = chat.arrives("gives no metrics of redis", 480)
         chat.arrives("log in to postgres: nothing is measured", 240)
     finally:
