@@ -13,11 +13,12 @@ from marketplace_docker import Docker
 from marketplace_durable import to_json
 from marketplace_edge import Edge
 from marketplace_health import judged_worker, overall, report
-from marketplace_health_data import judged_postgres, judged_redis
+from marketplace_health_data import Told, judged_postgres, judged_redis, redis
 from marketplace_health_figures import backups, shown, uptime
 from marketplace_host import Host, HostError
 from marketplace_lock import Lock
 from marketplace_paths import Paths
+from marketplace_redis import Connection
 from marketplace_watch_figures import figures
 
 from tests.support.looks import GIB, answering, burning, container, history, look, up
@@ -90,6 +91,45 @@ def test_a_worker_that_is_away_impairs_and_stops_nothing(changes, releasing, sta
     assert worker.facts["restarts"] == 0
     others = {name: judged_worker(container(name), False) for name in ("backend", "edge")}
     assert overall({**others, "worker": worker}) == ("healthy" if status == "healthy" else "degraded")
+
+
+@pytest.fixture
+def asked(tmp_path):
+    """Whom Redis is asked as, where there is such a user."""
+    paths = Paths(tmp_path)
+    paths.secrets.mkdir(parents=True)
+    (paths.secrets / "redis_monitoring_password").write_text("pass")
+    return SimpleNamespace(paths=paths)
+
+
+def test_a_redis_that_can_not_be_asked_is_told(asked):
+    assert "Redis does not answer on 127.0.0.1:1" in redis(asked, SETTINGS).problem
+
+
+def test_where_an_older_tree_has_made_no_such_user_nobody_asks(asked):
+    older = {**SETTINGS, "redis": {**SETTINGS["redis"], "users": {}}}
+    assert redis(asked, older) == Told()
+    (asked.paths.secrets / "redis_monitoring_password").unlink()
+    assert redis(asked, SETTINGS) == Told()
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("\r\n".join(f"{name}:{value}" for name, value in INFO.items()), None),
+        ("# Server\r\nredis_version:8.0.2", "it does not say how it is"),
+    ],
+)
+def test_redis_is_asked_for_its_statistics(asked, monkeypatch, said, words):
+    connection = Mock(spec=Connection)
+    connection.__enter__ = Mock(return_value=connection)
+    connection.__exit__ = Mock(return_value=None)
+    connection.command.return_value = said
+    reach = Mock(return_value=connection)
+    monkeypatch.setattr("marketplace_health_data.reach", reach)
+    told = redis(asked, SETTINGS)
+    assert (told.problem is None) if words is None else words in told.problem
+    assert reach.call_args.args == ("127.0.0.1", 1, 1, ("monitoring", "pass"), asked.paths.trusted)
 
 
 class Droplet:
