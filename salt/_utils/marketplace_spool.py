@@ -10,7 +10,7 @@ from typing import Any
 from marketplace_durable import DISK, Disk, to_json
 
 SEVERITIES = ("info", "warning", "critical")
-# What was acknowledged is not told again while somebody goes on telling it; it is forgotten so long (seconds) after that.
+# What was acknowledged is not told again while somebody goes on telling it; it is forgotten so many seconds later.
 FORGOTTEN = 3 * 86400.0
 
 

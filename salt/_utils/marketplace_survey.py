@@ -27,6 +27,7 @@ from marketplace_slo_budget import query_seconds
 from marketplace_slo_files import Record
 from marketplace_statements import Statement, read, since, summed
 from marketplace_survey_rules import ELSEWHERE
+from marketplace_watch_seen import UNITS
 from marketplace_world import World
 
 ANSWERS_SECONDS = 60.0
@@ -133,6 +134,12 @@ def _units(_: World, settings: Mapping[str, Any]) -> Any:
     return sorted(failed | (wanted - running))
 
 
+def _restarts(*_: Any) -> Any:
+    """How often systemd has restarted each unit since somebody started it, by whom it is for people."""
+    told = _run("systemctl", "show", "--property=NRestarts", "--value", *UNITS.values())
+    return dict(zip(UNITS, map(int, told.split()), strict=True))
+
+
 def _listed(*which: str) -> set[str]:
     lines = _run("systemctl", "list-units", "--plain", "--no-legend", "--no-pager", *which).splitlines()
     return {line.split()[0] for line in lines if line.strip()}
@@ -169,6 +176,7 @@ PARTS: dict[str, Part] = {
     "release": _release,
     "rotation": _rotation,
     "units": _units,
+    "restarts": _restarts,
     "reboot": _reboot,
     "clock": _clock,
     "record": _record,

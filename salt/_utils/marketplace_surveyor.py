@@ -18,6 +18,7 @@ EVERY = {
     "release": 60.0,
     "rotation": 60.0,
     "units": 60.0,
+    "restarts": 30.0,
     "reboot": 600.0,
     "clock": 300.0,
     "record": 3600.0,

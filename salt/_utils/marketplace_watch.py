@@ -36,7 +36,7 @@ from marketplace_surveyor import Surveyor
 from marketplace_watch_heal import MOST, WITHIN, Budget, Cure, cures
 from marketplace_watch_history import History
 from marketplace_watch_look import Look
-from marketplace_watch_seen import Seen
+from marketplace_watch_seen import UNITS, Seen
 
 EVERY = 3.0
 # After a boot, services are not missed before they have had this long to come up.
@@ -112,7 +112,13 @@ class Watch:
         self.recorder.turn(seen.at)
 
     def count(self, parts: list[str], at: float) -> None:
-        """Take in what a survey has found of answers and queries."""
+        """Take in what a survey has found of restarts, answers and queries."""
+        if "restarts" in parts:
+            # A survey may have looked before the watchdog itself did it.
+            told = self.surveyor.found["restarts"].items()
+            counts = {name: times for name, times in told if not self.budget.resting(name, at)}
+            grown = self.history.restarts.note_units(counts, at)
+            self.recorder.note({f"{RESTARTS}.{service}": times for service, times in grown.items()}, at)
         for part, prefix, late in (
             ("answers", ANSWERS, self.history.slow_answers),
             ("queries", QUERIES, self.history.slow_queries),
@@ -163,8 +169,9 @@ class Watch:
         try:
             if cure.service == "edge":
                 # systemd starts it again; it gets no answer to a polite word either.
-                kill = ["systemctl", "kill", "--signal=KILL", "haproxy.service"]
+                kill = ["systemctl", "kill", "--signal=KILL", UNITS["edge"]]
                 subprocess.run(kill, capture_output=True, timeout=20, check=True)
+                self.history.restarts.ours(cure.service)
             else:
                 self.look.docker.restart((seen.containers or {})[cure.service].name, GRACE_SECONDS)
         except (DockerError, OSError, subprocess.SubprocessError) as error:

@@ -66,7 +66,8 @@ def cures(seen: Seen, history: History) -> list[Cure]:
         why = "" if service in spared(seen) else _hangs(seen, service, patience)
         if why:
             found.append(Cure(service, why))
-    if seen.silent >= EDGE_SECONDS:
+    # What is stopped, or can't start, is not helped by being killed.
+    if seen.silent >= EDGE_SECONDS and seen.edge_up:
         words = f"HAProxy has not answered on its socket for {seen.silent:.0f} s"
         found.append(Cure("edge", words))
     return found

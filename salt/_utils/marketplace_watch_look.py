@@ -1,6 +1,7 @@
 """A look at the droplet that costs milliseconds: the sockets of Docker and HAProxy, the kernel's counts, the locks."""
 
 import contextlib
+import subprocess
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -14,10 +15,12 @@ from marketplace_lock import Lock, lock_holder
 from marketplace_managed import ours, place, theirs
 from marketplace_paths import Paths
 from marketplace_release_compose import project, worker
-from marketplace_watch_seen import MACHINE, Seen
+from marketplace_watch_seen import MACHINE, UNITS, Seen
 
 # HAProxy answers in milliseconds; a look must not wait for one that hangs.
 _EDGE_SECONDS = 2.0
+# What systemd calls a unit that was started, and is neither on its way there nor off.
+_UP = ("active", "reloading")
 
 
 class Look:
@@ -61,6 +64,7 @@ class Look:
             statistics=statistics,
             routed=routed,
             silent=0.0 if self._silent_since is None else now - self._silent_since,
+            edge_up=statistics is not None or is_up(UNITS["edge"]),
             releasing=_held(lock_holder(self.paths.lock)),
             at_backups=_held(Lock(self.paths.backup_lock).holder()),
             closed=tuple(keeper for keeper, on in self._edge.maintenance().items() if on),
@@ -85,6 +89,16 @@ class Look:
         except DockerError:
             return None
         return {service: states[name] for service, name in names.items() if name in states}
+
+
+def is_up(unit: str) -> bool:
+    """Whether systemd has started a unit, and nobody has stopped it; also where nobody can tell."""
+    ask = ["systemctl", "show", "--property=ActiveState", "--value", unit]
+    try:
+        told = subprocess.run(ask, capture_output=True, text=True, timeout=_EDGE_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return True
+    return told.stdout.strip() in _UP
 
 
 def _groups(settings: Mapping[str, Any], containers: Mapping[str, ContainerState]) -> dict[str, Group]:

@@ -13,7 +13,7 @@ from marketplace_drift_record import LATE, advice, words
 from marketplace_health import ServiceHealth, judge
 from marketplace_units import GIB, MIB
 from marketplace_watch_history import RESTART_SPAN, SPAN, History
-from marketplace_watch_seen import MACHINE, Seen
+from marketplace_watch_seen import MACHINE, UNITS, Seen
 
 # How long something must last to be told, and be gone to be over. What is not named here is told at once.
 TIMING = {
@@ -115,7 +115,7 @@ def _down(name: str, service: ServiceHealth, seen: Seen, and_bot: bool) -> Findi
 
 def _cause(name: str, state: ContainerState | None, seen: Seen) -> str:
     if name == "edge":
-        return ""
+        return "" if seen.edge_up else "somebody stopped it, or it can't start: its configuration or a port"
     if name in seen.elsewhere:
         return "the provider has trouble, is at maintenance, or no longer lets this droplet in: its console tells"
     if state is None:
@@ -154,13 +154,14 @@ AGAIN = "it ends soon after each start: its last words tell why"
 
 
 def restarted(history: History, seen: Seen) -> Iterator[Finding]:
-    """Services that ended by themselves, and whom Docker has restarted."""
+    """Services that ended by themselves, and whom Docker or systemd has restarted."""
     for service, times in history.restarts.recent().items():
         state = (seen.containers or {}).get(service)
         again = f"{times} times" if times > 1 else "once"
         words = f"{service} ended by itself and was restarted {again} within {RESTART_SPAN / 60:.0f} minutes"
         code = "" if state is None or not state.killed else "it was killed, most likely for its memory limit"
-        command = f"salt-call deploy.logs service={service}"
+        logs = f"salt-call deploy.logs service={service}"
+        command = f"systemctl status {UNITS[service]}" if service in UNITS else logs
         if times >= _LOOP:
             yield Finding("service.crash_loop", service, "critical", words, code or AGAIN, command)
         else:

@@ -9,6 +9,13 @@ from marketplace_docker import ContainerState
 
 Statistics = Mapping[tuple[str, str], Mapping[str, str]]
 MACHINE = "droplet"
+# Units of systemd's that start again what ends, by whom they are for people.
+UNITS = {
+    "edge": "haproxy.service",
+    "docker": "docker.service",
+    "containerd": "containerd.service",
+    "alertmanager": "prometheus-alertmanager.service",
+}
 # HAProxy's row of the check of each service that is not the backend.
 CHECKS = {"postgres": ("check_postgres", "postgres"), "redis": ("check_redis", "redis")}
 
@@ -25,6 +32,7 @@ class Seen:
         statistics: HAProxy's; None while it does not answer.
         routed: the live colour as HAProxy has it.
         silent: for how many seconds HAProxy has not answered.
+        edge_up: whether it should answer: systemd has started it, and nobody has stopped it.
         releasing: what holds the release lock, in words; empty while it is free.
         at_backups: what holds the backup lock, likewise.
         closed: who keeps the edge closed for updates.
@@ -40,6 +48,7 @@ class Seen:
     statistics: Statistics | None = None
     routed: str | None = None
     silent: float = 0.0
+    edge_up: bool = True
     releasing: str = ""
     at_backups: str = ""
     closed: tuple[str, ...] = ()

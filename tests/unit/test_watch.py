@@ -16,6 +16,7 @@ from marketplace_survey import PARTS, survey
 from marketplace_surveyor import EVERY, Surveyor
 from marketplace_watch import BOOT_SECONDS, Watch
 from marketplace_watch_heal import MOST
+from marketplace_watch_look import is_up
 from marketplace_watched import LATE, watched
 
 from tests.support.looks import GIB, LIMITS, NOW, container, look, silent
@@ -113,6 +114,60 @@ def test_a_disk_that_is_full_keeps_nobody_from_being_restarted(paths, monkeypatc
     watch.turn(SETTINGS)
     assert watch.look.restarted == [("redis", 1)]
     assert "service.down/redis" in watch.quick.active
+
+
+def test_an_edge_that_hangs_is_restarted_and_did_not_end_by_itself(paths, monkeypatch):
+    watch, killed = watching(paths), []
+    monkeypatch.setattr("subprocess.run", lambda command, **_: killed.append(command))
+
+    def surveyed(at, times, **changes):
+        watch.surveyor.found["restarts"] = {"edge": times}
+        watch.surveyor.turn = lambda: ["restarts"]
+        watch.look.next = look(at=at, **changes)
+        watch.turn(SETTINGS)
+
+    probed(watch, NOW - 3)
+    surveyed(NOW, 0)
+    # This survey has looked before.
+    surveyed(NOW + 9, 0, statistics=None, silent=9.0)
+    surveyed(NOW + 40, 1)
+    assert killed == [["systemctl", "kill", "--signal=KILL", "haproxy.service"]]
+    assert Spool(paths.spool).pending()[0].summary.endswith("for 9 s: it was restarted")
+    assert "service.restarted/edge" not in watch.quick.active
+    surveyed(NOW + 70, 2)
+    surveyed(NOW + 73, 2)
+    assert "service.restarted/edge" in watch.quick.active
+    watch.recorder.stop()
+    assert added(line.counts for line in lines(paths))["restarts.edge"] == 2
+
+
+def test_an_edge_that_is_stopped_is_told_and_left(paths):
+    watch = watching(paths)
+    for step in range(10):
+        silent_for = 3.0 * step
+        watch.look.next = look(at=NOW + silent_for, statistics=None, silent=silent_for, edge_up=False)
+        watch.turn(SETTINGS)
+    assert Spool(paths.spool).pending() == []
+    assert list(watch.quick.active) == ["service.down/edge"]
+
+
+@pytest.mark.parametrize(
+    ("state", "up"),
+    [
+        ("active", True),
+        ("reloading", True),
+        ("activating", False),
+        ("inactive", False),
+        ("failed", False),
+        (None, True),
+    ],
+)
+def test_whether_a_unit_should_answer(tmp_path, monkeypatch, state, up):
+    program = tmp_path / "systemctl"
+    program.write_text(f"#!/bin/sh\necho {state}\n" if state else "#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert is_up("haproxy.service") is up
 
 
 def test_what_can_not_be_restarted_is_told_too(paths):
@@ -248,6 +303,11 @@ def test_units_that_failed_or_that_systemd_starts_again_and_again(monkeypatch, t
     # The other exporters' packages are still to come.
     monkeypatch.setattr("marketplace_survey._PACKAGED", tmp_path)
     assert PARTS["units"](None, {"monitoring": {"strength": strength}}) == unwell
+
+
+def test_how_often_systemd_has_restarted_whom(monkeypatch):
+    monkeypatch.setattr("marketplace_survey._run", lambda *_: "2\n\n0\n\n0\n\n1\n")
+    assert PARTS["restarts"](None, {}) == {"edge": 2, "docker": 0, "containerd": 0, "alertmanager": 1}
 
 
 def test_one_part_that_fails_keeps_nobody_from_the_others(monkeypatch):

@@ -91,6 +91,10 @@ def test_a_proxy_that_hangs_is_restarted():
     assert cures(look(statistics=None, silent=7.0)) == []
 
 
+def test_a_proxy_that_somebody_stopped_or_that_can_not_start_is_left_alone():
+    assert cures(look(statistics=None, silent=600.0, edge_up=False)) == []
+
+
 def test_nobody_is_restarted_for_ever():
     budget = Budget()
     for number in range(MOST):
