@@ -73,7 +73,7 @@ class Watch:
         self._closed = False
         self.recorder = Recorder(Record(paths.slo), machine(paths.root), time.time())
         self._booted = time.monotonic() if not paths.watched.exists() else -BOOT_SECONDS
-        self._written, self._shown = "", 0.0
+        self._written, self._shown, self._unkept = "", 0.0, False
 
     def turn(self, settings: dict[str, Any]) -> None:
         """Look, act, tell."""
@@ -183,6 +183,12 @@ class Watch:
         letters = [(letter.key, letter.ends, letter.taken, letter.told) for letter in self.postman.letters]
         keys = sorted(condition.finding.key for condition in self.active)
         mark = to_json([keys, letters, self.budget.spent, self.postman.began])
+        if mark != self._written or now - self._shown >= _SHOWN_EVERY:
+            shown = {"looked": now, "alerts": [condition.to_dict() for condition in self.active]}
+            make_directory(self.paths.watched.parent)
+            DISK.write(self.paths.watched, to_json(shown | {"trouble": self.postman.trouble}))
+            self._shown = now
+        # Who asks is answered from memory (/run), also while there is no room on the disk.
         if mark != self._written:
             state = {
                 "quick": [condition.to_dict() for condition in self.quick.active.values()],
@@ -191,14 +197,18 @@ class Watch:
                 "began": self.postman.began,
                 "budget": self.budget.spent,
             }
+            self._keep(to_json(state), mark)
+
+    def _keep(self, state: str, mark: str) -> None:
+        try:
             make_directory(self.paths.watch.parent)
-            DISK.write(self.paths.watch, to_json(state), mode=0o600)
-        if mark != self._written or now - self._shown >= _SHOWN_EVERY:
-            shown = {"looked": now, "alerts": [condition.to_dict() for condition in self.active]}
-            make_directory(self.paths.watched.parent)
-            DISK.write(self.paths.watched, to_json(shown | {"trouble": self.postman.trouble}))
-            self._shown = now
-        self._written = mark
+            DISK.write(self.paths.watch, state, mode=0o600)
+        except OSError as error:
+            if not self._unkept:
+                print(f"what is known can't be kept, which a restart would lose: {error}", flush=True)
+            self._unkept = True
+            return
+        self._written, self._unkept = mark, False
 
 
 def _kept(file: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from marketplace_docker import DockerError
+from marketplace_durable import Disk
 from marketplace_paths import Paths
 from marketplace_slo import tallied
 from marketplace_slo_files import Record
@@ -170,6 +171,29 @@ def test_whether_a_unit_should_answer(tmp_path, monkeypatch, state, up):
     assert is_up("haproxy.service") is up
 
 
+def test_a_disk_that_is_full_hides_no_alert_and_what_is_known_is_kept_once_there_is_room(
+    paths, monkeypatch, capsys
+):
+    watch, real = watching(paths), Disk.write
+
+    def full(disk, path, *arguments, **options):
+        if path == paths.watch:
+            raise OSError(28, "No space left on device")
+        real(disk, path, *arguments, **options)
+
+    monkeypatch.setattr(Disk, "write", full)
+    for step in range(3):
+        watch.look.next = look(at=NOW + 3 * step, checks={"redis": silent(60)})
+        watch.turn(SETTINGS)
+    assert [row["name"] for row in watched(paths.watched, NOW + 9)["alerts"]] == ["service.down"]
+    assert capsys.readouterr().out.count("can't be kept") == 1
+    assert not paths.watch.exists()
+    monkeypatch.setattr(Disk, "write", real)
+    watch.look.next = look(at=NOW + 9, checks={"redis": silent(60)})
+    watch.turn(SETTINGS)
+    assert "service.down/redis" in watching(paths).quick.active
+
+
 def test_what_can_not_be_restarted_is_told_too(paths):
     watch = watching(paths)
     watch.look.next, watch.look.broken = hung(), True
@@ -267,6 +291,16 @@ def test_a_survey_that_breaks_is_said_for_every_part(tmp_path):
     surveyor = Surveyor(program)
     until(surveyor, lambda: surveyor.errors)
     assert surveyor.errors == dict.fromkeys(EVERY, "it ended with exit code 3")
+
+
+def test_a_survey_that_can_not_be_begun_ends_no_look(tmp_path, monkeypatch):
+    def full():
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    surveyor = Surveyor(tmp_path / "survey.py")
+    assert (surveyor.turn(), surveyor.turn()) == ([], [])
+    assert "No space left" in surveyor.errors["units"]
 
 
 def test_a_survey_that_hangs_is_ended(tmp_path, monkeypatch):
