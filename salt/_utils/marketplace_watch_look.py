@@ -14,7 +14,7 @@ from marketplace_edge import Edge, EdgeError
 from marketplace_lock import Lock, lock_holder
 from marketplace_managed import ours, place, theirs
 from marketplace_paths import Paths
-from marketplace_release_compose import project, worker
+from marketplace_release_compose import project, serves_here, worker
 from marketplace_watch_seen import MACHINE, UNITS, Seen
 
 # HAProxy answers in milliseconds; a look must not wait for one that hangs.
@@ -61,6 +61,7 @@ class Look:
             at=time.time(),
             live=live,
             containers=containers,
+            has_worker=serves_here(settings) and self._has_worker(containers or {}),
             statistics=statistics,
             routed=routed,
             silent=0.0 if self._silent_since is None else now - self._silent_since,
@@ -79,6 +80,15 @@ class Look:
         with contextlib.suppress(ValueError, OSError):
             return read_json(self.paths.drift)
         return None
+
+    def _has_worker(self, containers: Mapping[str, ContainerState]) -> bool:
+        state = containers.get("backend")
+        release = "" if state is None else state.labels.get("marketplace.release", "")
+        # Without its files it can't be told, and there would be nothing to start it by.
+        with contextlib.suppress(ValueError, OSError):
+            contract = read_json(self.paths.releases / release / "contract.json") if release else None
+            return bool((contract or {}).get("worker"))
+        return False
 
     def _containers(self, live: str | None, data: tuple[str, ...]) -> dict[str, ContainerState] | None:
         names = {name: name for name in data}

@@ -92,7 +92,12 @@ def services(seen: Seen) -> Iterator[Finding]:
         yield _down(name, judged[name], seen, and_bot=name in NEEDED and "backend" in away)
     worker = (seen.containers or {}).get("worker")
     # A release stops one worker before it starts the other.
-    if worker is not None and not worker.running and not seen.releasing:
+    if seen.releasing:
+        return
+    if worker is None and seen.has_worker and seen.containers is not None:
+        words, cause = "the live release's worker has no container", "somebody removed its container"
+        yield Finding("service.down", "worker", "warning", words, cause, "salt-call deploy.resume")
+    if worker is not None and not worker.running:
         words = f"container {worker.name} is {worker.status} (exit code {worker.exit_code})"
         cause, command = _cause("worker", worker, seen), f"docker start {worker.name}"
         yield Finding("service.down", "worker", "warning", words, cause, command)

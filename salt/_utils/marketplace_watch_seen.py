@@ -30,6 +30,7 @@ class Seen:
         containers: states by service (``postgres``, ``redis``, ``backend``, ``worker``) of those that exist; None while
             Docker does not answer.
         statistics: HAProxy's; None while it does not answer.
+        has_worker: whether the live release has a worker that should run here.
         routed: the live colour as HAProxy has it.
         silent: for how many seconds HAProxy has not answered.
         edge_up: whether it should answer: systemd has started it, and nobody has stopped it.
@@ -45,6 +46,7 @@ class Seen:
     at: float
     live: str | None = None
     containers: Mapping[str, ContainerState] | None = None
+    has_worker: bool = False
     statistics: Statistics | None = None
     routed: str | None = None
     silent: float = 0.0
@@ -72,6 +74,12 @@ class Seen:
         row = self.check(service)
         passes = row.get("status", "").startswith("UP")
         return int(row["lastchg"]) if passes and row.get("lastchg", "").isdigit() else None
+
+    def down_for(self, service: str) -> int | None:
+        """For how many seconds a service has failed HAProxy's check; None while it does not."""
+        row = self.check(service)
+        fails = row.get("status", "").startswith("DOWN")
+        return int(row["lastchg"]) if fails and row.get("lastchg", "").isdigit() else None
 
     @property
     def restoring(self) -> bool:

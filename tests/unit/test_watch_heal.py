@@ -54,9 +54,56 @@ def test_what_may_be_well_is_left_alone(seen):
     assert cures(seen) == []
 
 
+def failing(said="L4CON", down=61, others=3600, **changes):
+    """A backend that was well, and has failed its checks for so long, while PostgreSQL and Redis are up."""
+    others = {name: up(lastchg=str(others)) for name in ("postgres", "redis")}
+    state = container("backend-blue", **({"ailing": True} | changes.pop("state", {})))
+    return look(
+        checks={**others, "backend": silent(down, said)}, with_containers={"backend": state}, **changes
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (failing(), "listened to nobody for 61 s"),
+        (failing(state={"ailing": False, "health": "none"}), "listened to nobody"),
+        (failing("L7STS"), "said for 61 s that it is not well"),
+    ],
+)
+def test_a_backend_that_fails_for_good_while_all_it_needs_is_well_is_restarted(seen, words):
+    assert [cure.service for cure in cures(seen)] == ["backend"]
+    assert words in cures(seen)[0].why
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        failing(down=59),
+        # What it needs has just come back.
+        failing(others=59),
+        # It has not been well since its start, be it the first one or the watchdog's.
+        failing(state={"started": "2023-11-14T22:12:18.1Z"}),
+        # Its own check, inside, passes, or has not said anything yet; or there is none, and it answers.
+        failing(state={"ailing": False}),
+        failing("L7STS", state={"ailing": False}),
+        failing("L7STS", state={"ailing": False, "health": "none"}),
+        failing(state={"status": "exited"}),
+        # Somebody is at work.
+        failing(releasing="release of 1.2.0"),
+        failing(closed=("operator",)),
+    ],
+)
+def test_a_backend_that_may_come_back_by_itself_is_left_alone(seen):
+    assert cures(seen) == []
+
+
 def test_a_release_has_the_backend_and_a_restore_the_database():
     assert cures(hung("backend", releasing="release of 1.2.0")) == []
-    assert cures(hung("redis", releasing="release of 1.2.0")) != []
+    # A migration may keep the disk busy for longer than others wait.
+    for service in ("postgres", "redis"):
+        assert cures(hung(service, seconds=BUSY_SECONDS - 1, releasing="release of 1.2.0")) == []
+        assert cures(hung(service, seconds=BUSY_SECONDS, releasing="release of 1.2.0")) != []
     assert cures(hung("postgres", at_backups="backup.restore to=live")) == []
     assert cures(hung("backend", at_backups="backup.restore to=live")) == []
     assert cures(hung("postgres", at_backups="backup.create")) != []

@@ -63,6 +63,15 @@ def test_a_worker_that_does_not_run_is_told_but_for_a_release():
     assert found(look(with_containers={"worker": container("worker-blue", health="none")})) == {}
 
 
+def test_a_worker_without_a_container_is_told_where_there_should_be_one():
+    told = found(look(has_worker=True))["service.down/worker"]
+    assert (told.severity, told.command) == ("warning", "salt-call deploy.resume")
+    assert found(look(has_worker=True, releasing="release of 1.2.0")) == {}
+    assert "service.down/worker" not in found(look(has_worker=True, containers=None))
+    runs = {"worker": container("worker-blue", health="none")}
+    assert found(look(has_worker=True, with_containers=runs)) == {}
+
+
 def test_a_container_that_is_gone_is_down():
     containers = {"postgres": container("postgres"), "backend": container("backend-blue")}
     assert "removed" in found(look(containers=containers))["service.down/redis"].cause
