@@ -34,6 +34,8 @@ _OFF_SECONDS = 0.5
 _DAY = 86400.0
 # The host reboots by itself at night; what still waits after two of them was put off.
 REBOOT_WAITS = 2 * _DAY
+# Others install themselves once a day, at a time that is drawn each day.
+UPDATES_WAIT = 1.5 * _DAY
 
 
 def timing(name: str) -> Timing:
@@ -138,9 +140,7 @@ def half_rotated(names: list[str]) -> Iterator[Finding]:
 def units(failed: list[str]) -> Iterator[Finding]:
     """Units of systemd that have failed, or do not run."""
     if failed:
-        words = f"units that failed or do not run: {', '.join(failed[:5])}" + (
-            f" and {len(failed) - 5} more" if failed[5:] else ""
-        )
+        words = f"units that failed or do not run: {_some(failed)}"
         yield Finding("host.units", MACHINE, "warning", words, "", f"journalctl -u {failed[0]} -n 50")
 
 
@@ -164,11 +164,21 @@ def reboot(waits: float | None) -> Iterator[Finding]:
         yield Finding("host.reboot", MACHINE, "warning", words, cause, "systemctl reboot")
 
 
-def updates(packages: list[str]) -> Iterator[Finding]:
-    """Security updates that do not install themselves."""
-    if packages:
-        listed = ", ".join(packages[:5]) + (f" and {len(packages) - 5} more" if packages[5:] else "")
-        words = f"security updates wait: {listed}"
+def updates(told: Mapping[str, Any]) -> Iterator[Finding]:
+    """Security updates that do not install themselves: those of some packages never do, the others every day."""
+    held = told["held"]
+    late = [name for name, seconds in told["waited"].items() if seconds >= UPDATES_WAIT and name not in held]
+    if late:
+        words = f"security updates have not installed themselves: {_some([*late, *held])}"
+        cause = "the daily run fails, or is switched off"
+        command = "journalctl -u apt-daily-upgrade -n 50"
+    else:
+        words = f"security updates wait for you: {_some(held)}"
         cause = "those of Docker and HAProxy wait for somebody to watch their restart"
         command = "salt-call state.apply updates.held"
+    if held or late:
         yield Finding("host.updates", MACHINE, "warning", words, cause, command)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")

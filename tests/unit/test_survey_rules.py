@@ -1,7 +1,7 @@
 """Every rule of the thorough look: it fires, it does not below, and it clears."""
 
 import pytest
-from marketplace_survey_rules import PENDING, REBOOT_WAITS, findings, timing
+from marketplace_survey_rules import PENDING, REBOOT_WAITS, UPDATES_WAIT, findings, timing
 
 AT = 1_700_000_000.0
 WELL = {
@@ -20,7 +20,7 @@ WELL = {
     "units": [],
     "clock": {"followed": True, "offset": -0.002},
     "reboot": None,
-    "updates": [],
+    "updates": {"waited": {}, "held": []},
 }
 
 
@@ -124,7 +124,15 @@ def test_a_reboot_that_is_put_off():
 
 
 def test_security_updates():
-    assert "docker.io" in found(updates=["docker.io"])["host.updates/droplet"].summary
+    waited = {"docker.io": 0.0, "openssl": UPDATES_WAIT - 1}
+    told = found(updates={"waited": waited, "held": ["docker.io"]})["host.updates/droplet"]
+    assert told.summary == "security updates wait for you: docker.io"
+    assert told.command == "salt-call state.apply updates.held"
+    # The others install themselves within a day.
+    assert found(updates={"waited": {"openssl": UPDATES_WAIT - 1}, "held": []}) == {}
+    late = found(updates={"waited": {"openssl": UPDATES_WAIT}, "held": []})["host.updates/droplet"]
+    assert late.summary == "security updates have not installed themselves: openssl"
+    assert "apt-daily-upgrade" in late.command
 
 
 def test_what_can_not_be_looked_at_is_said():
