@@ -269,6 +269,7 @@ def run(paths: Paths) -> None:
             time.sleep(min(left, 0.5))
     watch.surveyor.stop()
     watch.prober.stop()
+    watch.postman.stop()
     watch.recorder.stop()
 
 

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import socket
 import threading
 import time
 from pathlib import Path
@@ -159,17 +160,24 @@ def test_events_of_yesterday_are_let_go(paths, postman, fake):
     assert (spool.pending(), fake.alerts) == ([], [])
 
 
+def pinged(postman, now):
+    """The call is over, if there was one."""
+    postman.ping(SETTINGS, now)
+    if postman._dead_man._process is not None:
+        postman._dead_man._process.wait(10)
+
+
 def test_the_switch_is_told_once_a_minute(postman, switch):
     for seconds in (0, 3, 59, 60):
         postman.turn([], SETTINGS, NOW + seconds)
-        postman.ping(SETTINGS, NOW + seconds)
+        pinged(postman, NOW + seconds)
     assert switch == ["/ping", "/ping"]
 
 
 def test_the_switch_goes_off_without_alertmanager(postman, fake, switch):
     fake.away = True
     postman.turn([condition()], SETTINGS, NOW)
-    postman.ping(SETTINGS, NOW)
+    pinged(postman, NOW)
     assert switch == []
 
 
@@ -180,15 +188,15 @@ def test_the_switch_goes_off_when_nothing_gets_out(postman, fake, switch):
     postman.turn([condition()], SETTINGS, NOW + 10)
     fake.failed = 1
     postman.turn([condition()], SETTINGS, NOW + 40)
-    postman.ping(SETTINGS, NOW + 40)
+    pinged(postman, NOW + 40)
     assert len(switch) == 1
     fake.failed = 2
     postman.turn([condition()], SETTINGS, NOW + 40 + MUTE)
-    postman.ping(SETTINGS, NOW + 40 + MUTE)
+    pinged(postman, NOW + 40 + MUTE)
     assert len(switch) == 1
     fake.sent = 3
     postman.turn([condition()], SETTINGS, NOW + 50 + MUTE)
-    postman.ping(SETTINGS, NOW + 50 + MUTE)
+    pinged(postman, NOW + 50 + MUTE)
     assert len(switch) == 2
 
 
@@ -199,12 +207,34 @@ def test_no_switch_no_call(postman, switch):
     assert switch == []
 
 
-def test_a_switch_that_is_away_is_no_trouble(paths, postman):
+def test_a_switch_that_is_away_is_no_trouble(paths, postman, capsys):
     paths.secrets.mkdir(parents=True)
-    (paths.secrets / "alerts_dead_man_url").write_text("http://127.0.0.1:9/")
+    (paths.secrets / "alerts_dead_man_url").write_text("http://127.0.0.1:9/a-secret")
     postman.turn([], SETTINGS, NOW)
-    postman.ping(SETTINGS, NOW)
+    pinged(postman, NOW)
+    postman.ping(SETTINGS, NOW + 3)
     assert postman.trouble == ""
+    told = capsys.readouterr().out
+    assert "the dead man's switch does not answer: curl: (7)" in told
+    assert "a-secret" not in told
+
+
+def test_a_switch_that_says_nothing_holds_up_nobody(paths, postman):
+    paths.secrets.mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        (paths.secrets / "alerts_dead_man_url").write_text(
+            f"http://127.0.0.1:{mute.getsockname()[1]}/a-secret"
+        )
+        postman.turn([], SETTINGS, NOW)
+        begun = time.monotonic()
+        postman.ping(SETTINGS, NOW)
+        postman.ping(SETTINGS, NOW + 3)
+        assert time.monotonic() - begun < 2
+        waits = postman._dead_man._process
+        # Nobody sees the address among the processes.
+        assert "a-secret" not in Path(f"/proc/{waits.pid}/cmdline").read_text()
+        postman.stop()
+    assert waits.returncode is not None
 
 
 def test_attempts_are_counted_by_way():
