@@ -13,7 +13,7 @@ from marketplace_drift_record import LATE, advice, words
 from marketplace_health import ServiceHealth, judge
 from marketplace_units import GIB, MIB
 from marketplace_watch_history import RESTART_SPAN, SPAN, History
-from marketplace_watch_seen import MACHINE, UNITS, Seen
+from marketplace_watch_seen import MACHINE, Seen, next_look
 
 # How long something must last to be told, and be gone to be over. What is not named here is told at once.
 TIMING = {
@@ -165,8 +165,7 @@ def restarted(history: History, seen: Seen) -> Iterator[Finding]:
         again = f"{times} times" if times > 1 else "once"
         words = f"{service} ended by itself and was restarted {again} within {RESTART_SPAN / 60:.0f} minutes"
         code = "" if state is None or not state.killed else "it was killed, most likely for its memory limit"
-        logs = f"salt-call deploy.logs service={service}"
-        command = f"systemctl status {UNITS[service]}" if service in UNITS else logs
+        command = next_look(service)
         if times >= _LOOP:
             yield Finding("service.crash_loop", service, "critical", words, code or AGAIN, command)
         else:

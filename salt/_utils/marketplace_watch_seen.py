@@ -20,6 +20,15 @@ UNITS = {
 CHECKS = {"postgres": ("check_postgres", "postgres"), "redis": ("check_redis", "redis")}
 
 
+def next_look(service: str) -> str:
+    """The command that shows what a service has said last."""
+    return (
+        f"systemctl status {UNITS[service]}"
+        if service in UNITS
+        else f"salt-call deploy.logs service={service}"
+    )
+
+
 @dataclass(frozen=True)
 class Seen:
     """One look.

@@ -2,19 +2,21 @@
 
 import http.server
 import json
+import re
 import socket
 import threading
 import time
 from pathlib import Path
 from typing import ClassVar
 
+import marketplace_watch_letters
 import pytest
 from marketplace_alertmanager import Alertmanager, AlertmanagerError, Attempts, counted
 from marketplace_conditions import Condition, Finding
 from marketplace_paths import Paths
 from marketplace_postman import MUTE, Postman
 from marketplace_spool import Spool
-from marketplace_watch_letters import LONGEST, of_conditions, of_events
+from marketplace_watch_letters import COMMANDS, LONGEST, of_conditions, of_events
 
 NOW = time.time()
 SETTINGS = {
@@ -110,6 +112,33 @@ def test_what_is_long_is_cut(paths):
     event = Spool(paths.spool).emit("release.failed", "critical", "x" * 5000)
     letters, _ = of_events([event], "production", NOW)
     assert len(letters[0].annotations["summary"]) == LONGEST
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "command"),
+    [
+        ("release.failed", {"release": "20261125T120000Z"}, "salt-call deploy.logs release=20261125T120000Z"),
+        ("release.refused", {"release": ""}, "salt-call deploy.status"),
+        ("release.stuck", {}, "salt-call deploy.resume"),
+        ("backup.drill_failed", {}, "salt-call backup.check"),
+        ("watch.restarted", {"service": "redis"}, "salt-call deploy.logs service=redis"),
+        ("watch.restarted", {"service": "edge"}, "systemctl status haproxy.service"),
+    ],
+)
+def test_an_event_says_what_to_type_next(paths, kind, data, command):
+    spool = Spool(paths.spool)
+    letters, _ = of_events([spool.emit(kind, "critical", "it failed", data)], "production", NOW)
+    assert letters[0].annotations["command"] == command
+    good, _ = of_events([spool.emit(kind, "info", "all is well", data)], "production", NOW)
+    assert good[0].annotations["command"] == ""
+
+
+def test_every_event_that_is_no_good_news_has_a_command():
+    told = set()
+    for source in Path(marketplace_watch_letters.__file__).parent.glob("marketplace_*.py"):
+        told |= set(re.findall(r'emit\(\s*f?"([a-z_.]+)', source.read_text()))
+    assert len(told) > 10
+    assert {kind for kind in told if not {kind, kind.partition(".")[0]} & COMMANDS.keys()} == set()
 
 
 def test_an_event_stays_in_the_spool_until_it_was_sent(paths, postman, fake):
