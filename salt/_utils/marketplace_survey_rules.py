@@ -1,6 +1,6 @@
 """What is wrong by a survey: rules over what the dearer looks have found. Pure."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from marketplace_conditions import Finding, Timing
@@ -8,6 +8,8 @@ from marketplace_watch_seen import MACHINE
 
 # Seconds that something must last to be told, and be gone to be over.
 TIMING = {
+    # Of a service at a provider: what is down here, the quick look has seen.
+    "service.down": Timing(60, 30),
     "service.impaired": Timing(90, 30),
     # The timer renews and the next look sees it: what is wrong with a certificate stays for days.
     "certificate": Timing(0, 0),
@@ -54,8 +56,8 @@ def findings(
         at: the time, in seconds since 1970.
         closed: whether somebody keeps the edge closed, so that updates wait at Telegram.
     """
-    rules: dict[str, Callable[[Any], Iterator[Finding]]] = {
-        "health": lambda services: impaired(services),
+    rules: dict[str, Callable[[Any], Iterable[Finding]]] = {
+        "health": lambda services: [*impaired(services), *([] if closed else refused(services))],
         "webhook": lambda info: webhook(info, at, closed),
         "backups": backups,
         "release": interrupted,
@@ -86,6 +88,15 @@ def impaired(services: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
             yield Finding(
                 "service.impaired", name, "warning", service["detail"], "", "salt-call health.check"
             )
+
+
+def refused(services: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """A provider's service that does not do what it is for: the edge sees only that somebody is there."""
+    for name, service in services.items():
+        if service["status"] == "unhealthy" and (service.get("facts") or {}).get("provider"):
+            cause = "the provider has trouble, or no longer lets this droplet log in: its console tells"
+            command = "salt-call health.check"
+            yield Finding("service.down", name, "critical", service["detail"], cause, command)
 
 
 def webhook(info: Mapping[str, Any] | None, at: float, closed: bool) -> Iterator[Finding]:

@@ -137,7 +137,8 @@ class Watch:
     @property
     def active(self) -> list[Condition]:
         """What people have to hear of."""
-        return [*self.quick.active.values(), *self.thorough.active.values()]
+        # Both may have seen the same thing; the quick look's is newer.
+        return list((self.thorough.active | self.quick.active).values())
 
     def _missed(self, found: Iterator[Finding]) -> list[Finding]:
         young = time.monotonic() - self._booted < BOOT_SECONDS

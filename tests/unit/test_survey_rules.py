@@ -41,6 +41,15 @@ def test_what_health_check_calls_degraded():
     assert found(health=down) == {}
 
 
+def test_a_service_at_a_provider_that_lets_nobody_log_in():
+    detail, facts = "password authentication failed for user app", {"provider": "db.example.com:25060"}
+    services = WELL["health"] | {"postgres": {"status": "unhealthy", "detail": detail, "facts": facts}}
+    told = found(health=services)["service.down/postgres"]
+    assert (told.severity, told.summary, told.command) == ("critical", detail, "salt-call health.check")
+    assert timing("service.down").after == 60
+    assert found(health=services, closed=True) == {}
+
+
 @pytest.mark.parametrize(("usable", "severity"), [(True, "warning"), (False, "critical")])
 def test_a_certificate(usable, severity):
     problem = "the certificate ends in 5 days"

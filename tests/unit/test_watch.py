@@ -223,6 +223,24 @@ def test_what_is_wrong_outlives_the_process(paths):
     assert watching(paths).postman.letters == []
 
 
+def test_what_both_looks_have_seen_is_one_thing(paths):
+    watch = watching(paths)
+    facts = {"provider": "cache.example.com:25061"}
+    watch.surveyor.found["health"] = {
+        "redis": {"status": "unhealthy", "detail": "AUTH failed", "facts": facts}
+    }
+    watch.turn(SETTINGS)
+    watch.look.next = look(at=NOW + 60)
+    watch.turn(SETTINGS)
+    assert [(one.finding.key, one.finding.summary) for one in watch.active] == [
+        ("service.down/redis", "AUTH failed")
+    ]
+    watch.look.next = look(at=NOW + 63, checks={"redis": silent(60)})
+    watch.turn(SETTINGS)
+    assert [one.finding.key for one in watch.active] == ["service.down/redis"]
+    assert "does not pass the edge's check" in watch.active[0].finding.summary
+
+
 def test_services_are_not_missed_while_the_droplet_boots(paths, monkeypatch):
     paths.watched.unlink()
     watch = watching(paths)
