@@ -52,6 +52,8 @@ class Look:
         with contextlib.suppress(EdgeError):
             statistics = self._edge.statistics()
             routed = self._edge.runtime_live()
+        wanted = bool(settings["monitoring"].get("drift"))
+        drift = self._drift() if wanted else None
         now = time.monotonic()
         if statistics is not None:
             self._silent_since = None
@@ -72,13 +74,19 @@ class Look:
             groups=_groups(settings, containers or {}),
             disks=disks(self.paths.file_systems),
             elsewhere=elsewhere,
-            drift=self._drift() if settings["monitoring"].get("drift") else None,
+            drift=drift,
+            unlooked=self._applied() if wanted and drift is None else None,
         )
 
     def _drift(self) -> dict[str, Any] | None:
         # One that can't be read is said by whoever is asked for it (deploy.status) and written anew by the next look.
         with contextlib.suppress(ValueError, OSError):
             return read_json(self.paths.drift)
+        return None
+
+    def _applied(self) -> float | None:
+        with contextlib.suppress(OSError):
+            return self.paths.applied.stat().st_mtime
         return None
 
     def _has_worker(self, containers: Mapping[str, ContainerState]) -> bool:

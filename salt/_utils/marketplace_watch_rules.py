@@ -283,6 +283,8 @@ def maintained(seen: Seen) -> Iterator[Finding]:
 def drifted(seen: Seen) -> Iterator[Finding]:
     """Somebody has changed the droplet by hand, or nobody can tell whether somebody has."""
     if seen.drift is None:
+        if seen.unlooked is not None and seen.at - seen.unlooked > LATE:
+            yield _unlooked("nobody has ever looked for drift")
         return
     causes = [row for row in seen.drift["differences"] if not row["follows"]]
     age = seen.at - datetime.fromisoformat(seen.drift["looked"]).timestamp()
@@ -296,8 +298,11 @@ def drifted(seen: Seen) -> Iterator[Finding]:
         since = min((datetime.fromisoformat(row["since"]).timestamp() for row in causes), default=None)
         yield Finding("drift", MACHINE, "warning", words(seen.drift), cause, command, since)
     elif age > LATE:
-        said = f"nobody has looked for drift for {age / 86400:.0f} days"
-        yield Finding("drift", MACHINE, "warning", said, "", "journalctl -u marketplace-drift -n 50")
+        yield _unlooked(f"nobody has looked for drift for {age / 86400:.0f} days")
+
+
+def _unlooked(said: str) -> Finding:
+    return Finding("drift", MACHINE, "warning", said, "", "journalctl -u marketplace-drift -n 50")
 
 
 def _over(name: str, service: str, value: float, limit: float, active: Collection[str]) -> bool:

@@ -50,6 +50,7 @@ class Seen:
         disks: bytes used and in all, by whose file system it is.
         elsewhere: services at a provider, and where.
         drift: what the last look for drift has found (marketplace_drift_record); None where nobody has looked.
+        unlooked: since when (seconds since 1970) nobody has looked for drift who should; None where somebody has.
     """
 
     at: float
@@ -67,6 +68,7 @@ class Seen:
     disks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     drift: Mapping[str, Any] | None = None
+    unlooked: float | None = None
 
     def check(self, service: str) -> Mapping[str, str]:
         """What HAProxy says of its check of a service; empty where it says nothing."""

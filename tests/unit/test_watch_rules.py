@@ -333,3 +333,10 @@ def test_a_look_for_drift_that_fails_or_was_missed_is_told():
     late = found(look(drift=drift(looked=NOW - 3 * 86400)))["drift/droplet"]
     assert late.summary == "nobody has looked for drift for 3 days"
     assert found(look(drift=drift(looked=NOW - LATE + 60))) == {}
+    never = found(look(unlooked=NOW - LATE - 1))["drift/droplet"]
+    assert (never.summary, never.command) == (
+        "nobody has ever looked for drift",
+        "journalctl -u marketplace-drift -n 50",
+    )
+    # A new droplet has time until its first look.
+    assert found(look(unlooked=NOW - LATE + 60)) == {}
