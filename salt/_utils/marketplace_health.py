@@ -271,7 +271,7 @@ def _judged(
             facts,
         )
     if row.get("status", "").startswith("DOWN"):
-        again = f", restarted {state.restarts} times" if state.restarts else ""
+        again = f", restarted {state.restarts} times in all" if state.restarts else ""
         return ServiceHealth(
             "unhealthy", f"{name} does not pass the edge's check for {since or 0} s{again}", since, facts
         )

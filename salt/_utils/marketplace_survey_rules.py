@@ -33,6 +33,8 @@ PENDING = 20
 # An error that Telegram met so long ago (seconds) is history.
 _FRESH = 300
 _OFF_SECONDS = 0.5
+# Off by so much, certificates and what Telegram signs are judged wrongly already.
+_WILD_SECONDS = 30.0
 _DAY = 86400.0
 # The host reboots by itself at night; what still waits after two of them was put off.
 REBOOT_WAITS = 2 * _DAY
@@ -164,7 +166,8 @@ def clock(told: Mapping[str, Any]) -> Iterator[Finding]:
             else "the clock follows no time server"
         )
         cause = "no time server is in reach (port 123/udp)" if not told["followed"] else ""
-        yield Finding("host.clock", MACHINE, "warning", words, cause, "chronyc sources")
+        wild = abs(told["offset"]) > _WILD_SECONDS
+        yield Finding("host.clock", MACHINE, "warning", words, cause, "chronyc sources", at_once=wild)
 
 
 def reboot(waits: float | None) -> Iterator[Finding]:

@@ -72,8 +72,12 @@ class Watch:
         self.prober = Prober(paths)
         self._closed = False
         self.recorder = Recorder(Record(paths.slo), machine(paths.root), time.time())
-        self._booted = time.monotonic() if not paths.watched.exists() else -BOOT_SECONDS
-        self._written, self._shown, self._unkept = "", 0.0, False
+        booting = not paths.watched.exists()
+        self._booted = time.monotonic() if booting else -BOOT_SECONDS
+        self._written, self._shown, self._unkept, self._ended = "", 0.0, False, False
+        if booting and not kept["ended"]:
+            words = "the droplet has come up, and was not shut down in order: power, kernel, or a reset"
+            self._tell("host.rebooted", words, {})
 
     def turn(self, settings: dict[str, Any]) -> None:
         """Look, act, tell."""
@@ -161,10 +165,13 @@ class Watch:
             self.recorder.note({f"{RESTARTS}.{cure.service}": 1}, seen.at)
             words = f"{cure.why}: {self._restart(cure, seen)}"
             print(words, flush=True)
-            # A disk that is full keeps nobody from being restarted.
-            with contextlib.suppress(OSError):
-                self.spool.emit("watch.restarted", "warning", words, {"service": cure.service})
+            self._tell("watch.restarted", words, {"service": cure.service})
         return given_up
+
+    def _tell(self, kind: str, words: str, data: dict[str, Any]) -> None:
+        # A disk that is full keeps nobody from being restarted.
+        with contextlib.suppress(OSError):
+            self.spool.emit(kind, "warning", words, data)
 
     def _restart(self, cure: Cure, seen: Seen) -> str:
         try:
@@ -178,6 +185,15 @@ class Watch:
         except (DockerError, OSError, subprocess.SubprocessError) as error:
             return f"it could not be restarted ({error})"
         return "it was restarted"
+
+    def stop(self) -> None:
+        """End what is on its way, and write down that this end is in order."""
+        self.surveyor.stop()
+        self.prober.stop()
+        self.postman.stop()
+        self.recorder.stop()
+        self._ended, self._written = True, ""
+        self.keep(time.time())
 
     def keep(self, now: float) -> None:
         """Write down what must outlive this process, and what health.check shows."""
@@ -197,6 +213,7 @@ class Watch:
                 "letters": [letter.to_dict() for letter in self.postman.letters],
                 "began": self.postman.began,
                 "budget": self.budget.spent,
+                "ended": self._ended,
             }
             self._keep(to_json(state), mark)
 
@@ -222,10 +239,12 @@ def _kept(file: Path) -> dict[str, Any]:
             "letters": [Letter(**raw) for raw in state.get("letters", [])],
             "began": str(state.get("began", "")),
             "budget": state.get("budget", []),
+            # Whether it was told to stop, as it is at a shutdown in order; who has never run was not cut off.
+            "ended": bool(state.get("ended", True)),
         }
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         print(f"{file} can't be read, and is begun anew: {error}", flush=True)
-        return {"quick": [], "thorough": [], "letters": [], "began": "", "budget": []}
+        return {"quick": [], "thorough": [], "letters": [], "began": "", "budget": [], "ended": True}
 
 
 def _notify(words: str) -> None:
@@ -268,10 +287,7 @@ def run(paths: Paths) -> None:
             break
         while not stopped and (left := turn + EVERY - time.monotonic()) > 0:
             time.sleep(min(left, 0.5))
-    watch.surveyor.stop()
-    watch.prober.stop()
-    watch.postman.stop()
-    watch.recorder.stop()
+    watch.stop()
 
 
 if __name__ == "__main__":

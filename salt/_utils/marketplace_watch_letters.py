@@ -19,6 +19,7 @@ COMMANDS = {
     "droplet": "salt-call health.check",
     "edge": "salt-call deploy.status",
     "edge.maintenance": "salt-call deploy.maintenance off",
+    "host": "salt-call deploy.logs service=system since=1h",
     "job": "salt-call deploy.logs service=backend since=1h",
     "logs": "salt-call health.logs",
     "release": "salt-call deploy.status",

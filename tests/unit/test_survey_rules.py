@@ -127,6 +127,13 @@ def test_the_clock(told, words):
     assert summary == words if words is None else words in str(summary)
 
 
+def test_a_clock_that_is_far_off_is_told_at_once():
+    def told(offset):
+        return found(clock={"followed": True, "offset": offset})["host.clock/droplet"]
+
+    assert (told(-31.0).at_once, told(29.0).at_once) == (True, False)
+
+
 def test_a_reboot_that_is_put_off():
     assert "2 days" in found(reboot=REBOOT_WAITS)["host.reboot/droplet"].summary
     assert found(reboot=REBOOT_WAITS - 1) == {}

@@ -54,6 +54,9 @@ class Asleep:
     def turn(self):
         return []
 
+    def stop(self):
+        pass
+
 
 class Probes:
     """A prober that brings what a test says."""
@@ -64,6 +67,9 @@ class Probes:
     def turn(self, _, now):
         found, self.next = self.next, None
         return found
+
+    def stop(self):
+        pass
 
 
 @pytest.fixture
@@ -251,6 +257,27 @@ def test_services_are_not_missed_while_the_droplet_boots(paths, monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: now)
     watch.turn(SETTINGS)
     assert "service.down/redis" in watch.quick.active
+
+
+def test_a_droplet_that_was_not_shut_down_in_order_says_so_once_it_is_back(paths):
+    def told():
+        return [event.kind for event in Spool(paths.spool).pending()]
+
+    def boots():
+        paths.watched.unlink(missing_ok=True)
+        return watching(paths)
+
+    first = boots()
+    first.turn(SETTINGS)
+    # The watchdog alone has died, and then all.
+    watching(paths)
+    assert told() == []
+    again = boots()
+    assert told() == ["host.rebooted"]
+    again.turn(SETTINGS)
+    again.stop()
+    boots()
+    assert len(told()) == 1
 
 
 def test_nothing_is_written_while_nothing_changes(paths):

@@ -41,7 +41,9 @@ def looking(tmp_path):
         ('{"worker": ["python"]}', {"telegram": {"register": False}}, False),
     ],
 )
-def test_whether_there_should_be_a_worker_says_the_live_releases_contract(looking, contract, settings, wanted):
+def test_whether_there_should_be_a_worker_says_the_live_releases_contract(
+    looking, contract, settings, wanted
+):
     if contract is not None:
         file = looking.paths.releases / "r1/contract.json"
         file.parent.mkdir(parents=True)
