@@ -287,7 +287,7 @@ def _judged(
     if not state.running:
         return ServiceHealth("unhealthy", _ended(state), since, facts)
     if row.get("status", "").startswith("DOWN"):
-        again = f", restarted {state.restarts} times" if state.restarts else ""
+        again = f", restarted {state.restarts} times in all" if state.restarts else ""
         return ServiceHealth(
             "unhealthy", f"{name} does not pass the edge's check for {since or 0} s{again}", since, facts
         )

@@ -36,7 +36,7 @@ def shown(found: Mapping[str, Any], figures: Mapping[str, Any], up: int) -> dict
             facts["answers"] = figures["answers"]
         service["facts"] = facts
     host = figures.get("host", {})
-    clock, waits = host.get("clock"), host.get("reboot")
+    clock, waits, updates = host.get("clock"), host.get("reboot"), host.get("updates")
     health["droplet"] = {
         "uptime_seconds": up,
         **uses.get(MACHINE, {}),
@@ -44,7 +44,7 @@ def shown(found: Mapping[str, Any], figures: Mapping[str, Any], up: int) -> dict
         "clock": clock,
         "units_failed": host.get("units"),
         "reboot_waits_seconds": None if waits is None else round(waits),
-        "security_updates": host.get("updates"),
+        "security_updates": None if updates is None else sorted(updates["waited"]),
     }
     health["webhook"] = _webhook(figures.get("webhook"))
     return health

@@ -43,6 +43,7 @@ for rules in (marketplace_survey_rules, marketplace_watch_rules):
         rules.TIMING[name] = Timing(min(wait.after, 10), min(wait.clear, 10))
 often = {part: min(seconds, 15) for part, seconds in marketplace_surveyor.EVERY.items()}
 marketplace_surveyor.EVERY.update(often | {"updates": 60})
+marketplace_survey_rules.UPDATES_WAIT = 30
 marketplace_watch.run(Paths())
 """
 PROGRAM, DROP_IN = (
@@ -262,7 +263,7 @@ def test_the_host(droplet: Droplet, news: News, note: Note) -> None:
             "touch --date='3 days ago' /run/reboot-required",
             "rm /run/reboot-required",
         ),
-        Fault("host.updates", "security updates wait: held-back", OUTDATED, UPDATED),
+        Fault("host.updates", "have not installed themselves: held-back", OUTDATED, UPDATED),
         Fault("host.clock", "the clock follows no time server", "chronyc local off", FOLLOWED),
     )
 

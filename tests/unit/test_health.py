@@ -223,6 +223,9 @@ def test_of_the_webhook_only_what_harms_nobody_is_written_down():
     assert figures(look(), history(look()), {"webhook": {"elsewhere": True}})["webhook"] is None
 
 
+UPDATES = {"waited": {"openssl": 7200.0, "haproxy": 60.0}, "held": ["haproxy"]}
+
+
 def status():
     services = {
         name: {"status": "healthy", "detail": "", "since_seconds": None, "facts": {"restarts": 0}}
@@ -237,7 +240,7 @@ def test_figures_stand_with_whom_they_are_of():
         "url": "x", "pending_update_count": 4, "last_error_date": 1_700_000_000,
         "last_error_message": "timed out",
     }  # fmt: skip
-    surveyed = {"webhook": info, "clock": {"followed": True, "offset": 0.1}, "updates": ["openssl"]}
+    surveyed = {"webhook": info, "clock": {"followed": True, "offset": 0.1}, "updates": UPDATES}
     before = status()
     found = shown(before, figures(seen, counted, surveyed), 86400)
     services = found["services"]
@@ -249,7 +252,10 @@ def test_figures_stand_with_whom_they_are_of():
     droplet = found["droplet"]
     assert (droplet["uptime_seconds"], droplet["memory"]["limit"]) == (86400, 4 * GIB)
     assert set(droplet["disks"]) == {"droplet", "backups"}
-    assert (droplet["security_updates"], droplet["units_failed"]) == (["openssl"], None)
+    assert (droplet["security_updates"], droplet["units_failed"]) == (
+        ["haproxy", "openssl"],
+        None,
+    )
     assert found["webhook"] == {
         "registered": True, "pending": 4, "last_error": {"at": SAVED, "words": "timed out"},
     }  # fmt: skip
