@@ -92,12 +92,14 @@ class Watch:
         spent = self.recorder.findings(seen.at, goal_of(settings))
         self.quick.update([*self._missed(found), *given_up, *spent], seen.at)
         self.count(self.surveyor.turn(), seen.at)
-        self.thorough.update(
-            marketplace_survey_rules.findings(
-                self.surveyor.found, self.surveyor.errors, seen.at, bool(seen.closed)
-            ),
-            seen.at,
-        )
+        # Until the first survey has ended, nobody knows whether what was wrong before a restart still is.
+        if self.surveyor.found or self.surveyor.errors:
+            self.thorough.update(
+                marketplace_survey_rules.findings(
+                    self.surveyor.found, self.surveyor.errors, seen.at, bool(seen.closed)
+                ),
+                seen.at,
+            )
         self.postman.turn(self.active, settings, seen.at)
         if time.monotonic() - self.surveyor.finished < _BLIND_SECONDS:
             self.postman.ping(settings, seen.at)

@@ -226,6 +226,20 @@ def test_figures_are_for_who_asks_and_only_while_somebody_watches(paths):
     assert watched(paths.watched, NOW + LATE)["figures"] == {}
 
 
+def test_what_a_survey_has_found_is_not_over_because_the_process_began_anew(paths):
+    first = watching(paths)
+    first.surveyor.found = {"webhook": {"url": ""}}
+    first.turn(SETTINGS)
+    again = watching(paths)
+    again.look.next = look(at=NOW + 60)
+    again.turn(SETTINGS)
+    assert again.thorough.active["webhook.missing/webhook"].since == NOW
+    assert [letter.ends for letter in again.postman.letters] == [None]
+    again.surveyor.found = {"webhook": {"url": "https://bot.test/hook"}}
+    again.turn(SETTINGS)
+    assert again.thorough.active == {}
+
+
 def test_what_is_wrong_outlives_the_process(paths):
     first = watching(paths)
     first.look.next = look(checks={"redis": silent(60)})
