@@ -19,6 +19,8 @@ AGAIN = 60.0
 SENT_WITHIN = 45.0
 # What was handed over so long ago, to an Alertmanager that fails at nothing, was said before: it does not say it twice.
 SAID = 300.0
+# What fails is tried again more often than that (seconds), for as long as it fails.
+CALM = 60.0
 # Nobody waits for news that are so old.
 STALE = 86400.0
 
@@ -55,6 +57,7 @@ class Deliveries:
         self._seen: dict[str, Attempts] = {}
         self.sent: dict[str, float] = {}
         self._failing: dict[str, float] = {}
+        self._failed: dict[str, float] = {}
 
     def note(self, attempts: Mapping[str, Attempts], now: float) -> None:
         """Take in what Alertmanager counts. Counts that fell are those of one that was just started."""
@@ -62,16 +65,20 @@ class Deliveries:
             before = self._seen.get(way)
             if before is None or count.all < before.all:
                 before = Attempts(0, 0) if self._seen else count
+            if count.failed > before.failed:
+                self._failed[way] = now
+                self._failing.setdefault(way, now)
             if count.well > before.well:
                 self.sent[way] = now
                 self._failing.pop(way, None)
-            elif count.failed > before.failed:
-                self._failing.setdefault(way, now)
         self._seen = dict(attempts)
 
-    def works(self, way: str) -> bool:
-        """Whether the last that was tried by a way arrived."""
-        return way not in self._failing
+    def works(self, way: str, now: float) -> bool:
+        """Whether all that was tried by a way has arrived: something since the last failure, and that was a while ago.
+
+        One thing may get out while another fails, again and again.
+        """
+        return way not in self._failing and now - self._failed.get(way, -CALM) >= CALM
 
     def failing_for(self, ways: Iterable[str], now: float) -> float:
         """For how many seconds nothing has got out, by the way that is worst off; 0 where all is well."""
@@ -157,6 +164,6 @@ class Outbox:
 
     def _through(self, taken: float, deliveries: Deliveries, now: float) -> bool:
         """Whether what was taken then has gone out by every way, as far as that can be told."""
-        if now - taken < SENT_WITHIN or not all(map(deliveries.works, self.ways)):
+        if now - taken < SENT_WITHIN or not all(deliveries.works(way, now) for way in self.ways):
             return False
         return now - taken >= SAID or all(deliveries.sent.get(way, 0.0) > taken for way in self.ways)

@@ -17,6 +17,7 @@ class Finding:
         cause: what most likely brought it about; empty where nobody can tell.
         command: what to type next.
         since: when it began (seconds since 1970), where somebody knows better than who looks.
+        at_once: whether it is too bad to wait for it to last.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Finding:
     cause: str
     command: str
     since: float | None = None
+    at_once: bool = False
 
     @property
     def key(self) -> str:
@@ -91,7 +93,7 @@ class Tracker:
         for key, finding in found.items():
             before = self._known.get(key)
             since = min(time for time in (finding.since, before.since if before else now) if time is not None)
-            lasted = now - since >= self._timing(finding.name).after
+            lasted = finding.at_once or now - since >= self._timing(finding.name).after
             # Once somebody has heard of it, it stays until it is over.
             active = lasted or (before is not None and before.active)
             self._known[key] = Condition(finding, since, now, active)

@@ -14,13 +14,16 @@ from marketplace_docker import ContainerState, DockerError
 from marketplace_edge import EdgeError
 from marketplace_edge_certificate import Authority
 from marketplace_flood import flooding
+from marketplace_health_data import Told
+from marketplace_health_data import postgres as asked_postgres
+from marketplace_health_data import redis as asked_redis
 from marketplace_host import HostError
 from marketplace_log_places import SHARES
 from marketplace_log_reach import look
-from marketplace_managed import SERVICES, place, theirs
+from marketplace_managed import SERVICES, ours, place, theirs
 from marketplace_pressure import near_limit, usage
 from marketplace_provider import ProviderError, ping
-from marketplace_release_compose import project
+from marketplace_release_compose import project, worker
 from marketplace_renewals import overdue
 from marketplace_secrets import Store, UnknownSecret
 from marketplace_world import World
@@ -88,6 +91,9 @@ def report(world: World, settings: Mapping[str, Any] | None = None) -> dict[str,
     services, states = _services(world, elsewhere)
     for name in elsewhere:
         services[name] = _asked(world, settings or {}, name, services[name])
+    if settings is not None:
+        for name in ours(settings):
+            services[name] = _figured(world, settings, name, services[name], states.get(name))
     if settings is not None and services["edge"].status != "unhealthy":
         services["edge"] = certified(services["edge"], _certificate(world, settings))
     if settings is not None:
@@ -113,6 +119,16 @@ def impaired(service: ServiceHealth, words: str | None) -> ServiceHealth:
     if service.status == "healthy":
         return replace(service, status="degraded", detail=words)
     return replace(service, detail=f"{service.detail}; {words}")
+
+
+def _figured(
+    world: World, settings: Mapping[str, Any], name: str, service: ServiceHealth, state: ContainerState | None
+) -> ServiceHealth:
+    """A service's health with what it says of itself; one that is known to be away is not waited for."""
+    if service.status == "unhealthy" or state is None or not state.running:
+        return service
+    told: Told = asked_postgres(world, settings) if name == "postgres" else asked_redis(world, settings)
+    return impaired(replace(service, facts=dict(service.facts) | dict(told.facts)), told.problem)
 
 
 def _overdue(world: World) -> dict[str, str]:
@@ -208,13 +224,29 @@ def _services(
         broken = ServiceHealth("unhealthy", str(error))
         return judge(None, None, statistics, None, elsewhere) | {"edge": broken}, {}
     names = {name: name for name in SERVICES if name not in elsewhere}
-    names |= {"backend": project(live)} if live else {}
+    names |= {"backend": project(live), "worker": worker(live)} if live else {}
     try:
         containers = world.docker.containers(*names.values())
     except DockerError:
         return judge(live, None, statistics, routed, elsewhere), {}
     states = {service: containers.get(name) for service, name in names.items()}
-    return judge(live, containers, statistics, routed, elsewhere), states
+    services = judge(live, containers, statistics, routed, elsewhere)
+    if (state := states.get("worker")) is not None:
+        services["worker"] = judged_worker(state, releasing=world.lock.holder() is not None)
+    return services, states
+
+
+def judged_worker(state: ContainerState, releasing: bool) -> ServiceHealth:
+    """The health of the live release's worker, of which there is one at most: updates are accepted without it."""
+    if state.running:
+        if state.health == "unhealthy":
+            return ServiceHealth("degraded", f"{state.name} fails its own health check", None, _facts(state))
+        return ServiceHealth("healthy", f"{state.name} runs", None, _facts(state))
+    if releasing:
+        return ServiceHealth(
+            "healthy", f"{state.name} stands while a release is on its way", None, _facts(state)
+        )
+    return ServiceHealth("unhealthy", _ended(state), None, _facts(state))
 
 
 def _edge(live: str | None, statistics: Statistics | None, routed: str | None) -> ServiceHealth:
@@ -251,27 +283,11 @@ def _judged(
         return ServiceHealth("unhealthy", f"container {name} does not exist; do: salt-call state.apply")
     row = (statistics or {}).get((check, "BACKEND"), {})
     since = int(row["lastchg"]) if row.get("lastchg", "").isdigit() else None
-    facts = {
-        "container": state.status,
-        "restarts": state.restarts,
-        "started": state.begun.isoformat(timespec="seconds"),
-        "image": state.image,
-        **{
-            key: state.labels[f"marketplace.{key}"]
-            for key in ("release", "version")
-            if f"marketplace.{key}" in state.labels
-        },
-    }
+    facts = _facts(state)
     if not state.running:
-        killed = ", killed, most likely for its memory limit" if state.killed else ""
-        return ServiceHealth(
-            "unhealthy",
-            f"container {name} is {state.status} (exit code {state.exit_code}{killed})",
-            since,
-            facts,
-        )
+        return ServiceHealth("unhealthy", _ended(state), since, facts)
     if row.get("status", "").startswith("DOWN"):
-        again = f", restarted {state.restarts} times" if state.restarts else ""
+        again = f", restarted {state.restarts} times in all" if state.restarts else ""
         return ServiceHealth(
             "unhealthy", f"{name} does not pass the edge's check for {since or 0} s{again}", since, facts
         )
@@ -282,3 +298,22 @@ def _judged(
     if statistics is None:
         return ServiceHealth("degraded", f"{name} runs; the edge, which checks it, is silent", since, facts)
     return ServiceHealth("healthy", f"{name} answers", since, facts)
+
+
+def _ended(state: ContainerState) -> str:
+    killed = ", killed, most likely for its memory limit" if state.killed else ""
+    return f"container {state.name} is {state.status} (exit code {state.exit_code}{killed})"
+
+
+def _facts(state: ContainerState) -> dict[str, Any]:
+    return {
+        "container": state.status,
+        "restarts": state.restarts,
+        "started": state.begun.isoformat(timespec="seconds"),
+        "image": state.image,
+        **{
+            key: state.labels[f"marketplace.{key}"]
+            for key in ("release", "version")
+            if f"marketplace.{key}" in state.labels
+        },
+    }

@@ -1,6 +1,5 @@
 """Hands what is wrong and what happened to Alertmanager until it was sent, and tells the dead man's switch."""
 
-import urllib.request
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,13 +7,13 @@ from marketplace_alert_outbox import Deliveries, Letter, Outbox
 from marketplace_alert_routes import ways
 from marketplace_alertmanager import Alertmanager, AlertmanagerError
 from marketplace_conditions import Condition
+from marketplace_dead_man import DeadMan
 from marketplace_paths import Paths
 from marketplace_spool import Spool
 from marketplace_watch_letters import of_conditions, of_events
 
 DEAD_MAN = "alerts_dead_man_url"
 DEAD_MAN_EVERY = 60.0
-_DEAD_MAN_SECONDS = 5.0
 _COUNT_EVERY = 60.0
 # While nothing gets out for so long (seconds), nobody would hear of anything: the dead man's switch shall go off.
 MUTE = 900.0
@@ -41,7 +40,7 @@ class Postman:
         alertmanager: Alertmanager | None = None,
     ) -> None:
         self._spool = Spool(paths.spool)
-        self._dead_man = paths.secrets / DEAD_MAN
+        self._dead_man = DeadMan(paths.secrets / DEAD_MAN)
         self._alertmanager = alertmanager or Alertmanager()
         self._outbox = Outbox((), letters)
         self._deliveries = Deliveries()
@@ -93,15 +92,14 @@ class Postman:
 
     def ping(self, settings: Mapping[str, Any], now: float) -> None:
         """Tell the dead man's switch that all is well here: that alerts would be sent, not that there are none."""
+        self._dead_man.turn()
         mute = self._deliveries.failing_for(self._outbox.ways, now) >= MUTE
         wanted = settings["alerts"]["dead_man"] and not self.trouble and not mute
         if not wanted or now - self._pinged < DEAD_MAN_EVERY:
             return
         self._pinged = now
-        try:
-            url = self._dead_man.read_text().strip()
-            with urllib.request.urlopen(url, timeout=_DEAD_MAN_SECONDS):  # noqa: S310 - the parser admits http and https
-                pass
-        except OSError as error:
-            # Who misses it is told by the switch itself.
-            print(f"the dead man's switch does not answer: {error}", flush=True)
+        self._dead_man.call()
+
+    def stop(self) -> None:
+        """End what is on its way."""
+        self._dead_man.stop()

@@ -12,7 +12,8 @@ SLOT = "barman"
 # receiver has caught up by then. Source: https://www.postgresql.org/docs/17/view-pg-replication-slots.html
 _KEPT, _AT_RISK = ("reserved", "extended", "unreserved"), "unreserved"
 
-_QUESTION = f"""SELECT coalesce((SELECT json_build_object('active', s.active, 'status', s.wal_status,
+# How the log is received, as JSON; null where there is no slot.
+RECEPTION = f"""SELECT coalesce((SELECT json_build_object('active', s.active, 'status', s.wal_status,
   'behind', pg_wal_lsn_diff(pg_current_wal_flush_lsn(), coalesce(r.write_lsn, s.restart_lsn))::bigint)
 FROM pg_replication_slots s LEFT JOIN pg_stat_replication r ON r.pid = s.active_pid
 WHERE s.slot_name = '{SLOT}'), 'null')"""  # noqa: S608
@@ -53,7 +54,7 @@ class Receiver:
         Raises:
             DatabaseError: PostgreSQL is not there to be asked.
         """
-        found = json.loads(self.database.ask("postgres", _QUESTION))
+        found = json.loads(self.database.ask("postgres", RECEPTION))
         if found is None:
             return Reception(False, None, False)
         behind = None if found["behind"] is None else max(0, found["behind"])

@@ -1,6 +1,7 @@
 """The event spool: what operators must hear of, kept on disk until somebody has acknowledged it."""
 
 import os
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 from marketplace_durable import DISK, Disk, to_json
 
 SEVERITIES = ("info", "warning", "critical")
+# What was acknowledged is not told again while somebody goes on telling it; it is forgotten so many seconds later.
+FORGOTTEN = 3 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Event:
 
 
 class Spool:
-    """Durable events below ``directory``; an event is a file until it is acknowledged."""
+    """Durable events below ``directory``: a file each, that has another name from when it is acknowledged on."""
 
     def __init__(self, directory: Path, disk: Disk = DISK) -> None:
         self.directory = directory
@@ -37,7 +40,7 @@ class Spool:
 
         Args:
             subject: what it is about, for example a release's id; the same kind for the same subject is one event,
-                however often it is told.
+                however often it is told, also where it was acknowledged before.
 
         Raises:
             ValueError: ``severity`` is none of SEVERITIES.
@@ -48,7 +51,9 @@ class Spool:
         identity = f"{subject or f'{now:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}'}-{kind}"
         event = Event(identity, kind, severity, summary, now.isoformat(timespec="milliseconds"), data or {})
         self.disk.make_directory(self.directory)
-        self.disk.write(self.directory / f"{identity}.json", to_json(vars(event)), mode=0o600)
+        told = bool(subject) and _told(identity) in self.disk.names(self.directory)
+        name = _told(identity) if told else _pending(identity)
+        self.disk.write(self.directory / name, to_json(vars(event)), mode=0o600)
         return event
 
     def pending(self) -> list[Event]:
@@ -61,5 +66,24 @@ class Spool:
         return sorted(events, key=lambda event: (event.time, event.id))
 
     def acknowledge(self, identity: str) -> bool:
-        """Drop an event that has reached its reader; False when it was not there."""
-        return self.disk.remove(self.directory / f"{identity}.json")
+        """An event has reached its reader; False when it was not there."""
+        try:
+            self.disk.rename(self.directory / _pending(identity), self.directory / _told(identity))
+        except FileNotFoundError:
+            return False
+        self.disk.sync_directory(self.directory)
+        self._forget(time.time())
+        return True
+
+    def _forget(self, now: float) -> None:
+        for file in self.directory.glob(_told("*")):
+            if now - file.stat().st_mtime >= FORGOTTEN:
+                self.disk.unlink(file)
+
+
+def _pending(identity: str) -> str:
+    return f"{identity}.json"
+
+
+def _told(identity: str) -> str:
+    return f"{identity}.told"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from marketplace_terminal import Style, clean
+from marketplace_terminal import Style, clean, lasted
+from marketplace_units import amount
 
 # What a mark stands for, in marketplace_terminal's words.
 _GOOD, _ODD, _BAD, _NONE = "done", "interrupted", "failed", ""
@@ -66,6 +67,9 @@ def _health(found: Mapping[str, Any]) -> Iterator[_Row]:
         else:
             words = "; ".join([service["detail"], *_facts(service.get("facts") or {})])
             yield _Row(_mark(service["status"]), name, words)
+    for name, tell in (("droplet", _droplet), ("webhook", _webhook), ("backups", _restorable)):
+        if name in found:
+            yield _Row(_NONE, name, "; ".join(tell(found[name])))
     for alert in found.get("alerts") or ():
         yield _Row()
         yield _Row(_mark(alert["severity"]), "", f"{alert['summary']}, since {_moment(alert['since'])}")
@@ -88,6 +92,65 @@ def _facts(facts: Mapping[str, Any]) -> Iterator[str]:
     certificate = facts.get("certificate") or {}
     if certificate.get("days_left") is not None:
         yield f"certificate for {certificate['days_left']} days"
+    if connections := facts.get("connections"):
+        yield f"{connections['used']} of {connections['limit']} connections"
+    if (receiver := facts.get("receiver")) and receiver["active"] and receiver["behind"] is not None:
+        yield f"its log is received, {amount(receiver['behind'])} behind"
+    if saved := facts.get("saved"):
+        yield f"saved {_moment(saved['at'])}"
+    if (answers := facts.get("answers")) and answers["count"]:
+        yield f"{answers['errors']} of {answers['count']} answers of {lasted(answers['seconds'])} were 5xx"
+    yield from _uses(facts)
+
+
+def _uses(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What is used of processors, memory and disk, in a few words."""
+    words = [f"CPU {facts['cpu']:.0%}"] if facts.get("cpu") is not None else []
+    for name in ("memory", "disk"):
+        if (one := facts.get(name)) and one["limit"]:
+            words.append(f"{name} {one['used'] / one['limit']:.0%} of {amount(one['limit'])}")
+    if words:
+        yield ", ".join(words)
+
+
+def _droplet(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"up for {_long(facts['uptime_seconds'])}"
+    disks = dict(facts["disks"])
+    yield from _uses({**facts, "disk": disks.pop("droplet", None)})
+    for name, one in disks.items():
+        yield f"disk of {name} {one['used'] / one['limit']:.0%} of {amount(one['limit'])}"
+    if clock := facts["clock"]:
+        yield (
+            f"clock {clock['offset']:+.1f} s off" if clock["followed"] else "its clock follows no time server"
+        )
+    if failed := facts["units_failed"]:
+        yield f"units that failed or do not run: {', '.join(failed)}"
+    if facts["reboot_waits_seconds"] is not None:
+        yield f"an update has waited for a reboot for {_long(facts['reboot_waits_seconds'])}"
+    if packages := facts["security_updates"]:
+        yield f"security updates wait: {', '.join(packages)}"
+
+
+def _long(seconds: float) -> str:
+    return f"{seconds / 86400:.0f} days" if seconds >= 2 * 86400 else lasted(seconds)
+
+
+def _webhook(facts: Mapping[str, Any] | None) -> Iterator[str]:
+    if facts is None:
+        yield "nobody knows what Telegram says of it"
+        return
+    yield f"{facts['pending']} updates wait at Telegram" if facts["registered"] else "none is registered"
+    if error := facts["last_error"]:
+        yield f"its last error {_moment(error['at'])}: {error['words']}"
+
+
+def _restorable(facts: Mapping[str, Any]) -> Iterator[str]:
+    if "problem" in facts:
+        yield facts["problem"]
+        return
+    for kind, at in facts["newest"].items():
+        yield f"{kind} {_moment(at)}" if at else f"none of {kind} yet"
+    yield f"restored on trial {_moment(facts['drill'])}" if facts["drill"] else "never restored on trial yet"
 
 
 def _status(found: Mapping[str, Any]) -> Iterator[_Row]:

@@ -6,6 +6,7 @@ looked at.
 """
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -27,12 +28,15 @@ from marketplace_slo_budget import query_seconds
 from marketplace_slo_files import Record
 from marketplace_statements import Statement, read, since, summed
 from marketplace_survey_rules import ELSEWHERE
+from marketplace_watch_seen import UNITS
 from marketplace_world import World
 
 ANSWERS_SECONDS = 60.0
 # A survey goes on where the one before has ended, unless that is longer ago: one that was lost must not make each that
 # follows larger than the one before.
 _GOES_ON = 180.0
+# It is looked for updates less often.
+_UPDATES_GO_ON = 86400.0
 _PACKAGED = Path("/usr/lib/systemd/system")
 _COMMAND_SECONDS = 30.0
 _REBOOT = "run/reboot-required"
@@ -133,6 +137,12 @@ def _units(_: World, settings: Mapping[str, Any]) -> Any:
     return sorted(failed | (wanted - running))
 
 
+def _restarts(*_: Any) -> Any:
+    """How often systemd has restarted each unit since somebody started it, by whom it is for people."""
+    told = _run("systemctl", "show", "--property=NRestarts", "--value", *UNITS.values())
+    return dict(zip(UNITS, map(int, told.split()), strict=True))
+
+
 def _listed(*which: str) -> set[str]:
     lines = _run("systemctl", "list-units", "--plain", "--no-legend", "--no-pager", *which).splitlines()
     return {line.split()[0] for line in lines if line.strip()}
@@ -152,13 +162,23 @@ def _reboot(world: World, _: Mapping[str, Any]) -> Any:
         return None
 
 
-def _updates(*_: Any) -> Any:
-    """Names of the packages for which there is a security update; they may be held back on purpose."""
+def _updates(world: World, _: Mapping[str, Any]) -> Any:
+    """For how many seconds each security update has been seen to wait, and which of them nobody installs unasked."""
     # In a unit of its own: apt takes more memory for its moment than the watchdog is given.
     own_unit = ("systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--property=Nice=19")
     told = _run(*own_unit, "apt-get", "--simulate", "--quiet", "--quiet", "upgrade")
     lines = [line.split() for line in told.splitlines() if line.startswith("Inst ") and _SECURITY in line]
-    return sorted(words[1] for words in lines)
+    names, now = sorted(words[1] for words in lines), time.time()
+    known = _last(world, "updates", now, _UPDATES_GO_ON).get("since", {})
+    begun = {name: float(known.get(name, now)) for name in names}
+    _remember(world, "updates", {"since": begun}, now)
+    held = re.findall(
+        r'^Unattended-Upgrade::Package-Blacklist:: "(.+)";$', _run("apt-config", "dump"), re.MULTILINE
+    )
+    return {
+        "waited": {name: now - at for name, at in begun.items()},
+        "held": [name for name in names if any(re.match(pattern, name) for pattern in held)],
+    }
 
 
 PARTS: dict[str, Part] = {
@@ -169,6 +189,7 @@ PARTS: dict[str, Part] = {
     "release": _release,
     "rotation": _rotation,
     "units": _units,
+    "restarts": _restarts,
     "reboot": _reboot,
     "clock": _clock,
     "record": _record,
@@ -177,13 +198,13 @@ PARTS: dict[str, Part] = {
 }
 
 
-def _last(world: World, part: str, now: float) -> dict[str, Any]:
-    """What the last survey of a part has remembered; nothing where that is long ago."""
+def _last(world: World, part: str, now: float, goes_on: float = _GOES_ON) -> dict[str, Any]:
+    """What the last survey of a part has remembered; nothing where that is longer ago than ``goes_on`` (seconds)."""
     try:
         told = read_json(world.paths.surveyed(part)) or {}
     except ValueError:
         return {}
-    return told if 0 <= now - told.get("at", 0.0) < _GOES_ON else {}
+    return told if 0 <= now - told.get("at", 0.0) < goes_on else {}
 
 
 def _remember(world: World, part: str, document: Mapping[str, Any], now: float) -> None:

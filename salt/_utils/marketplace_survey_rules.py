@@ -1,6 +1,6 @@
 """What is wrong by a survey: rules over what the dearer looks have found. Pure."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from marketplace_conditions import Finding, Timing
@@ -8,6 +8,8 @@ from marketplace_watch_seen import MACHINE
 
 # Seconds that something must last to be told, and be gone to be over.
 TIMING = {
+    # Of a service at a provider: what is down here, the quick look has seen.
+    "service.down": Timing(60, 30),
     "service.impaired": Timing(90, 30),
     # The timer renews and the next look sees it: what is wrong with a certificate stays for days.
     "certificate": Timing(0, 0),
@@ -31,9 +33,13 @@ PENDING = 20
 # An error that Telegram met so long ago (seconds) is history.
 _FRESH = 300
 _OFF_SECONDS = 0.5
+# Off by so much, certificates and what Telegram signs are judged wrongly already.
+_WILD_SECONDS = 30.0
 _DAY = 86400.0
 # The host reboots by itself at night; what still waits after two of them was put off.
 REBOOT_WAITS = 2 * _DAY
+# Others install themselves once a day, at a time that is drawn each day.
+UPDATES_WAIT = 1.5 * _DAY
 
 
 def timing(name: str) -> Timing:
@@ -52,8 +58,8 @@ def findings(
         at: the time, in seconds since 1970.
         closed: whether somebody keeps the edge closed, so that updates wait at Telegram.
     """
-    rules: dict[str, Callable[[Any], Iterator[Finding]]] = {
-        "health": lambda services: impaired(services),
+    rules: dict[str, Callable[[Any], Iterable[Finding]]] = {
+        "health": lambda services: [*impaired(services), *([] if closed else refused(services))],
         "webhook": lambda info: webhook(info, at, closed),
         "backups": backups,
         "release": interrupted,
@@ -84,6 +90,15 @@ def impaired(services: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
             yield Finding(
                 "service.impaired", name, "warning", service["detail"], "", "salt-call health.check"
             )
+
+
+def refused(services: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """A provider's service that does not do what it is for: the edge sees only that somebody is there."""
+    for name, service in services.items():
+        if service["status"] == "unhealthy" and (service.get("facts") or {}).get("provider"):
+            cause = "the provider has trouble, or no longer lets this droplet log in: its console tells"
+            command = "salt-call health.check"
+            yield Finding("service.down", name, "critical", service["detail"], cause, command)
 
 
 def webhook(info: Mapping[str, Any] | None, at: float, closed: bool) -> Iterator[Finding]:
@@ -138,9 +153,7 @@ def half_rotated(names: list[str]) -> Iterator[Finding]:
 def units(failed: list[str]) -> Iterator[Finding]:
     """Units of systemd that have failed, or do not run."""
     if failed:
-        words = f"units that failed or do not run: {', '.join(failed[:5])}" + (
-            f" and {len(failed) - 5} more" if failed[5:] else ""
-        )
+        words = f"units that failed or do not run: {_some(failed)}"
         yield Finding("host.units", MACHINE, "warning", words, "", f"journalctl -u {failed[0]} -n 50")
 
 
@@ -153,7 +166,8 @@ def clock(told: Mapping[str, Any]) -> Iterator[Finding]:
             else "the clock follows no time server"
         )
         cause = "no time server is in reach (port 123/udp)" if not told["followed"] else ""
-        yield Finding("host.clock", MACHINE, "warning", words, cause, "chronyc sources")
+        wild = abs(told["offset"]) > _WILD_SECONDS
+        yield Finding("host.clock", MACHINE, "warning", words, cause, "chronyc sources", at_once=wild)
 
 
 def reboot(waits: float | None) -> Iterator[Finding]:
@@ -164,11 +178,21 @@ def reboot(waits: float | None) -> Iterator[Finding]:
         yield Finding("host.reboot", MACHINE, "warning", words, cause, "systemctl reboot")
 
 
-def updates(packages: list[str]) -> Iterator[Finding]:
-    """Security updates that do not install themselves."""
-    if packages:
-        listed = ", ".join(packages[:5]) + (f" and {len(packages) - 5} more" if packages[5:] else "")
-        words = f"security updates wait: {listed}"
+def updates(told: Mapping[str, Any]) -> Iterator[Finding]:
+    """Security updates that do not install themselves: those of some packages never do, the others every day."""
+    held = told["held"]
+    late = [name for name, seconds in told["waited"].items() if seconds >= UPDATES_WAIT and name not in held]
+    if late:
+        words = f"security updates have not installed themselves: {_some([*late, *held])}"
+        cause = "the daily run fails, or is switched off"
+        command = "journalctl -u apt-daily-upgrade -n 50"
+    else:
+        words = f"security updates wait for you: {_some(held)}"
         cause = "those of Docker and HAProxy wait for somebody to watch their restart"
         command = "salt-call state.apply updates.held"
+    if held or late:
         yield Finding("host.updates", MACHINE, "warning", words, cause, command)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")

@@ -18,6 +18,7 @@ EVERY = {
     "release": 60.0,
     "rotation": 60.0,
     "units": 60.0,
+    "restarts": 30.0,
     "reboot": 600.0,
     "clock": 300.0,
     "record": 3600.0,
@@ -68,10 +69,13 @@ class Surveyor:
         if not parts:
             return
         self._parts, self._begun = parts, now
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
-        self._process = subprocess.Popen(
-            [sys.executable, "-B", str(self._program), *parts], stdin=subprocess.DEVNULL, stdout=self._output
-        )
+        self._next |= {part: now + EVERY[part] for part in parts}
+        command = [sys.executable, "-B", str(self._program), *parts]
+        try:
+            self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._output)
+        except OSError as error:  # Neither room nor memory for it is something to tell.
+            self.errors |= dict.fromkeys(parts, str(error))
 
     def _end(self, now: float) -> list[str]:
         process, output, parts = self._process, self._output, self._parts
@@ -85,7 +89,6 @@ class Surveyor:
         with output:
             output.seek(0)
             told = _read(output.read())
-        self._next |= {part: self._begun + EVERY[part] for part in parts}
         why = (
             f"it took longer than {LONGEST:.0f} s"
             if late

@@ -33,10 +33,11 @@ from marketplace_slo_recorder import Recorder
 from marketplace_slo_traces import gap, machine
 from marketplace_spool import Spool
 from marketplace_surveyor import Surveyor
+from marketplace_watch_figures import figures
 from marketplace_watch_heal import MOST, WITHIN, Budget, Cure, cures
 from marketplace_watch_history import History
 from marketplace_watch_look import Look
-from marketplace_watch_seen import Seen
+from marketplace_watch_seen import UNITS, Seen
 
 EVERY = 3.0
 # After a boot, services are not missed before they have had this long to come up.
@@ -72,8 +73,13 @@ class Watch:
         self.prober = Prober(paths)
         self._closed = False
         self.recorder = Recorder(Record(paths.slo), machine(paths.root), time.time())
-        self._booted = time.monotonic() if not paths.watched.exists() else -BOOT_SECONDS
-        self._written, self._shown = "", 0.0
+        self.figures: dict[str, Any] = {}
+        booting = not paths.watched.exists()
+        self._booted = time.monotonic() if booting else -BOOT_SECONDS
+        self._written, self._shown, self._unkept, self._ended = "", 0.0, False, False
+        if booting and not kept["ended"]:
+            words = "the droplet has come up, and was not shut down in order: power, kernel, or a reset"
+            self._tell("host.rebooted", words, {})
 
     def turn(self, settings: dict[str, Any]) -> None:
         """Look, act, tell."""
@@ -86,15 +92,18 @@ class Watch:
         spent = self.recorder.findings(seen.at, goal_of(settings))
         self.quick.update([*self._missed(found), *given_up, *spent], seen.at)
         self.count(self.surveyor.turn(), seen.at)
-        self.thorough.update(
-            marketplace_survey_rules.findings(
-                self.surveyor.found, self.surveyor.errors, seen.at, bool(seen.closed)
-            ),
-            seen.at,
-        )
+        # Until the first survey has ended, nobody knows whether what was wrong before a restart still is.
+        if self.surveyor.found or self.surveyor.errors:
+            self.thorough.update(
+                marketplace_survey_rules.findings(
+                    self.surveyor.found, self.surveyor.errors, seen.at, bool(seen.closed)
+                ),
+                seen.at,
+            )
         self.postman.turn(self.active, settings, seen.at)
         if time.monotonic() - self.surveyor.finished < _BLIND_SECONDS:
             self.postman.ping(settings, seen.at)
+        self.figures = figures(seen, self.history, self.surveyor.found)
         self.keep(seen.at)
 
     def probe(self, seen: Seen, settings: dict[str, Any]) -> None:
@@ -112,7 +121,13 @@ class Watch:
         self.recorder.turn(seen.at)
 
     def count(self, parts: list[str], at: float) -> None:
-        """Take in what a survey has found of answers and queries."""
+        """Take in what a survey has found of restarts, answers and queries."""
+        if "restarts" in parts:
+            # A survey may have looked before the watchdog itself did it.
+            told = self.surveyor.found["restarts"].items()
+            counts = {name: times for name, times in told if not self.budget.resting(name, at)}
+            grown = self.history.restarts.note_units(counts, at)
+            self.recorder.note({f"{RESTARTS}.{service}": times for service, times in grown.items()}, at)
         for part, prefix, late in (
             ("answers", ANSWERS, self.history.slow_answers),
             ("queries", QUERIES, self.history.slow_queries),
@@ -131,7 +146,8 @@ class Watch:
     @property
     def active(self) -> list[Condition]:
         """What people have to hear of."""
-        return [*self.quick.active.values(), *self.thorough.active.values()]
+        # Both may have seen the same thing; the quick look's is newer.
+        return list((self.thorough.active | self.quick.active).values())
 
     def _missed(self, found: Iterator[Finding]) -> list[Finding]:
         young = time.monotonic() - self._booted < BOOT_SECONDS
@@ -154,28 +170,48 @@ class Watch:
             self.recorder.note({f"{RESTARTS}.{cure.service}": 1}, seen.at)
             words = f"{cure.why}: {self._restart(cure, seen)}"
             print(words, flush=True)
-            # A disk that is full keeps nobody from being restarted.
-            with contextlib.suppress(OSError):
-                self.spool.emit("watch.restarted", "warning", words, {"service": cure.service})
+            self._tell("watch.restarted", words, {"service": cure.service})
         return given_up
+
+    def _tell(self, kind: str, words: str, data: dict[str, Any]) -> None:
+        # A disk that is full keeps nobody from being restarted.
+        with contextlib.suppress(OSError):
+            self.spool.emit(kind, "warning", words, data)
 
     def _restart(self, cure: Cure, seen: Seen) -> str:
         try:
             if cure.service == "edge":
                 # systemd starts it again; it gets no answer to a polite word either.
-                kill = ["systemctl", "kill", "--signal=KILL", "haproxy.service"]
+                kill = ["systemctl", "kill", "--signal=KILL", UNITS["edge"]]
                 subprocess.run(kill, capture_output=True, timeout=20, check=True)
+                self.history.restarts.ours(cure.service)
             else:
                 self.look.docker.restart((seen.containers or {})[cure.service].name, GRACE_SECONDS)
         except (DockerError, OSError, subprocess.SubprocessError) as error:
             return f"it could not be restarted ({error})"
         return "it was restarted"
 
+    def stop(self) -> None:
+        """End what is on its way, and write down that this end is in order."""
+        self.surveyor.stop()
+        self.prober.stop()
+        self.postman.stop()
+        self.recorder.stop()
+        self._ended, self._written = True, ""
+        self.keep(time.time())
+
     def keep(self, now: float) -> None:
         """Write down what must outlive this process, and what health.check shows."""
         letters = [(letter.key, letter.ends, letter.taken, letter.told) for letter in self.postman.letters]
         keys = sorted(condition.finding.key for condition in self.active)
         mark = to_json([keys, letters, self.budget.spent, self.postman.began])
+        if mark != self._written or now - self._shown >= _SHOWN_EVERY:
+            shown = {"looked": now, "alerts": [condition.to_dict() for condition in self.active]}
+            make_directory(self.paths.watched.parent)
+            shown |= {"trouble": self.postman.trouble, "figures": self.figures}
+            DISK.write(self.paths.watched, to_json(shown))
+            self._shown = now
+        # Who asks is answered from memory (/run), also while there is no room on the disk.
         if mark != self._written:
             state = {
                 "quick": [condition.to_dict() for condition in self.quick.active.values()],
@@ -183,15 +219,20 @@ class Watch:
                 "letters": [letter.to_dict() for letter in self.postman.letters],
                 "began": self.postman.began,
                 "budget": self.budget.spent,
+                "ended": self._ended,
             }
+            self._keep(to_json(state), mark)
+
+    def _keep(self, state: str, mark: str) -> None:
+        try:
             make_directory(self.paths.watch.parent)
-            DISK.write(self.paths.watch, to_json(state), mode=0o600)
-        if mark != self._written or now - self._shown >= _SHOWN_EVERY:
-            shown = {"looked": now, "alerts": [condition.to_dict() for condition in self.active]}
-            make_directory(self.paths.watched.parent)
-            DISK.write(self.paths.watched, to_json(shown | {"trouble": self.postman.trouble}))
-            self._shown = now
-        self._written = mark
+            DISK.write(self.paths.watch, state, mode=0o600)
+        except OSError as error:
+            if not self._unkept:
+                print(f"what is known can't be kept, which a restart would lose: {error}", flush=True)
+            self._unkept = True
+            return
+        self._written, self._unkept = mark, False
 
 
 def _kept(file: Path) -> dict[str, Any]:
@@ -204,10 +245,12 @@ def _kept(file: Path) -> dict[str, Any]:
             "letters": [Letter(**raw) for raw in state.get("letters", [])],
             "began": str(state.get("began", "")),
             "budget": state.get("budget", []),
+            # Whether it was told to stop, as it is at a shutdown in order; who has never run was not cut off.
+            "ended": bool(state.get("ended", True)),
         }
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         print(f"{file} can't be read, and is begun anew: {error}", flush=True)
-        return {"quick": [], "thorough": [], "letters": [], "began": "", "budget": []}
+        return {"quick": [], "thorough": [], "letters": [], "began": "", "budget": [], "ended": True}
 
 
 def _notify(words: str) -> None:
@@ -250,9 +293,7 @@ def run(paths: Paths) -> None:
             break
         while not stopped and (left := turn + EVERY - time.monotonic()) > 0:
             time.sleep(min(left, 0.5))
-    watch.surveyor.stop()
-    watch.prober.stop()
-    watch.recorder.stop()
+    watch.stop()
 
 
 if __name__ == "__main__":

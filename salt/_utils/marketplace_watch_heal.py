@@ -7,13 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from marketplace_watch_history import History
-from marketplace_watch_rules import TIMEOUTS, waits
+from marketplace_watch_rules import NEEDED, TIMEOUTS, waits
 from marketplace_watch_seen import Seen
 
 # How long the edge must have had no answer. It says so 4 to 7 s after the last one, so this is one of 10 to 13 s.
 HUNG_SECONDS = 6
 # The same of one that has used most of its processor time meanwhile: it may be through with its work before that.
 BUSY_SECONDS, BUSY = 60, 0.5
+# A backend that can be spoken to no more, or says for so long that it is not well, while all it needs is.
+FAILING_SECONDS = 60
 # A container is left alone for so long after its start.
 YOUNG_SECONDS = 20
 # The proxy answers its own socket within milliseconds.
@@ -62,11 +64,15 @@ def cures(seen: Seen, history: History) -> list[Cure]:
     """
     found = []
     for service in ("postgres", "redis", "backend"):
-        patience = BUSY_SECONDS if history.shares.of(service) > BUSY else HUNG_SECONDS
-        why = "" if service in spared(seen) else _hangs(seen, service, patience)
-        if why:
+        # What a release does to the database may keep its disk busy, and must not be cut off.
+        busy = history.shares.of(service) > BUSY or bool(seen.releasing)
+        why = _hangs(seen, service, BUSY_SECONDS if busy else HUNG_SECONDS)
+        if service == "backend":
+            why = why or _fails(seen)
+        if why and service not in spared(seen):
             found.append(Cure(service, why))
-    if seen.silent >= EDGE_SECONDS:
+    # What is stopped, or can't start, is not helped by being killed.
+    if seen.silent >= EDGE_SECONDS and seen.edge_up:
         words = f"HAProxy has not answered on its socket for {seen.silent:.0f} s"
         found.append(Cure("edge", words))
     return found
@@ -87,13 +93,31 @@ def _hangs(seen: Seen, service: str, patience: float) -> str:
     A PostgreSQL that replays its log answers, if only that it is not ready, and so does a backend that waits for
     others. What the edge can't reach is no proof by itself: its own health check, inside, must have failed as well.
     """
-    state = (seen.containers or {}).get(service)
-    row = seen.check(service)
+    state, silent = (seen.containers or {}).get(service), seen.down_for(service)
     if state is None or not state.running or seen.at - state.begun.timestamp() < YOUNG_SECONDS:
         return ""
-    silent = int(row["lastchg"]) if row.get("lastchg", "").isdigit() else 0
-    if not row.get("status", "").startswith("DOWN") or seen.last_check(service) not in TIMEOUTS:
+    if silent is None or silent < patience or seen.last_check(service) not in TIMEOUTS:
         return ""
-    if silent < patience or (state.health != "none" and not state.ailing):
+    if state.health != "none" and not state.ailing:
         return ""
     return f"{state.name} is alive and has given no answer for {silent} s"
+
+
+def _fails(seen: Seen) -> str:
+    """Why the backend is taken to have failed for good though it lives; empty where it is not.
+
+    Once: what has not been well since it was started is starting, or is not helped by being started again.
+    """
+    state, down = (seen.containers or {}).get("backend"), seen.down_for("backend")
+    if state is None or not state.running or down is None or seen.closed:
+        return ""
+    since = min(down, *(seen.up_for(name) or 0 for name in NEEDED))
+    if since < FAILING_SECONDS or down >= seen.at - state.begun.timestamp() - 1:
+        return ""
+    said = seen.last_check("backend")
+    # Who answers is believed when its own health check fails as well.
+    if state.ailing and said == "L7STS":
+        return f"{state.name} is alive and has said for {down} s that it is not well"
+    if (state.ailing or state.health == "none") and said == "L4CON":
+        return f"{state.name} is alive and has listened to nobody for {down} s"
+    return ""

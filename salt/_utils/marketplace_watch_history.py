@@ -50,10 +50,10 @@ class Counters:
 
 
 class Restarts:
-    """When Docker restarted which service because it had ended by itself.
+    """When Docker or systemd restarted which service because it had ended by itself.
 
     Attributes:
-        latest: how often by the last look, where it was at all.
+        latest: how often Docker did by the last look, where it did at all.
     """
 
     def __init__(self) -> None:
@@ -63,20 +63,39 @@ class Restarts:
 
     def note(self, seen: Seen) -> None:
         """Take in a look. A container that is seen for the first time, or made anew, was not restarted."""
-        self.latest = {}
-        for service, state in (seen.containers or {}).items():
-            key = f"{service} {state.name}"
-            for _ in range(state.restarts - self._known.get(key, state.restarts)):
-                self._times.setdefault(service, deque()).append(seen.at)
-                self.latest[service] = self.latest.get(service, 0) + 1
-            self._known[key] = state.restarts
-        for times in self._times.values():
-            while times and seen.at - times[0] > RESTART_SPAN:
-                times.popleft()
+        states = (seen.containers or {}).items()
+        counts = {service: (f"{service} {state.name}", state.restarts) for service, state in states}
+        self.latest = self._grown(counts, seen.at)
+
+    def note_units(self, counts: Mapping[str, int], at: float) -> dict[str, int]:
+        """Take in how often systemd says that it has restarted each unit; how often it did since the last time."""
+        return self._grown({service: (_unit(service), count) for service, count in counts.items()}, at)
+
+    def ours(self, service: str) -> None:
+        """Its unit did not end by itself this time: who says so has killed it."""
+        if _unit(service) in self._known:
+            self._known[_unit(service)] += 1
+
+    def _grown(self, counts: Mapping[str, tuple[str, int]], at: float) -> dict[str, int]:
+        grown = {}
+        for service, (key, count) in counts.items():
+            times = count - self._known.get(key, count)
+            self._known[key] = count
+            if times > 0:
+                self._times.setdefault(service, deque()).extend([at] * times)
+                grown[service] = times
+        for known in self._times.values():
+            while known and at - known[0] > RESTART_SPAN:
+                known.popleft()
+        return grown
 
     def recent(self) -> dict[str, int]:
         """How often each service was restarted within the last ``RESTART_SPAN`` seconds."""
         return {service: len(times) for service, times in self._times.items() if times}
+
+
+def _unit(service: str) -> str:
+    return f"unit of {service}"
 
 
 class Shares:

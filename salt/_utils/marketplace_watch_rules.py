@@ -13,7 +13,7 @@ from marketplace_drift_record import LATE, advice, words
 from marketplace_health import ServiceHealth, judge
 from marketplace_units import GIB, MIB
 from marketplace_watch_history import RESTART_SPAN, SPAN, History
-from marketplace_watch_seen import MACHINE, Seen
+from marketplace_watch_seen import MACHINE, Seen, next_look
 
 # How long something must last to be told, and be gone to be over. What is not named here is told at once.
 TIMING = {
@@ -92,7 +92,12 @@ def services(seen: Seen) -> Iterator[Finding]:
         yield _down(name, judged[name], seen, and_bot=name in NEEDED and "backend" in away)
     worker = (seen.containers or {}).get("worker")
     # A release stops one worker before it starts the other.
-    if worker is not None and not worker.running and not seen.releasing:
+    if seen.releasing:
+        return
+    if worker is None and seen.has_worker and seen.containers is not None:
+        words, cause = "the live release's worker has no container", "somebody removed its container"
+        yield Finding("service.down", "worker", "warning", words, cause, "salt-call deploy.resume")
+    if worker is not None and not worker.running:
         words = f"container {worker.name} is {worker.status} (exit code {worker.exit_code})"
         cause, command = _cause("worker", worker, seen), f"docker start {worker.name}"
         yield Finding("service.down", "worker", "warning", words, cause, command)
@@ -115,7 +120,7 @@ def _down(name: str, service: ServiceHealth, seen: Seen, and_bot: bool) -> Findi
 
 def _cause(name: str, state: ContainerState | None, seen: Seen) -> str:
     if name == "edge":
-        return ""
+        return "" if seen.edge_up else "somebody stopped it, or it can't start: its configuration or a port"
     if name in seen.elsewhere:
         return "the provider has trouble, is at maintenance, or no longer lets this droplet in: its console tells"
     if state is None:
@@ -154,13 +159,13 @@ AGAIN = "it ends soon after each start: its last words tell why"
 
 
 def restarted(history: History, seen: Seen) -> Iterator[Finding]:
-    """Services that ended by themselves, and whom Docker has restarted."""
+    """Services that ended by themselves, and whom Docker or systemd has restarted."""
     for service, times in history.restarts.recent().items():
         state = (seen.containers or {}).get(service)
         again = f"{times} times" if times > 1 else "once"
         words = f"{service} ended by itself and was restarted {again} within {RESTART_SPAN / 60:.0f} minutes"
         code = "" if state is None or not state.killed else "it was killed, most likely for its memory limit"
-        command = f"salt-call deploy.logs service={service}"
+        command = next_look(service)
         if times >= _LOOP:
             yield Finding("service.crash_loop", service, "critical", words, code or AGAIN, command)
         else:
@@ -278,6 +283,8 @@ def maintained(seen: Seen) -> Iterator[Finding]:
 def drifted(seen: Seen) -> Iterator[Finding]:
     """Somebody has changed the droplet by hand, or nobody can tell whether somebody has."""
     if seen.drift is None:
+        if seen.unlooked is not None and seen.at - seen.unlooked > LATE:
+            yield _unlooked("nobody has ever looked for drift")
         return
     causes = [row for row in seen.drift["differences"] if not row["follows"]]
     age = seen.at - datetime.fromisoformat(seen.drift["looked"]).timestamp()
@@ -291,8 +298,11 @@ def drifted(seen: Seen) -> Iterator[Finding]:
         since = min((datetime.fromisoformat(row["since"]).timestamp() for row in causes), default=None)
         yield Finding("drift", MACHINE, "warning", words(seen.drift), cause, command, since)
     elif age > LATE:
-        said = f"nobody has looked for drift for {age / 86400:.0f} days"
-        yield Finding("drift", MACHINE, "warning", said, "", "journalctl -u marketplace-drift -n 50")
+        yield _unlooked(f"nobody has looked for drift for {age / 86400:.0f} days")
+
+
+def _unlooked(said: str) -> Finding:
+    return Finding("drift", MACHINE, "warning", said, "", "journalctl -u marketplace-drift -n 50")
 
 
 def _over(name: str, service: str, value: float, limit: float, active: Collection[str]) -> bool:

@@ -19,7 +19,8 @@ def watched(file: Path, now: float | None = None) -> dict[str, Any]:
         now: the time, in seconds since 1970.
 
     Returns:
-        ``watching``; ``problem``, in words (or None); ``alerts``, the most severe first, each with ``name``,
+        ``watching``; ``problem``, in words (or None); ``figures`` (marketplace_watch_figures; none while nobody
+        watches); ``alerts``, the most severe first, each with ``name``,
         ``service``, ``severity``, ``summary``, ``since``, ``cause`` and ``command``.
     """
     now = time.time() if now is None else now
@@ -28,15 +29,17 @@ def watched(file: Path, now: float | None = None) -> dict[str, Any]:
         watching = told is not None and now - float(told["looked"]) < LATE
         alerts = [_row(raw) for raw in told["alerts"]] if told else []
         problem = str(told["trouble"]) or None if told else None
+        figures = dict(told.get("figures") or {}) if told else {}
     except (ValueError, KeyError, TypeError):  # of another tree, whose watchdog is not there any more
-        watching, alerts, problem = False, [], None
+        watching, alerts, problem, figures = False, [], None, {}
     if not watching:
         problem = "nobody watches: what hangs is not restarted, nobody is told; see: systemctl status marketplace-watch"
-        alerts = []
+        alerts, figures = [], {}
     order = {"critical": 0, "warning": 1}
     return {
         "watching": watching,
         "problem": problem,
+        "figures": figures,
         "alerts": sorted(alerts, key=lambda row: (order.get(row["severity"], 2), row["since"])),
     }
 

@@ -64,6 +64,18 @@ def test_a_test_alert_arrives(droplet: Droplet, chat: Chat) -> None:
     assert "a test, asked for by" in chat.arrives("arrive here", 1)["text"]
 
 
+def test_an_edge_that_somebody_stopped_is_told_as_that_and_left(droplet: Droplet, chat: Chat) -> None:
+    droplet.run(["systemctl", "stop", "haproxy"])
+    try:
+        # By then the watchdog has long had no answer.
+        told = chat.arrives("HAProxy does not answer", ARRIVES)
+        assert "somebody stopped it" in told["text"]
+        assert chat.said("it was restarted") == []
+    finally:
+        droplet.run(["systemctl", "start", "haproxy"])
+    seconds_until(lambda: not unwell(droplet), HEALED)
+
+
 @pytest.mark.parametrize("services", [("backend",), ("postgres", "redis"), ("edge",)])
 def test_what_hangs_is_seen_restarted_and_told(
     droplet: Droplet, chat: Chat, progress: Progress, services: tuple[str, ...]

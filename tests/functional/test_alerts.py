@@ -34,6 +34,7 @@ def test_health_shows_what_the_watchdog_has_found(host: Host, age: int) -> None:
         "looked": time.time() - age,
         "trouble": "",
         "alerts": [{"finding": finding, "since": 1_700_000_000.0}],
+        "figures": {"webhook": {"registered": True, "pending_update_count": 4}},
     }
     host.paths.watched.parent.mkdir(parents=True, exist_ok=True)
     host.paths.watched.write_text(json.dumps(shown))
@@ -41,6 +42,10 @@ def test_health_shows_what_the_watchdog_has_found(host: Host, age: int) -> None:
     if age == 1:
         assert answer["alerts"] == [finding | {"since": "2023-11-14T22:13:20+00:00"}]
         assert answer["watch"] == {"watching": True, "problem": None}
+        assert answer["webhook"] == {"registered": True, "pending": 4, "last_error": None}
     else:
         assert answer["alerts"] == []
         assert "nobody watches" in answer["watch"]["problem"]
+        assert answer["webhook"] is None
+    assert answer["backups"]["newest"] == dict.fromkeys(("postgres", "dump", "redis", "house"))
+    assert answer["droplet"]["uptime_seconds"] > 0

@@ -1,6 +1,6 @@
 """What is handed to Alertmanager, and when it is let go."""
 
-from marketplace_alert_outbox import AGAIN, HOLDS, SAID, SENT_WITHIN, STALE, Deliveries, Letter, Outbox
+from marketplace_alert_outbox import AGAIN, CALM, HOLDS, SAID, SENT_WITHIN, STALE, Deliveries, Letter, Outbox
 from marketplace_alertmanager import Attempts
 
 DISK = Letter("resource.disk/redis", {"service": "redis"}, {"summary": "81% full"}, 90.0)
@@ -87,7 +87,19 @@ def test_each_way_counts():
     mail.at(100, DISK)
     mail.at(112, DISK, sends=["telegram"], fails=["email"])
     assert mail.at(160, DISK) == []
-    assert mail.at(170, DISK, sends=["email"]) == [DISK.key]
+    assert mail.at(111 + CALM, DISK, sends=["email"]) == []
+    assert mail.at(112 + CALM, DISK) == [DISK.key]
+
+
+def test_what_fails_while_another_gets_out_is_held_until_nothing_fails():
+    mail = Mail()
+    mail.at(100, DISK)
+    for now in range(110, 400, 30):
+        # Both within the moments between two looks.
+        assert mail.at(now, DISK, sends=["telegram"], fails=["telegram"]) == []
+        assert mail.at(now + 10, DISK, sends=["telegram"]) == []
+    assert mail.deliveries.failing_for(["telegram"], 400) == 0
+    assert mail.at(now + CALM, DISK) == [DISK.key]
 
 
 def test_where_nobody_is_told_nothing_is_held():

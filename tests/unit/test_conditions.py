@@ -20,6 +20,12 @@ def test_what_lasts_is_told_from_its_beginning_on():
     assert tracked.active["service.down/redis"].since == 100
 
 
+def test_what_is_too_bad_to_wait_is_told_at_once():
+    tracked = tracker()
+    tracked.update([finding(at_once=True)], 100)
+    assert tracked.active["service.down/redis"].since == 100
+
+
 def test_what_goes_by_is_never_told():
     tracked = tracker()
     tracked.update([finding()], 100)

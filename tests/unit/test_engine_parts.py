@@ -18,7 +18,7 @@ from marketplace_lock import Lock, LockHeld
 from marketplace_records import ReleaseRecord, other_colour, release_id
 from marketplace_reference import Reference
 from marketplace_release_compose import environment, one_off, render
-from marketplace_spool import Spool
+from marketplace_spool import FORGOTTEN, Spool
 from marketplace_telegram import Webhook
 from marketplace_tree import revision
 
@@ -109,6 +109,31 @@ def test_one_kind_of_event_about_one_subject_is_one_event(tmp_path: Path) -> Non
         spool.emit("release.live", "info", "live", subject="20260101T000000Z")
     spool.emit("release.prune", "warning", "not pruned", subject="20260101T000000Z")
     assert [event.kind for event in spool.pending()] == ["release.live", "release.prune"]
+
+
+def test_an_event_about_one_subject_is_not_told_again_while_somebody_goes_on_telling_it(
+    tmp_path: Path,
+) -> None:
+    spool = Spool(tmp_path)
+
+    def told() -> bool:
+        event = spool.emit("logs.short", "warning", "the log is full", subject="20260101-redis")
+        return spool.acknowledge(event.id)
+
+    def later(seconds: float) -> None:
+        for file in tmp_path.glob("*.told"):
+            os.utime(file, (time.time() - seconds,) * 2)
+        spool.acknowledge(spool.emit("backup.failed", "critical", "no room").id)
+
+    assert told()
+    for _ in range(3):
+        later(FORGOTTEN - 60)
+        assert not told()
+    later(FORGOTTEN + 60)
+    assert told()
+    assert len(list(tmp_path.iterdir())) == 2
+    # Without a subject each is another.
+    assert spool.acknowledge(spool.emit("backup.failed", "critical", "no room").id)
 
 
 def test_journal_knows_who_wants_its_release_back(tmp_path: Path) -> None:

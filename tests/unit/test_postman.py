@@ -2,18 +2,21 @@
 
 import http.server
 import json
+import re
+import socket
 import threading
 import time
 from pathlib import Path
 from typing import ClassVar
 
+import marketplace_watch_letters
 import pytest
 from marketplace_alertmanager import Alertmanager, AlertmanagerError, Attempts, counted
 from marketplace_conditions import Condition, Finding
 from marketplace_paths import Paths
 from marketplace_postman import MUTE, Postman
 from marketplace_spool import Spool
-from marketplace_watch_letters import LONGEST, of_conditions, of_events
+from marketplace_watch_letters import COMMANDS, LONGEST, of_conditions, of_events
 
 NOW = time.time()
 SETTINGS = {
@@ -111,6 +114,33 @@ def test_what_is_long_is_cut(paths):
     assert len(letters[0].annotations["summary"]) == LONGEST
 
 
+@pytest.mark.parametrize(
+    ("kind", "data", "command"),
+    [
+        ("release.failed", {"release": "20261125T120000Z"}, "salt-call deploy.logs release=20261125T120000Z"),
+        ("release.refused", {"release": ""}, "salt-call deploy.status"),
+        ("release.stuck", {}, "salt-call deploy.resume"),
+        ("backup.drill_failed", {}, "salt-call backup.check"),
+        ("watch.restarted", {"service": "redis"}, "salt-call deploy.logs service=redis"),
+        ("watch.restarted", {"service": "edge"}, "systemctl status haproxy.service"),
+    ],
+)
+def test_an_event_says_what_to_type_next(paths, kind, data, command):
+    spool = Spool(paths.spool)
+    letters, _ = of_events([spool.emit(kind, "critical", "it failed", data)], "production", NOW)
+    assert letters[0].annotations["command"] == command
+    good, _ = of_events([spool.emit(kind, "info", "all is well", data)], "production", NOW)
+    assert good[0].annotations["command"] == ""
+
+
+def test_every_event_that_is_no_good_news_has_a_command():
+    told = set()
+    for source in Path(marketplace_watch_letters.__file__).parent.glob("marketplace_*.py"):
+        told |= set(re.findall(r'emit\(\s*f?"([a-z_.]+)', source.read_text()))
+    assert len(told) > 10
+    assert {kind for kind in told if not {kind, kind.partition(".")[0]} & COMMANDS.keys()} == set()
+
+
 def test_an_event_stays_in_the_spool_until_it_was_sent(paths, postman, fake):
     spool = Spool(paths.spool)
     spool.emit("release.live", "info", "release of 1.2.0: live", subject="20261125T120000Z")
@@ -159,17 +189,24 @@ def test_events_of_yesterday_are_let_go(paths, postman, fake):
     assert (spool.pending(), fake.alerts) == ([], [])
 
 
+def pinged(postman, now):
+    """The call is over, if there was one."""
+    postman.ping(SETTINGS, now)
+    if postman._dead_man._process is not None:
+        postman._dead_man._process.wait(10)
+
+
 def test_the_switch_is_told_once_a_minute(postman, switch):
     for seconds in (0, 3, 59, 60):
         postman.turn([], SETTINGS, NOW + seconds)
-        postman.ping(SETTINGS, NOW + seconds)
+        pinged(postman, NOW + seconds)
     assert switch == ["/ping", "/ping"]
 
 
 def test_the_switch_goes_off_without_alertmanager(postman, fake, switch):
     fake.away = True
     postman.turn([condition()], SETTINGS, NOW)
-    postman.ping(SETTINGS, NOW)
+    pinged(postman, NOW)
     assert switch == []
 
 
@@ -180,15 +217,15 @@ def test_the_switch_goes_off_when_nothing_gets_out(postman, fake, switch):
     postman.turn([condition()], SETTINGS, NOW + 10)
     fake.failed = 1
     postman.turn([condition()], SETTINGS, NOW + 40)
-    postman.ping(SETTINGS, NOW + 40)
+    pinged(postman, NOW + 40)
     assert len(switch) == 1
     fake.failed = 2
     postman.turn([condition()], SETTINGS, NOW + 40 + MUTE)
-    postman.ping(SETTINGS, NOW + 40 + MUTE)
+    pinged(postman, NOW + 40 + MUTE)
     assert len(switch) == 1
     fake.sent = 3
     postman.turn([condition()], SETTINGS, NOW + 50 + MUTE)
-    postman.ping(SETTINGS, NOW + 50 + MUTE)
+    pinged(postman, NOW + 50 + MUTE)
     assert len(switch) == 2
 
 
@@ -199,12 +236,34 @@ def test_no_switch_no_call(postman, switch):
     assert switch == []
 
 
-def test_a_switch_that_is_away_is_no_trouble(paths, postman):
+def test_a_switch_that_is_away_is_no_trouble(paths, postman, capsys):
     paths.secrets.mkdir(parents=True)
-    (paths.secrets / "alerts_dead_man_url").write_text("http://127.0.0.1:9/")
+    (paths.secrets / "alerts_dead_man_url").write_text("http://127.0.0.1:9/a-secret")
     postman.turn([], SETTINGS, NOW)
-    postman.ping(SETTINGS, NOW)
+    pinged(postman, NOW)
+    postman.ping(SETTINGS, NOW + 3)
     assert postman.trouble == ""
+    told = capsys.readouterr().out
+    assert "the dead man's switch does not answer: curl: (7)" in told
+    assert "a-secret" not in told
+
+
+def test_a_switch_that_says_nothing_holds_up_nobody(paths, postman):
+    paths.secrets.mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        (paths.secrets / "alerts_dead_man_url").write_text(
+            f"http://127.0.0.1:{mute.getsockname()[1]}/a-secret"
+        )
+        postman.turn([], SETTINGS, NOW)
+        begun = time.monotonic()
+        postman.ping(SETTINGS, NOW)
+        postman.ping(SETTINGS, NOW + 3)
+        assert time.monotonic() - begun < 2
+        waits = postman._dead_man._process
+        # Nobody sees the address among the processes.
+        assert "a-secret" not in Path(f"/proc/{waits.pid}/cmdline").read_text()
+        postman.stop()
+    assert waits.returncode is not None
 
 
 def test_attempts_are_counted_by_way():

@@ -60,6 +60,66 @@ def test_each_service_has_a_line_with_what_matters_of_it():
     ]
 
 
+def test_figures_are_told_in_few_words():
+    half = {"used": 512 * 1024**2, "limit": 1024**3}
+    facts = {
+        "connections": {"used": 12, "limit": 97},
+        "receiver": {"active": True, "behind": 512},
+        "saved": {"at": AT, "ok": True},
+        "answers": {"count": 200, "errors": 3, "seconds": 290},
+        "cpu": 0.054,
+        "memory": half,
+        "disk": half,
+    }
+    droplet = {
+        "uptime_seconds": 3 * 86400,
+        "cpu": 0.5,
+        "memory": half,
+        "disks": {"droplet": half, "backups": half},
+        "clock": {"followed": True, "offset": -0.1},
+        "units_failed": ["cron.service"],
+        "reboot_waits_seconds": 7200,
+        "security_updates": ["openssl"],
+    }
+    found = {
+        "status": "healthy",
+        "services": {"postgres": {"status": "healthy", "detail": "postgres answers", "facts": facts}},
+        "droplet": droplet,
+        "webhook": {"registered": True, "pending": 4, "last_error": {"at": AT, "words": "timed out"}},
+        "backups": {"newest": {"postgres": AT, "redis": None}, "drill": AT},
+    }
+    assert health_table(found, PLAIN, 400).splitlines() == [
+        "+ healthy",
+        "+ postgres  postgres answers; 12 of 97 connections; its log is received, 512 bytes behind; "
+        "saved 2026-11-26 01:05 UTC; 3 of 200 answers of 4:50 min were 5xx; "
+        "CPU 5%, memory 50% of 1G, disk 50% of 1G",
+        "  droplet   up for 3 days; CPU 50%, memory 50% of 1G, disk 50% of 1G; disk of backups 50% of 1G; "
+        "clock -0.1 s off; units that failed or do not run: cron.service; "
+        "an update has waited for a reboot for 2:00 h; security updates wait: openssl",
+        "  webhook   4 updates wait at Telegram; its last error 2026-11-26 01:05 UTC: timed out",
+        "  backups   postgres 2026-11-26 01:05 UTC; none of redis yet; restored on trial 2026-11-26 01:05 UTC",
+    ]
+
+
+def test_what_nobody_knows_is_said_or_left_out():
+    droplet = {
+        "uptime_seconds": 90, "disks": {}, "clock": None, "units_failed": None, "reboot_waits_seconds": None,
+        "security_updates": None,
+    }  # fmt: skip
+    found = {
+        "status": "healthy",
+        "services": {},
+        "droplet": droplet,
+        "webhook": None,
+        "backups": {"problem": "a record is no record"},
+    }
+    assert health_table(found, PLAIN, 100).splitlines()[1:] == [
+        "  droplet   up for 90.0 s",
+        "  webhook   nobody knows what Telegram says of it",
+        "  backups   a record is no record",
+    ]
+
+
 def test_the_brief_answer_is_brief():
     brief = {"status": "unhealthy", "services": {"backend": "unhealthy"}}
     assert health_table(brief, PLAIN, WIDTH).splitlines() == ["x unhealthy", "x backend   unhealthy"]

@@ -82,3 +82,28 @@ def test_queries_are_those_since_the_last_time(world):
 def test_queries_whose_times_can_not_be_had_are_unknown_and_no_error(world, rows):
     world.rows = rows
     assert look(world, "queries") is None
+
+
+def test_security_updates_are_timed_and_those_that_are_left_to_people_named(world, monkeypatch):
+    installs = [
+        "Inst docker.io [1] (2 Debian-Security:13/stable-security [amd64])",
+        "Inst openssl [1] (2 Debian-Security:13/stable-security [amd64])",
+        "Inst vim [1] (2 Debian:13.1/stable [amd64])",
+    ]
+    config = (
+        'Unattended-Upgrade::Package-Blacklist "";\nUnattended-Upgrade::Package-Blacklist:: "docker\\.io$";\n'
+    )
+    monkeypatch.setattr(
+        "marketplace_survey._run", lambda *argv: config if "dump" in argv else "\n".join(installs)
+    )
+    found = look(world, "updates")
+    assert (sorted(found["waited"]), found["held"]) == (["docker.io", "openssl"], ["docker.io"])
+    file = world.paths.surveyed("updates")
+    told = json.loads(file.read_text())
+    file.write_text(json.dumps(told | {"at": world.now - 21600, "since": {"openssl": world.now - 90000}}))
+    waited = look(world, "updates")["waited"]
+    assert waited["openssl"] >= 90000 > waited["docker.io"]
+    del installs[1]
+    look(world, "updates")
+    installs.append("Inst openssl [2] (3 Debian-Security:13/stable-security [amd64])")
+    assert look(world, "updates")["waited"]["openssl"] < 90000

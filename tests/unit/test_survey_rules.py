@@ -1,7 +1,7 @@
 """Every rule of the thorough look: it fires, it does not below, and it clears."""
 
 import pytest
-from marketplace_survey_rules import PENDING, REBOOT_WAITS, findings, timing
+from marketplace_survey_rules import PENDING, REBOOT_WAITS, UPDATES_WAIT, findings, timing
 
 AT = 1_700_000_000.0
 WELL = {
@@ -20,7 +20,7 @@ WELL = {
     "units": [],
     "clock": {"followed": True, "offset": -0.002},
     "reboot": None,
-    "updates": [],
+    "updates": {"waited": {}, "held": []},
 }
 
 
@@ -39,6 +39,15 @@ def test_what_health_check_calls_degraded():
     assert found(health=services)["service.impaired/redis"].summary == "its log is cut off"
     down = WELL["health"] | {"redis": {"status": "unhealthy", "detail": "gone", "facts": {}}}
     assert found(health=down) == {}
+
+
+def test_a_service_at_a_provider_that_lets_nobody_log_in():
+    detail, facts = "password authentication failed for user app", {"provider": "db.example.com:25060"}
+    services = WELL["health"] | {"postgres": {"status": "unhealthy", "detail": detail, "facts": facts}}
+    told = found(health=services)["service.down/postgres"]
+    assert (told.severity, told.summary, told.command) == ("critical", detail, "salt-call health.check")
+    assert timing("service.down").after == 60
+    assert found(health=services, closed=True) == {}
 
 
 @pytest.mark.parametrize(("usable", "severity"), [(True, "warning"), (False, "critical")])
@@ -118,13 +127,28 @@ def test_the_clock(told, words):
     assert summary == words if words is None else words in str(summary)
 
 
+def test_a_clock_that_is_far_off_is_told_at_once():
+    def told(offset):
+        return found(clock={"followed": True, "offset": offset})["host.clock/droplet"]
+
+    assert (told(-31.0).at_once, told(29.0).at_once) == (True, False)
+
+
 def test_a_reboot_that_is_put_off():
     assert "2 days" in found(reboot=REBOOT_WAITS)["host.reboot/droplet"].summary
     assert found(reboot=REBOOT_WAITS - 1) == {}
 
 
 def test_security_updates():
-    assert "docker.io" in found(updates=["docker.io"])["host.updates/droplet"].summary
+    waited = {"docker.io": 0.0, "openssl": UPDATES_WAIT - 1}
+    told = found(updates={"waited": waited, "held": ["docker.io"]})["host.updates/droplet"]
+    assert told.summary == "security updates wait for you: docker.io"
+    assert told.command == "salt-call state.apply updates.held"
+    # The others install themselves within a day.
+    assert found(updates={"waited": {"openssl": UPDATES_WAIT - 1}, "held": []}) == {}
+    late = found(updates={"waited": {"openssl": UPDATES_WAIT}, "held": []})["host.updates/droplet"]
+    assert late.summary == "security updates have not installed themselves: openssl"
+    assert "apt-daily-upgrade" in late.command
 
 
 def test_what_can_not_be_looked_at_is_said():

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from marketplace_docker import DockerError
+from marketplace_durable import Disk
 from marketplace_paths import Paths
 from marketplace_slo import tallied
 from marketplace_slo_files import Record
@@ -16,6 +17,7 @@ from marketplace_survey import PARTS, survey
 from marketplace_surveyor import EVERY, Surveyor
 from marketplace_watch import BOOT_SECONDS, Watch
 from marketplace_watch_heal import MOST
+from marketplace_watch_look import is_up
 from marketplace_watched import LATE, watched
 
 from tests.support.looks import GIB, LIMITS, NOW, container, look, silent
@@ -52,6 +54,9 @@ class Asleep:
     def turn(self):
         return []
 
+    def stop(self):
+        pass
+
 
 class Probes:
     """A prober that brings what a test says."""
@@ -62,6 +67,9 @@ class Probes:
     def turn(self, _, now):
         found, self.next = self.next, None
         return found
+
+    def stop(self):
+        pass
 
 
 @pytest.fixture
@@ -115,6 +123,83 @@ def test_a_disk_that_is_full_keeps_nobody_from_being_restarted(paths, monkeypatc
     assert "service.down/redis" in watch.quick.active
 
 
+def test_an_edge_that_hangs_is_restarted_and_did_not_end_by_itself(paths, monkeypatch):
+    watch, killed = watching(paths), []
+    monkeypatch.setattr("subprocess.run", lambda command, **_: killed.append(command))
+
+    def surveyed(at, times, **changes):
+        watch.surveyor.found["restarts"] = {"edge": times}
+        watch.surveyor.turn = lambda: ["restarts"]
+        watch.look.next = look(at=at, **changes)
+        watch.turn(SETTINGS)
+
+    probed(watch, NOW - 3)
+    surveyed(NOW, 0)
+    # This survey has looked before.
+    surveyed(NOW + 9, 0, statistics=None, silent=9.0)
+    surveyed(NOW + 40, 1)
+    assert killed == [["systemctl", "kill", "--signal=KILL", "haproxy.service"]]
+    assert Spool(paths.spool).pending()[0].summary.endswith("for 9 s: it was restarted")
+    assert "service.restarted/edge" not in watch.quick.active
+    surveyed(NOW + 70, 2)
+    surveyed(NOW + 73, 2)
+    assert "service.restarted/edge" in watch.quick.active
+    watch.recorder.stop()
+    assert added(line.counts for line in lines(paths))["restarts.edge"] == 2
+
+
+def test_an_edge_that_is_stopped_is_told_and_left(paths):
+    watch = watching(paths)
+    for step in range(10):
+        silent_for = 3.0 * step
+        watch.look.next = look(at=NOW + silent_for, statistics=None, silent=silent_for, edge_up=False)
+        watch.turn(SETTINGS)
+    assert Spool(paths.spool).pending() == []
+    assert list(watch.quick.active) == ["service.down/edge"]
+
+
+@pytest.mark.parametrize(
+    ("state", "up"),
+    [
+        ("active", True),
+        ("reloading", True),
+        ("activating", False),
+        ("inactive", False),
+        ("failed", False),
+        (None, True),
+    ],
+)
+def test_whether_a_unit_should_answer(tmp_path, monkeypatch, state, up):
+    program = tmp_path / "systemctl"
+    program.write_text(f"#!/bin/sh\necho {state}\n" if state else "#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert is_up("haproxy.service") is up
+
+
+def test_a_disk_that_is_full_hides_no_alert_and_what_is_known_is_kept_once_there_is_room(
+    paths, monkeypatch, capsys
+):
+    watch, real = watching(paths), Disk.write
+
+    def full(disk, path, *arguments, **options):
+        if path == paths.watch:
+            raise OSError(28, "No space left on device")
+        real(disk, path, *arguments, **options)
+
+    monkeypatch.setattr(Disk, "write", full)
+    for step in range(3):
+        watch.look.next = look(at=NOW + 3 * step, checks={"redis": silent(60)})
+        watch.turn(SETTINGS)
+    assert [row["name"] for row in watched(paths.watched, NOW + 9)["alerts"]] == ["service.down"]
+    assert capsys.readouterr().out.count("can't be kept") == 1
+    assert not paths.watch.exists()
+    monkeypatch.setattr(Disk, "write", real)
+    watch.look.next = look(at=NOW + 9, checks={"redis": silent(60)})
+    watch.turn(SETTINGS)
+    assert "service.down/redis" in watching(paths).quick.active
+
+
 def test_what_can_not_be_restarted_is_told_too(paths):
     watch = watching(paths)
     watch.look.next, watch.look.broken = hung(), True
@@ -131,6 +216,30 @@ def test_who_was_restarted_too_often_is_left_also_by_another_process(paths):
     assert "service.given_up/redis" in watch.quick.active
 
 
+def test_figures_are_for_who_asks_and_only_while_somebody_watches(paths):
+    watch = watching(paths)
+    watch.surveyor.found = {"units": ["cron.service"]}
+    watch.turn(SETTINGS)
+    found = watched(paths.watched, NOW)["figures"]
+    assert found["uses"]["postgres"]["memory"] == {"used": GIB // 4, "limit": GIB}
+    assert found["host"] == {"units": ["cron.service"]}
+    assert watched(paths.watched, NOW + LATE)["figures"] == {}
+
+
+def test_what_a_survey_has_found_is_not_over_because_the_process_began_anew(paths):
+    first = watching(paths)
+    first.surveyor.found = {"webhook": {"url": ""}}
+    first.turn(SETTINGS)
+    again = watching(paths)
+    again.look.next = look(at=NOW + 60)
+    again.turn(SETTINGS)
+    assert again.thorough.active["webhook.missing/webhook"].since == NOW
+    assert [letter.ends for letter in again.postman.letters] == [None]
+    again.surveyor.found = {"webhook": {"url": "https://bot.test/hook"}}
+    again.turn(SETTINGS)
+    assert again.thorough.active == {}
+
+
 def test_what_is_wrong_outlives_the_process(paths):
     first = watching(paths)
     first.look.next = look(checks={"redis": silent(60)})
@@ -144,6 +253,24 @@ def test_what_is_wrong_outlives_the_process(paths):
     assert watching(paths).postman.letters == []
 
 
+def test_what_both_looks_have_seen_is_one_thing(paths):
+    watch = watching(paths)
+    facts = {"provider": "cache.example.com:25061"}
+    watch.surveyor.found["health"] = {
+        "redis": {"status": "unhealthy", "detail": "AUTH failed", "facts": facts}
+    }
+    watch.turn(SETTINGS)
+    watch.look.next = look(at=NOW + 60)
+    watch.turn(SETTINGS)
+    assert [(one.finding.key, one.finding.summary) for one in watch.active] == [
+        ("service.down/redis", "AUTH failed")
+    ]
+    watch.look.next = look(at=NOW + 63, checks={"redis": silent(60)})
+    watch.turn(SETTINGS)
+    assert [one.finding.key for one in watch.active] == ["service.down/redis"]
+    assert "does not pass the edge's check" in watch.active[0].finding.summary
+
+
 def test_services_are_not_missed_while_the_droplet_boots(paths, monkeypatch):
     paths.watched.unlink()
     watch = watching(paths)
@@ -154,6 +281,27 @@ def test_services_are_not_missed_while_the_droplet_boots(paths, monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: now)
     watch.turn(SETTINGS)
     assert "service.down/redis" in watch.quick.active
+
+
+def test_a_droplet_that_was_not_shut_down_in_order_says_so_once_it_is_back(paths):
+    def told():
+        return [event.kind for event in Spool(paths.spool).pending()]
+
+    def boots():
+        paths.watched.unlink(missing_ok=True)
+        return watching(paths)
+
+    first = boots()
+    first.turn(SETTINGS)
+    # The watchdog alone has died, and then all.
+    watching(paths)
+    assert told() == []
+    again = boots()
+    assert told() == ["host.rebooted"]
+    again.turn(SETTINGS)
+    again.stop()
+    boots()
+    assert len(told()) == 1
 
 
 def test_nothing_is_written_while_nothing_changes(paths):
@@ -214,6 +362,16 @@ def test_a_survey_that_breaks_is_said_for_every_part(tmp_path):
     assert surveyor.errors == dict.fromkeys(EVERY, "it ended with exit code 3")
 
 
+def test_a_survey_that_can_not_be_begun_ends_no_look(tmp_path, monkeypatch):
+    def full():
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    surveyor = Surveyor(tmp_path / "survey.py")
+    assert (surveyor.turn(), surveyor.turn()) == ([], [])
+    assert "No space left" in surveyor.errors["units"]
+
+
 def test_a_survey_that_hangs_is_ended(tmp_path, monkeypatch):
     program = tmp_path / "survey.py"
     program.write_text("import time\ntime.sleep(600)\n")
@@ -248,6 +406,11 @@ def test_units_that_failed_or_that_systemd_starts_again_and_again(monkeypatch, t
     # The other exporters' packages are still to come.
     monkeypatch.setattr("marketplace_survey._PACKAGED", tmp_path)
     assert PARTS["units"](None, {"monitoring": {"strength": strength}}) == unwell
+
+
+def test_how_often_systemd_has_restarted_whom(monkeypatch):
+    monkeypatch.setattr("marketplace_survey._run", lambda *_: "2\n\n0\n\n0\n\n1\n")
+    assert PARTS["restarts"](None, {}) == {"edge": 2, "docker": 0, "containerd": 0, "alertmanager": 1}
 
 
 def test_one_part_that_fails_keeps_nobody_from_the_others(monkeypatch):

@@ -54,9 +54,56 @@ def test_what_may_be_well_is_left_alone(seen):
     assert cures(seen) == []
 
 
+def failing(said="L4CON", down=61, others=3600, **changes):
+    """A backend that was well, and has failed its checks for so long, while PostgreSQL and Redis are up."""
+    others = {name: up(lastchg=str(others)) for name in ("postgres", "redis")}
+    state = container("backend-blue", **({"ailing": True} | changes.pop("state", {})))
+    return look(
+        checks={**others, "backend": silent(down, said)}, with_containers={"backend": state}, **changes
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (failing(), "listened to nobody for 61 s"),
+        (failing(state={"ailing": False, "health": "none"}), "listened to nobody"),
+        (failing("L7STS"), "said for 61 s that it is not well"),
+    ],
+)
+def test_a_backend_that_fails_for_good_while_all_it_needs_is_well_is_restarted(seen, words):
+    assert [cure.service for cure in cures(seen)] == ["backend"]
+    assert words in cures(seen)[0].why
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        failing(down=59),
+        # What it needs has just come back.
+        failing(others=59),
+        # It has not been well since its start, be it the first one or the watchdog's.
+        failing(state={"started": "2023-11-14T22:12:18.1Z"}),
+        # Its own check, inside, passes, or has not said anything yet; or there is none, and it answers.
+        failing(state={"ailing": False}),
+        failing("L7STS", state={"ailing": False}),
+        failing("L7STS", state={"ailing": False, "health": "none"}),
+        failing(state={"status": "exited"}),
+        # Somebody is at work.
+        failing(releasing="release of 1.2.0"),
+        failing(closed=("operator",)),
+    ],
+)
+def test_a_backend_that_may_come_back_by_itself_is_left_alone(seen):
+    assert cures(seen) == []
+
+
 def test_a_release_has_the_backend_and_a_restore_the_database():
     assert cures(hung("backend", releasing="release of 1.2.0")) == []
-    assert cures(hung("redis", releasing="release of 1.2.0")) != []
+    # A migration may keep the disk busy for longer than others wait.
+    for service in ("postgres", "redis"):
+        assert cures(hung(service, seconds=BUSY_SECONDS - 1, releasing="release of 1.2.0")) == []
+        assert cures(hung(service, seconds=BUSY_SECONDS, releasing="release of 1.2.0")) != []
     assert cures(hung("postgres", at_backups="backup.restore to=live")) == []
     assert cures(hung("backend", at_backups="backup.restore to=live")) == []
     assert cures(hung("postgres", at_backups="backup.create")) != []
@@ -89,6 +136,10 @@ def test_a_service_without_a_check_of_its_own_is_judged_by_the_edge():
 def test_a_proxy_that_hangs_is_restarted():
     assert [cure.service for cure in cures(look(statistics=None, silent=9.0))] == ["edge"]
     assert cures(look(statistics=None, silent=7.0)) == []
+
+
+def test_a_proxy_that_somebody_stopped_or_that_can_not_start_is_left_alone():
+    assert cures(look(statistics=None, silent=600.0, edge_up=False)) == []
 
 
 def test_nobody_is_restarted_for_ever():

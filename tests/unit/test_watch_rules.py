@@ -63,6 +63,15 @@ def test_a_worker_that_does_not_run_is_told_but_for_a_release():
     assert found(look(with_containers={"worker": container("worker-blue", health="none")})) == {}
 
 
+def test_a_worker_without_a_container_is_told_where_there_should_be_one():
+    told = found(look(has_worker=True))["service.down/worker"]
+    assert (told.severity, told.command) == ("warning", "salt-call deploy.resume")
+    assert found(look(has_worker=True, releasing="release of 1.2.0")) == {}
+    assert "service.down/worker" not in found(look(has_worker=True, containers=None))
+    runs = {"worker": container("worker-blue", health="none")}
+    assert found(look(has_worker=True, with_containers=runs)) == {}
+
+
 def test_a_container_that_is_gone_is_down():
     containers = {"postgres": container("postgres"), "backend": container("backend-blue")}
     assert "removed" in found(look(containers=containers))["service.down/redis"].cause
@@ -91,6 +100,9 @@ def test_a_database_that_replays_its_log_is_said_to():
 def test_an_edge_that_says_nothing_is_down():
     told = found(look(statistics=None, routed=None))
     assert told["service.down/edge"].command == "systemctl status haproxy"
+    assert told["service.down/edge"].cause == ""
+    stopped = found(look(statistics=None, routed=None, edge_up=False))["service.down/edge"]
+    assert "somebody stopped it, or it can't start" in stopped.cause
 
 
 def test_docker_that_says_nothing_is_told():
@@ -144,6 +156,31 @@ def test_restarts_of_before_and_of_other_containers_do_not_count():
     later = replace(seen, at=NOW + 700)
     remembered.note(later)
     assert found(later, remembered) == {}
+
+
+def test_restarts_by_systemd_count_as_those_by_docker():
+    remembered = history(look())
+    assert remembered.restarts.note_units({"edge": 4, "docker": 0}, NOW) == {}
+    assert remembered.restarts.note_units({"edge": 5, "docker": 0}, NOW + 30) == {"edge": 1}
+    told = found(look(at=NOW + 30), remembered)["service.restarted/edge"]
+    assert told.summary == "edge ended by itself and was restarted once within 10 minutes"
+    assert told.command == "systemctl status haproxy.service"
+    # Somebody has stopped and started it: systemd counts from nothing.
+    remembered.restarts.note_units({"edge": 0}, NOW + 60)
+    remembered.restarts.note_units({"edge": 2}, NOW + 90)
+    assert found(look(at=NOW + 90), remembered)["service.crash_loop/edge"].severity == "critical"
+    remembered.note(look(at=NOW + 700))
+    assert found(look(at=NOW + 700), remembered) == {}
+
+
+def test_what_the_watchdog_has_killed_did_not_end_by_itself():
+    remembered = history(look())
+    # Nothing was known of it yet.
+    remembered.restarts.ours("edge")
+    remembered.restarts.note_units({"edge": 1}, NOW)
+    remembered.restarts.ours("edge")
+    assert remembered.restarts.note_units({"edge": 2}, NOW + 30) == {}
+    assert remembered.restarts.note_units({"edge": 3}, NOW + 60) == {"edge": 1}
 
 
 @pytest.mark.parametrize("service", ["droplet", "postgres", "redis", "backend"])
@@ -296,3 +333,10 @@ def test_a_look_for_drift_that_fails_or_was_missed_is_told():
     late = found(look(drift=drift(looked=NOW - 3 * 86400)))["drift/droplet"]
     assert late.summary == "nobody has looked for drift for 3 days"
     assert found(look(drift=drift(looked=NOW - LATE + 60))) == {}
+    never = found(look(unlooked=NOW - LATE - 1))["drift/droplet"]
+    assert (never.summary, never.command) == (
+        "nobody has ever looked for drift",
+        "journalctl -u marketplace-drift -n 50",
+    )
+    # A new droplet has time until its first look.
+    assert found(look(unlooked=NOW - LATE + 60)) == {}

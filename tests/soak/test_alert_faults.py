@@ -1,0 +1,475 @@
+"""Each alert by its own fault: it arrives in the operators' chat, and when the fault has ended, that does as well.
+
+The faults are real, or the state on disk that a real one leaves. Only the watchdog's waits are shortened, by a drop-in
+of its unit: that each is as long as docs/monitoring.md says, tests/unit shows. What tests/soak/test_alerts.py and
+test_metrics.py show (services that are away, processors, memory, disks, Prometheus') is not here again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from marketplace_steps import STEP_NAMES
+
+from tests.support import alerts, shipping
+from tests.support.botapi.client import BotApi
+from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.machine import Machine
+from tests.support.droplet.salt import call
+from tests.support.droplet.site import Site
+from tests.support.load.state import SECRETS, sql
+from tests.support.waiting import seconds_until
+
+Note = Callable[[str], None]
+
+TOLD, OVER = 180, 180
+BUDGET_SECONDS = 330
+"""Of downtime: more than a fourteenth of an hour, which is what 30 days have for each hour at the rate that is told."""
+SPAN_SECONDS = 420
+"""Until what the watchdog counts over five minutes is forgotten."""
+HASTY = """
+import sys
+sys.path.insert(0, "/srv/deploy/salt/_utils")
+import marketplace_survey_rules, marketplace_surveyor, marketplace_watch, marketplace_watch_rules
+from marketplace_conditions import Timing
+from marketplace_paths import Paths
+
+for rules in (marketplace_survey_rules, marketplace_watch_rules):
+    for name, wait in rules.TIMING.items():
+        rules.TIMING[name] = Timing(min(wait.after, 10), min(wait.clear, 10))
+often = {part: min(seconds, 15) for part, seconds in marketplace_surveyor.EVERY.items()}
+marketplace_surveyor.EVERY.update(often | {"updates": 30})
+marketplace_survey_rules.UPDATES_WAIT = 20
+marketplace_watch.run(Paths())
+"""
+PROGRAM, DROP_IN = (
+    "/usr/local/lib/hasty-watch.py",
+    "/run/systemd/system/marketplace-watch.service.d/hasty.conf",
+)
+UNIT = f"[Service]\nExecStart=\nExecStart=/opt/salt/bin/python -B {PROGRAM}\n"
+# A repository of one package, which says that it is Debian's for security, with a newer version than the installed one.
+OUTDATED = """set -e; umask 022
+mkdir -p /srv/updates/held/DEBIAN && cd /srv/updates
+printf 'Package: held-back\\nVersion: 1.0\\nArchitecture: all\\nMaintainer: a test\\nDescription: old\\n' \
+  > held/DEBIAN/control
+dpkg-deb --build held held.deb > /dev/null && dpkg --install held.deb > /dev/null
+printf 'Package: held-back\\nVersion: 2.0\\nArchitecture: all\\nMaintainer: a test\\nDescription: new\\n' > Packages
+printf 'Filename: ./held.deb\\nSize: %s\\nSHA256: %s\\n' "$(stat -c %s held.deb)" \
+  "$(sha256sum held.deb | cut -d' ' -f1)" >> Packages
+printf 'Origin: Debian\\nLabel: Debian-Security\\nSuite: stable-security\\nVersion: 13\\nSHA256:\\n %s %s Packages\\n' \
+  "$(sha256sum Packages | cut -d' ' -f1)" "$(stat -c %s Packages)" > Release
+echo 'deb [trusted=yes] file:/srv/updates ./' > /etc/apt/sources.list.d/test-updates.list
+apt-get update -qq -o Dir::Etc::SourceList=/etc/apt/sources.list.d/test-updates.list -o Dir::Etc::SourceParts=- \
+  -o APT::Get::List-Cleanup=0
+"""
+UPDATED = """rm -rf /srv/updates /etc/apt/sources.list.d/test-updates.list /var/lib/apt/lists/*srv_updates*
+dpkg --purge held-back > /dev/null"""
+# The certificate that the edge serves is replaced by one that ended long ago.
+ENDED = """set -e
+file=$(ls /etc/haproxy/certs/*.pem | head -1); name=$(basename "$file" .pem)
+cp --preserve "$file" /root/kept.pem
+case "$name" in *[a-z]*) alt="DNS:$name" ;; *) alt="IP:$name" ;; esac
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$name" -addext "subjectAltName=$alt" \
+  -not_before 20250101000000Z -not_after 20250102000000Z -keyout /root/old.key -out /root/old.crt 2> /dev/null
+cat /root/old.crt /root/old.key > "$file"
+systemctl reload haproxy
+"""
+SERVED_AGAIN = (
+    'cp --preserve /root/kept.pem "$(ls /etc/haproxy/certs/*.pem | head -1)" && systemctl reload haproxy'
+)
+SAVE = """docker exec --env REDISCLI_AUTH="$(cat /etc/marketplace/secrets/redis_operator_password)" redis redis-cli \
+--tls --insecure -p "$(jq .redis.port /etc/marketplace/settings.json)" \
+--user "$(jq -r .redis.users.operator /etc/marketplace/settings.json)" BGSAVE"""
+CROWD = "for n in \\$(seq 88); do psql -qU postgres -c 'SELECT pg_sleep(300)' & done; wait"
+SENT_AWAY = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(300)'"
+)
+DRILLS = "/var/backups/marketplace/drills"
+OLD_DRILL = f"""mkdir -p {DRILLS} && date -d '40 days ago' +'{{"id": "20200101T000000Z", "outcome": "passed", \
+"time": "%Y-%m-%dT%H:%M:%S+00:00", "rpo_seconds": 1, "rto_seconds": 1, "size": 1}}' > {DRILLS}/20200101T000000Z.json"""
+# Of a service that has just said too much, the journal takes less for a while.
+FLOOD = """for n in 1 2 3 4; do
+  docker exec redis sh -c 'head -c 40M /dev/urandom | base64 -w 1500 > /proc/1/fd/1'
+  sleep 3
+  salt-call --out=quiet health.logs || break
+done"""
+# No time server is in reach of a local droplet: its own clock is one, if it is told so.
+FOLLOWED = "until chronyc local stratum 8; do sleep 0.5; done"
+SPENT = """
+import json, pathlib, time
+file = pathlib.Path("/var/lib/marketplace/watch.json")
+state = json.loads(file.read_text()) if file.exists() else {}
+file.write_text(json.dumps(state | {"budget": [["redis", time.time() - ago] for ago in (900, 600, 300)]}))
+"""
+# Every update that the bot handles comes by here, and nothing that asks for its health does.
+TRIGGER = (
+    "CREATE OR REPLACE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {}; RETURN NEW; END $$;"
+)
+TRIGGERED = "CREATE TRIGGER fault BEFORE INSERT ON handled_updates FOR EACH ROW EXECUTE FUNCTION fault()"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault, and the alert that it brings.
+
+    Attributes:
+        alert: its name.
+        words: of the message that tells of it, and of the one that it is over.
+        make, end: how it is made and ended: by a shell script on the droplet.
+        over: whether somebody is told that it is over.
+    """
+
+    alert: str
+    words: str
+    make: str = ""
+    end: str = ""
+    over: bool = True
+
+
+class News:
+    """What arrives in the operators' chat from some moment on."""
+
+    def __init__(self, bot: BotApi) -> None:
+        self.bot = bot
+        messages = bot.messages()
+        self.after = messages[-1]["sequence"] if messages else 0
+
+    def wait(self, words: str, limit: float, over: bool = False) -> float:
+        """When it was told that something is so, or is over. It has to be within ``limit`` seconds."""
+        found: list[float] = []
+
+        def arrived() -> bool:
+            found[:] = [
+                float(message["at"])
+                for message in self.bot.messages(after=self.after)
+                for line in message["text"].splitlines()
+                if words in line and line.startswith("over: ") is over
+            ]
+            return bool(found)
+
+        try:
+            seconds_until(arrived, limit)
+        except AssertionError:
+            texts = [message["text"] for message in self.bot.messages(after=self.after)]
+            raise AssertionError(
+                f"nobody was told {'that it is over' if over else 'of it'} within {limit:g} s: {words!r}, but {texts}"
+            ) from None
+        return found[0]
+
+
+@pytest.fixture
+def news(site: Site) -> News:
+    return News(site.alerts())
+
+
+def script(droplet: Droplet, text: str) -> None:
+    droplet.run(["sh", "-c", text], timeout=120)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hasty(droplet: Droplet) -> Iterator[None]:
+    """The watchdog waits for seconds, where it would for minutes or an hour."""
+    droplet.put(PROGRAM, HASTY)
+    droplet.put(DROP_IN, UNIT)
+    script(
+        droplet,
+        "systemctl daemon-reload; systemctl stop marketplace-watch; rm -f /var/lib/marketplace/watch.json; "
+        f"systemctl start marketplace-watch; {FOLLOWED}",
+    )
+    yield
+    script(
+        droplet,
+        f"rm -rf {PROGRAM} {DROP_IN}; systemctl daemon-reload; systemctl restart marketplace-watch; "
+        "chronyc local off",
+    )
+    assert call(droplet, "state.apply").failed == {}
+
+
+def prove(droplet: Droplet, news: News, note: Note, *faults: Fault) -> None:
+    """Make all faults at once, see that each is told, end them, and see that this is told as well."""
+    begun = time.time()
+    told: dict[str, float] = {}
+    try:
+        for fault in faults:
+            script(droplet, fault.make or "true")
+        for fault in faults:
+            told[fault.words] = news.wait(fault.words, TOLD) - begun
+    finally:
+        for fault in faults:
+            script(droplet, fault.end or "true")
+    ended = time.time()
+    for fault in faults:
+        row = f"{fault.alert}: told after {told[fault.words]:.0f} s"
+        if fault.over:
+            row += f", and that it is over after {max(0.0, news.wait(fault.words, OVER, over=True) - ended):.0f} s"
+        note(row)
+
+
+@pytest.fixture(scope="module")
+def ever(site: Site) -> News:
+    """All that arrives while this file runs."""
+    return News(site.alerts())
+
+
+@pytest.fixture(scope="module")
+def forgotten() -> list[tuple[News, str, float]]:
+    """What is over only when minutes have passed: meanwhile, other tests go on."""
+    return []
+
+
+@pytest.mark.usefixtures("ever")
+def test_a_bot_that_is_slow_and_one_that_fails(
+    droplet: Droplet, botapi: BotApi, news: News, note: Note, forgotten: list[tuple[News, str, float]]
+) -> None:
+    begun = time.time()
+    sql(droplet, TRIGGER.format("PERFORM pg_sleep(2.3)") + TRIGGERED)
+    try:
+        users(botapi, 9100, 8)
+        for alert, words in (
+            ("edge.slow", "updates took longer than"),
+            ("query.slow", "queries took longer"),
+        ):
+            note(f"{alert}: told after {news.wait(words, TOLD) - begun:.0f} s")
+            forgotten.append((news, words, time.time()))
+        sql(droplet, TRIGGER.format("RAISE EXCEPTION 'a bug'"))
+        begun = time.time()
+        users(botapi, 9200, 8)
+        words = "updates were answered with 5xx"
+        note(f"edge.errors: told after {news.wait(words, TOLD) - begun:.0f} s")
+        forgotten.append((news, words, time.time()))
+    finally:
+        sql(droplet, "DROP FUNCTION fault CASCADE")
+
+
+def users(botapi: BotApi, first: int, count: int) -> None:
+    """So many people write to the bot, each in a chat of their own."""
+    for chat in range(first, first + count):
+        botapi.say("/browse", chat_id=chat)
+
+
+def test_the_host(droplet: Droplet, news: News, note: Note) -> None:
+    prove(
+        droplet,
+        news,
+        note,
+        Fault(
+            "host.units",
+            "units that failed or do not run: ends-badly.service",
+            "systemd-run --quiet --unit=ends-badly false",
+            "systemctl reset-failed ends-badly",
+        ),
+        Fault(
+            "host.reboot",
+            "an update has waited for a reboot for 3 days",
+            "touch --date='3 days ago' /run/reboot-required",
+            "rm /run/reboot-required",
+        ),
+        Fault("host.updates", "have not installed themselves: held-back", OUTDATED, UPDATED),
+        Fault("host.clock", "the clock follows no time server", "chronyc local off", FOLLOWED),
+    )
+
+
+def test_what_can_not_be_looked_at(droplet: Droplet, news: News, note: Note) -> None:
+    blind = Fault(
+        "watch.blind", "the watchdog can", "systemctl stop chrony", f"systemctl start chrony; {FOLLOWED}"
+    )
+    prove(droplet, news, note, blind)
+
+
+def test_drift(droplet: Droplet, news: News, note: Note) -> None:
+    look = "salt-call --out=quiet health.drift now=True wait=120 || true"
+    by_hand = f"echo 'X=1' >> /etc/profile.d/idle.sh; {look}"
+    put_right = f"salt-call --out=quiet state.apply && {look}"
+    prove(droplet, news, note, Fault("drift", "/etc/profile.d/idle.sh", by_hand, put_right))
+
+
+def test_services_that_are_impaired_and_a_drill_that_is_late(
+    droplet: Droplet, news: News, note: Note
+) -> None:
+    prove(
+        droplet,
+        news,
+        note,
+        Fault(
+            "service.impaired",
+            "its last save failed",
+            f"chmod a-w /srv/data/redis/data; {SAVE}",
+            f"chmod u+w /srv/data/redis/data; {SAVE}",
+        ),
+        Fault(
+            "service.impaired",
+            "of 97 connections",
+            f'docker exec --detach postgres sh -c "{CROWD}"',
+            f'docker exec postgres psql -qAtU postgres -c "{SENT_AWAY}"',
+        ),
+        Fault(
+            "backup.trouble",
+            "no backup was restored on trial",
+            OLD_DRILL,
+            f"rm {DRILLS}/20200101T000000Z.json",
+        ),
+    )
+
+
+def test_a_log_of_the_database_that_nobody_receives_and_one_that_is_short(
+    droplet: Droplet, news: News, note: Note
+) -> None:
+    receiver = "barman-receive-wal@postgres"
+    prove(
+        droplet,
+        news,
+        note,
+        Fault(
+            "backup.trouble",
+            "nobody receives the database",
+            f"systemctl stop {receiver}",
+            f"systemctl start {receiver}",
+        ),
+        Fault(
+            "logs.short",
+            "the log of redis reaches back",
+            FLOOD,
+            "journalctl --quiet --namespace=redis --rotate --vacuum-size=1M",
+            over=False,
+        ),
+    )
+
+
+def test_the_webhook(droplet: Droplet, site: Site, botapi: BotApi, news: News, note: Note) -> None:
+    begun = time.time()
+    botapi.fail_next("getWebhookInfo", 500, times=4)
+    note(f"webhook.unknown: told after {news.wait('the Bot API can', TOLD) - begun:.0f} s")
+    news.wait("the Bot API can", OVER, over=True)
+    begun = time.time()
+    botapi.call("deleteWebhook")
+    note(f"webhook.missing: told after {news.wait('no webhook is registered', TOLD) - begun:.0f} s")
+    assert call(droplet, "state.apply", "marketplace.webhook").failed == {}
+    news.wait("no webhook is registered", OVER, over=True)
+    # Telegram is turned away, as by somebody's packet filter.
+    standin = Machine(site.client, site.client.containers.get(f"marketplace-{site.name}-botapi"))
+    away = f"ip saddr {standin.address()} tcp dport 443 reject with tcp reset"
+    script(
+        droplet,
+        "nft add table inet cut && nft 'add chain inet cut in { type filter hook input priority -200; }' && "
+        f"nft add rule inet cut in {away}",
+    )
+    try:
+        begun = time.time()
+        users(botapi, 9300, 5)
+        words = "Telegram does not get rid of its updates"
+        note(f"webhook.failing: told after {news.wait(words, TOLD) - begun:.0f} s")
+        begun = time.time()
+        users(botapi, 9400, 25)
+        words = "updates wait at Telegram"
+        note(f"webhook.pending: told after {news.wait(words, TOLD) - begun:.0f} s")
+    finally:
+        script(droplet, "nft delete table inet cut")
+    news.wait(words, OVER, over=True)
+
+
+def test_docker_is_silent_and_a_service_is_given_up_or_ends_again_and_again(
+    droplet: Droplet, news: News, note: Note
+) -> None:
+    signal = "kill -{} $(systemctl show --value --property=MainPID docker)"
+    silent = Fault("service.silent", "Docker does not answer", signal.format("STOP"), signal.format("CONT"))
+    prove(droplet, news, note, silent)
+    # It was restarted three times already.
+    droplet.put("/root/spent.py", SPENT)
+    script(
+        droplet,
+        "systemctl stop marketplace-watch; python3 /root/spent.py; systemctl start marketplace-watch",
+    )
+    begun = time.time()
+    hung = alerts.processes(droplet, "redis")
+    droplet.run(["kill", "-STOP", *hung])
+    try:
+        note(f"service.given_up: told after {news.wait('it is left to you', TOLD) - begun:.0f} s")
+    finally:
+        droplet.run(["kill", "-CONT", *hung], check=False)
+    news.wait("it is left to you", OVER, over=True)
+    begun = time.time()
+    for _ in range(3):
+        before = alerts.processes(droplet, "redis")
+        alerts.crash(droplet, "redis")
+        seconds_until(lambda before=before: is_anew(droplet, before), 30)
+    note(f"service.crash_loop: told after {news.wait('was restarted 3 times', TOLD) - begun:.0f} s")
+
+
+def is_anew(droplet: Droplet, before: list[str]) -> bool:
+    """Whether Redis runs, and by other processes than before."""
+    shown = droplet.run(["docker", "top", "redis", "-eo", "pid"], check=False)
+    return shown.ok and not set(before) & set(shown.stdout.split()[1:])
+
+
+def test_releases_and_secrets(droplet: Droplet, site: Site, news: News, note: Note) -> None:
+    live = shipping.status(droplet)["live"]["version"]
+    version = "1.0.8" if live != "1.0.8" else "1.0.9"
+    site.backend(version)
+
+    def ship(other: Droplet) -> Any:
+        return shipping.release(other, version)
+
+    with shipping.stopped_at(droplet, f"{STEP_NAMES[2]}:start", ship) as (_, answer):
+        script(droplet, f"cp {shipping.JOURNAL} /root/journal.json")
+        shipping.go_on(droplet)
+        shipping.shipped(answer.result())
+    ended = time.time()
+    told = news.wait(f"release of {version}: live", TOLD)
+    note(f"release.live: told {max(0.0, told - ended):.0f} s after its end")
+    name = "redis_operator_password"
+    rotate = f"systemd-run --quiet --collect --unit=cut salt-call settings.rotate {name}; " + (
+        f"until [ -s {SECRETS}/{name}_before ]; do sleep 0.05; done; systemctl kill --signal=KILL cut"
+    )
+    prove(
+        droplet,
+        news,
+        note,
+        # What a release leaves that was killed, and that nobody could settle.
+        Fault(
+            "release.interrupted",
+            "a release was interrupted at step",
+            f"cp /root/journal.json {shipping.JOURNAL}",
+            f"rm {shipping.JOURNAL}",
+        ),
+    )
+    prove(
+        droplet,
+        news,
+        note,
+        Fault(
+            "rotation.interrupted",
+            "new secrets are half in place",
+            rotate,
+            "salt-call --out=quiet settings.rotate",
+        ),
+    )
+
+
+def test_a_certificate_maintenance_and_what_all_that_has_used_up(
+    droplet: Droplet, ever: News, news: News, note: Note
+) -> None:
+    prove(droplet, news, note, Fault("certificate", "the certificate ended on", ENDED, SERVED_AGAIN))
+    begun = time.time()
+    assert call(droplet, "deploy.maintenance", "on").returncode == 0
+    try:
+        words = "the edge has been closed for maintenance"
+        note(f"maintenance.long: told after {news.wait(words, TOLD) - begun:.0f} s")
+        note(
+            f"slo.budget: told after {ever.wait('30 days allow', BUDGET_SECONDS) - begun:.0f} s of maintenance"
+        )
+    finally:
+        assert call(droplet, "deploy.maintenance", "off").returncode == 0
+    news.wait(words, OVER, over=True)
+
+
+def test_what_is_counted_over_minutes_is_over_as_well(
+    note: Note, forgotten: list[tuple[News, str, float]]
+) -> None:
+    assert len(forgotten) == 3
+    for news, words, since in forgotten:
+        over = news.wait(words, SPAN_SECONDS, over=True) - since
+        note(f"{words!r} is over {over:.0f} s after it was told")
