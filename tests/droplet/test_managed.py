@@ -6,6 +6,7 @@ Breaking migrations, the way back here and a fresh droplet are for `make soak`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from tests.support import backups, shipping
 from tests.support.droplet import pillar
@@ -20,7 +21,7 @@ from tests.support.waiting import seconds_until
 
 GATE = "Ensure the settings are valid and written"
 MOVED = "pillar={data_moved: true}"
-GOOD, WORN = "healthy", "degraded"
+SERVICES = ("backend", "postgres", "redis", "edge")
 PROGRAMS = "/usr/lib/postgresql/17/bin"
 
 
@@ -46,8 +47,15 @@ def move(droplet: Droplet, provider: Provider) -> None:
     )
 
 
-def status(droplet: Droplet, service: str) -> str:
-    return str(call(droplet, "health.check").value["services"][service]["status"])
+def asked(droplet: Droplet) -> dict[str, Any]:
+    """What health.check says of each service."""
+    found: dict[str, Any] = call(droplet, "health.check").value["services"]
+    return found
+
+
+def well(service: dict[str, Any]) -> bool:
+    """Whether a service is healthy, but for a flood of log lines that a test before this one made."""
+    return service["status"] == "healthy" or "its log is cut off" in service["detail"]
 
 
 def test_a_droplet_moves_to_a_provider_and_goes_on_there(
@@ -89,10 +97,8 @@ def test_a_droplet_moves_to_a_provider_and_goes_on_there(
         shipping.shipped(shipping.release(droplet, "1.0.0", "soak=0"))
         droplet.run(["salt-call", "deploy.maintenance", "off"])
     assert call(droplet, "state.apply").changed == {}
-    services = call(droplet, "health.check").value["services"]
-    # Of the others (and of the backend's log), what tests before this one did may still be in the news.
-    assert {services[name]["status"] for name in ("postgres", "redis", "edge")} == {"healthy"}, services
-    assert services["backend"]["status"] != "unhealthy", services
+    services = asked(droplet)
+    assert [name for name in SERVICES if not well(services[name])] == [], services
     assert "at its provider (db.test:25060)" in services["postgres"]["detail"]
 
     with progress.step("two versions under load"):
@@ -118,7 +124,4 @@ def test_a_droplet_moves_to_a_provider_and_goes_on_there(
             assert away["status"] == "unhealthy"
             assert "db.test" in away["detail"]
             assert call(droplet, "deploy.release", "1.1.0").value["outcome"] == "refused"
-        seconds_until(
-            lambda: (status(droplet, "postgres"), status(droplet, "backend")) in ((GOOD, GOOD), (GOOD, WORN)),
-            60,
-        )
+        seconds_until(lambda: all(well(asked(droplet)[name]) for name in ("postgres", "backend")), 60)
