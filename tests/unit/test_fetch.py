@@ -87,9 +87,11 @@ def test_barmans_list_is_not_shipped(full, shelf):
 
 def test_log_of_a_database_that_is_elsewhere_now_is_not_listed(shelf, tmp_path):
     world = host(tmp_path / "new")
+    shelf.files["barman/postgres/wals/postgres-xlog.db"] = b"of another moment"
     fetch(world, shelf, SETTINGS | {"postgres": {"managed": {"host": "db.test"}}}, "x")
     assert put_away(world, 3).exists()
     assert world.barman.listed == []
+    assert not (world.barman.directory / "wals/postgres-xlog.db").exists()
 
 
 def test_of_a_streamed_segment_the_whole_one_is_taken(full, tmp_path):
