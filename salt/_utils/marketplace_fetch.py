@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,6 @@ def fetch(world: BackupWorld, vault: Vault, settings: Mapping[str, Any], by: str
         root, barman = world.paths.backups, world.barman.directory
         place = arriving(root)
         _bring(world, vault, place)
-        _unpack_streamed(world)
         # Barman wants its directories, empty or not.
         for name in ("base", "errors", "incoming", "meta", "streaming", "wals"):
             (barman / name).mkdir(exist_ok=True)
@@ -76,19 +75,26 @@ def _bring(world: BackupWorld, vault: Vault, place: Path) -> None:
     # Rounds of shipping go on, and what they have deleted there meanwhile is here in another form.
     if lacking & set(vault.names() if lacking else ()):
         raise VaultError(f"{vault.target}: {len(lacking)} files were not brought, {min(lacking)} among them")
-    for name in (name for name in names if name not in lacking):
+    arrived = [name for name in names if name not in lacking]
+    streamed = [name for name in arrived if name.startswith(f"{STREAMED}/")]
+    _move([name for name in arrived if name not in streamed], place, root)
+    # First: in its place, the next of those rounds deletes what the receiver has not.
+    _unpack_streamed(world, place / STREAMED)
+    _move(streamed, place, root)
+
+
+def _move(names: Iterable[str], place: Path, root: Path) -> None:
+    for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).rename(root / name)
 
 
-def _unpack_streamed(world: BackupWorld) -> None:
+def _unpack_streamed(world: BackupWorld, place: Path) -> None:
     """What the receiver had of segments that were not put away."""
     directory = world.barman.directory / "streaming"
     directory.mkdir(parents=True, exist_ok=True)
     away = {path.name for path in log_files(world.barman.directory)}
-    packed = {
-        file.name.removesuffix(".zst"): file for file in (world.paths.backups / STREAMED).glob("0*.zst")
-    }
+    packed = {file.name.removesuffix(".zst"): file for file in place.glob("0*.zst")}
     # A whole segment comes before what was streamed of it while it was none.
     for name, file in sorted(packed.items()):
         segment = name.removesuffix(".partial")

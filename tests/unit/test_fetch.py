@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import marketplace_fetch
+import marketplace_ship
 import pytest
 from marketplace_backup_create import _Run
 from marketplace_backup_world import BackupError
@@ -87,9 +88,11 @@ def test_barmans_list_is_not_shipped(full, shelf):
 
 def test_log_of_a_database_that_is_elsewhere_now_is_not_listed(shelf, tmp_path):
     world = host(tmp_path / "new")
+    shelf.files["barman/postgres/wals/postgres-xlog.db"] = b"of another moment"
     fetch(world, shelf, SETTINGS | {"postgres": {"managed": {"host": "db.test"}}}, "x")
     assert put_away(world, 3).exists()
     assert world.barman.listed == []
+    assert not (world.barman.directory / "wals/postgres-xlog.db").exists()
 
 
 def test_of_a_streamed_segment_the_whole_one_is_taken(full, tmp_path):
@@ -102,6 +105,20 @@ def test_of_a_streamed_segment_the_whole_one_is_taken(full, tmp_path):
     fetch(world, shelf, SETTINGS, "x")
     assert [path.name for path in (world.barman.directory / "streaming").iterdir()] == [whole.name]
     assert (world.barman.directory / "streaming" / whole.name).read_text() == "whole"
+
+
+def test_a_round_of_shipping_meanwhile_takes_nothing_away(shelf, tmp_path):
+    world = host(tmp_path / "new")
+    move = marketplace_fetch._move
+
+    def beside(names, place, root):
+        move(names, place, root)
+        marketplace_ship._streamed(world)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(marketplace_fetch, "_move", beside)
+        fetch(world, shelf, SETTINGS, "x")
+    assert streamed(world, 4).read_text() == "x"
 
 
 def test_what_has_come_half_is_not_thrown_away(shelf, tmp_path, monkeypatch):

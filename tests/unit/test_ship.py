@@ -1,6 +1,7 @@
 """What is shipped, what is given up at the copy, and when somebody has to know that it is late."""
 
 import json
+import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,7 @@ from marketplace_paths import Paths
 from marketplace_secrets import Store
 from marketplace_ship_given_up import given_up, missing
 from marketplace_ship_memory import Memory, late
-from marketplace_vault import Vault, VaultError
+from marketplace_vault import LONGEST_SECONDS, SLOWEST, Vault, VaultError
 from marketplace_wal import Segment
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -170,11 +171,12 @@ class Told:
     """rclone, as it was called: only its arguments, environment and input."""
 
     def __init__(self, monkeypatch, returncode=0, stderr=""):
-        self.calls = []
+        self.calls, self.timeouts = [], []
 
-        def run(argv, *, env, input, **_):
+        def run(argv, *, env, input, timeout, **_):
             argv = argv[argv.index("rclone") + 1 :]
             self.calls.append((argv, env, input))
+            self.timeouts.append(timeout)
             if argv[0] == "obscure":
                 return subprocess.CompletedProcess(argv, 0, "obscured\n", "")
             return subprocess.CompletedProcess(argv, returncode, "a\nb\n", stderr)
@@ -201,6 +203,17 @@ def test_what_rclone_says_last_is_said(monkeypatch, store):
     Told(monkeypatch, 1, "2026/11/25 12:00:00 ERROR : x: Failed to copy: AccessDenied\n")
     with pytest.raises(VaultError, match=r"/copies: x: Failed to copy: AccessDenied|x: Failed"):
         vault("/copies", store).put(store.directory, ["one"])
+
+
+def test_what_is_large_has_time_by_its_size(monkeypatch, store):
+    told = Told(monkeypatch)
+    for name, size in (("small", 1), ("large", 5 << 30)):
+        (store.directory / name).touch()
+        os.truncate(store.directory / name, size)
+        vault("/copies", store).put(store.directory, [name, "gone"])
+    _, small, _, large = told.timeouts
+    assert small == pytest.approx(LONGEST_SECONDS, abs=1)
+    assert large == LONGEST_SECONDS + (5 << 30) / SLOWEST > 10_000
 
 
 def test_nothing_to_send_asks_nobody(monkeypatch, store):

@@ -380,7 +380,13 @@ def test_a_backup_that_is_let_go_of_while_it_is_sent_is_left_nowhere(here):
     shelf = Crowd()
     base(here, "2", 3)
     (backup,) = here.catalogue.of("postgres")
-    shelf.meanwhile = lambda: here.catalogue.forget(backup)
+
+    def let_go():
+        here.catalogue.forget(backup)
+        # A round of log, which finds nothing of it at the copy.
+        assert ship_log(here, shelf, "y")["outcome"] == "shipped"
+
+    shelf.meanwhile = let_go
     assert ship(here, shelf, "x")["outcome"] == "shipped"
     assert not [name for name in shelf.backups if "/base/" in name or "postgres-2" in name]
 
@@ -399,7 +405,7 @@ def test_a_segment_that_is_put_away_while_it_is_packed_is_listed_as_that(here):
         return run(*words, **options)
 
     here.host.run = away
-    assert ship(here, shelf, "x")["outcome"] == "shipped"
+    assert ship_log(here, shelf, "x")["outcome"] == "shipped"
     assert {name for name in shelf.backups if "0000" in name} == {
         str(put_away(here, 3).relative_to(here.paths.backups)),
         f"shipping/streaming/{second.name}.zst",
