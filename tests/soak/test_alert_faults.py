@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from marketplace_steps import STEP_NAMES
 
+from tests.soak.test_metrics import slow_statements
 from tests.support import alerts, shipping
 from tests.support.botapi.client import BotApi
 from tests.support.droplet.droplets import Droplet
@@ -229,12 +230,12 @@ def test_a_bot_that_is_slow_and_one_that_fails(
     sql(droplet, TRIGGER.format("PERFORM pg_sleep(2.3)") + TRIGGERED)
     try:
         users(botapi, 9100, 8)
-        for alert, words in (
-            ("edge.slow", "updates took longer than"),
-            ("query.slow", "queries took longer"),
-        ):
-            note(f"{alert}: told after {news.wait(words, TOLD) - begun:.0f} s")
-            forgotten.append((news, words, time.time()))
+        note(f"edge.slow: told after {news.wait('updates took longer than', TOLD) - begun:.0f} s")
+        begun = time.time()
+        # What asks for the bot's health asks the database as well, several times a second, and is fast.
+        with shipping.beside(droplet, lambda other: slow_statements(other, 40), count=5):
+            note(f"query.slow: told after {news.wait('queries took longer', TOLD) - begun:.0f} s")
+        forgotten += ((news, words, time.time()) for words in ("updates took longer", "queries took longer"))
         sql(droplet, TRIGGER.format("RAISE EXCEPTION 'a bug'"))
         begun = time.time()
         users(botapi, 9200, 8)

@@ -121,6 +121,22 @@ def test_every_service_every_way(
     note(f"{service}: {row}")
 
 
+def test_a_backend_that_is_not_well_while_all_it_needs_is_gets_one_restart(
+    droplet: Droplet, chat: Chat, note: Note
+) -> None:
+    psql = ["docker", "exec", "postgres", "psql", "-qX", "-U", "postgres", "marketplace", "-c"]
+    begun = time.time()
+    droplet.run([*psql, "ALTER TABLE listings RENAME TO listings_away"])
+    try:
+        told = chat.arrives("has said for", 120)
+        assert "that it is not well: it was restarted" in told["text"]
+        note(f"backend without a table: restarted after {told['at'] - begun:.0f} s")
+        time.sleep(90)  # Another restart would not help it.
+        assert len(chat.said("it was restarted")) == 1
+    finally:
+        droplet.run([*psql, "ALTER TABLE listings_away RENAME TO listings"])
+
+
 def test_every_service_starved_at_the_same_time(droplet: Droplet, chat: Chat, note: Note) -> None:
     spin = "for n in 1 2 3; do timeout 330 sh -c 'while :; do :; done' & done; wait"
     begun = time.time()
