@@ -1,10 +1,17 @@
 """backup.* by Salt's own loaders, on a droplet that is a directory."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from marketplace_backup_status import status
+from marketplace_backup_world import BackupWorld
+from marketplace_backups import Backup, Catalogue, digest_of
+from marketplace_lock import Lock
+from marketplace_secrets import Store
 
+from tests.support.droplet.host import ensure_tools
 from tests.support.salt_host import Host
 
 PROVIDER = {"host": "cache.team.dev", "user": "app", "ca": "system"}
@@ -44,3 +51,43 @@ def test_what_does_not_give_a_restore_up_is_refused_in_words(tmp_path: Path, opt
         answer, code = host.call("backup.restore", **arguments)
         assert (answer["outcome"], code) == ("refused", 1)
         assert says in answer["reason"]
+
+
+def test_what_is_shipped_to_a_directory_is_fetched_from_there(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    ensure_tools({"zstd": "zstd", "rclone": "rclone"})
+    place = tmp_path / "mounted"
+    # No log is received here, and none is to be listed.
+    managed = {"postgres.managed": PROVIDER | {"port": 25060, "database": "bot"}}
+    password = {"secrets.postgres_app_password": {"value": "AVNS_1"}}
+    host = Host(tmp_path, options, {"backup.storage": {"target": str(place)}} | managed | password)
+    host.apply_settings()
+    Store(host.paths.secrets).write("backup_key", "a-key-of-the-copies-of-the-backups")
+    file = host.paths.backups / "dump/20261125T023000.dump"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"rows")
+    when = "2026-11-25T02:30:00+00:00"
+    names = {"dump/20261125T023000.dump": digest_of(file)}
+    Catalogue(host.paths.backups).add(Backup("dump", "20261125T023000", when, when, 4, names))
+    answer, code = host.call("backup.ship")
+    assert (answer["outcome"], answer["files"], code) == ("shipped", 4, 0), answer
+    assert b"rows" not in b"".join(path.read_bytes() for path in place.rglob("*") if path.is_file())
+    assert {row["where"] for row in host.call("backup.list")[0]} == {"droplet, copy"}
+    with Lock(host.paths.state / "ship-backups.lock").held("somebody", "backup.ship"):
+        answer, code = host.call("backup.ship")
+    assert (answer["outcome"], code) == ("refused", 1)
+    shutil.rmtree(host.paths.backups)
+    host.paths.backups.mkdir()
+    assert host.call("backup.ship", rounds=2, every=0)[0]["outcome"] == "shipped"
+    assert any("backup.fetch brings them back" in words for words in pending(host))
+    answer, code = host.call("backup.fetch")
+    assert (answer["outcome"], code) == ("fetched", 0), answer
+    assert file.read_bytes() == b"rows"
+    assert not any("backup.fetch" in words for words in pending(host))
+
+
+def pending(host: Host) -> list[str]:
+    """What ``backup.check`` says that it waits for somebody."""
+    found: list[str] = status(BackupWorld.of(host.paths), host.pillar["settings"])["pending"]
+    return found
