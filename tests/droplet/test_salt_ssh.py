@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import statistics
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,12 +20,14 @@ from tests.support.droplet.machine import Machine, Result
 from tests.support.droplet.paths import REPOSITORY
 from tests.support.droplet.salt import Answer, call, parse
 from tests.support.droplet.site import Images, Site
+from tests.support.load.state import SECRETS
 from tests.support.waiting import seconds_until
 
 HOME = "/home/ops"
 CHECKOUT = f"{HOME}/deploy"
 SALT_SSH = f"{CHECKOUT}/.salt-ssh/bin/salt-ssh"
 KNOWN_HOSTS = f"{HOME}/.ssh/known_hosts"
+OWN_TOKEN = f"7000000002:{'o' * 35}"
 # The other roster has the same id: it is the droplet's.
 ROSTERS = {
     "roster": {"host": "bare.test", "user": "deploy", "sudo": True},
@@ -76,7 +79,7 @@ def own(site: Site, images: Images) -> dict[str, Any]:
     """The pillar, with a bot and a name of its own: two droplets must not take each other's webhook."""
     return pillar.local(site, images) | {
         "secrets": {
-            "telegram_token": {"value": f"7000000002:{'o' * 35}"},
+            "telegram_token": {"value": OWN_TOKEN},
             "alerts_telegram_token": {"value": site.alerts_token},
         },
         "edge": {"domains": ["bare.test"]},
@@ -146,6 +149,13 @@ def test_host_whose_key_is_not_known_is_refused_and_left_alone(laptop: Laptop, t
     assert "Has development been converged?" in str(early.value)
 
 
+def test_pipeline_plans_a_droplet_that_was_never_converged(laptop: Laptop, target: Droplet) -> None:
+    told = pipeline(laptop, target, "1.0.0", READY, PREVIEW, PLAN)
+    assert "Ensure the settings are valid and written" in told[PREVIEW].stdout
+    assert told[PLAN].stdout.startswith("Nothing is converged yet")
+    assert target.run(["ls", "-A", "/etc/marketplace", "/srv/deploy"], check=False).stdout == ""
+
+
 def test_bare_droplet_converges_and_looks_after_itself(laptop: Laptop, converged_target: Droplet) -> None:
     target = converged_target
     assert target.run(["ls", "-A", "/srv/deploy"]).stdout.split() == ["REVISION", "salt"]
@@ -174,31 +184,84 @@ def test_bare_droplet_converges_and_looks_after_itself(laptop: Laptop, converged
     assert said.value["stdout"] == "a  b|$HOME|"
 
 
-def test_pipeline_ships_what_its_tag_says(laptop: Laptop, converged_target: Droplet, site: Site) -> None:
-    site.backend("1.0.1")
-    key = laptop.machine.get(f"{HOME}/.ssh/id_ed25519").decode()
+READY = "Make salt-ssh ready, with the key that opens the droplet and the one the droplet shows"
+PREVIEW = "What converging would change"
+PLAN = "What the release would do, and what would refuse it"
+
+
+def pipeline(laptop: Laptop, target: Droplet, version: str, *steps: str) -> dict[str, Result]:
+    """What these steps of the example say for a tag; one that fails fails the test."""
     known = {
-        "${{ secrets.SSH_KEY }}": key,
-        "${{ vars.KNOWN_HOSTS }}": host_key(converged_target),
+        "${{ secrets.SSH_KEY }}": laptop.machine.get(f"{HOME}/.ssh/id_ed25519").decode(),
+        "${{ vars.KNOWN_HOSTS }}": host_key(target),
         "${{ secrets.TELEGRAM_TOKEN }}": "in pillar/local here",
     }
-    pipeline = yaml.safe_load((REPOSITORY / "examples/ci/github-actions.yaml").read_text())
+    example = yaml.safe_load((REPOSITORY / "examples/ci/github-actions.yaml").read_text())
     told = {}
-    for job in pipeline["jobs"].values():
-        for step in job["steps"]:
-            if "run" not in step:
-                continue
-            given = {name: known[value] for name, value in step.get("env", {}).items()}
-            given |= {"GITHUB_REF_NAME": "v1.0.1", "GITHUB_PATH": "/dev/null"}
-            given["PATH"] = f"{CHECKOUT}/.salt-ssh/bin:/usr/local/bin:/usr/bin:/bin"
-            words = step["run"].replace("salt-ssh production", "salt-ssh development")
-            told[step["name"]] = laptop.run("bash", "-eo", "pipefail", "-c", words, **given)
-    assert "1.0.1" in told["What the release would do, and what would refuse it"].stdout
+    every = [step for job in example["jobs"].values() for step in job["steps"]]
+    for step in (step for step in every if step["name"] in steps):
+        given = {name: known[value] for name, value in step.get("env", {}).items()}
+        given |= {"GITHUB_REF_NAME": f"v{version}", "GITHUB_PATH": "/dev/null"}
+        given["PATH"] = f"{CHECKOUT}/.salt-ssh/bin:/usr/local/bin:/usr/bin:/bin"
+        words = step["run"].replace("salt-ssh production", "salt-ssh development")
+        told[step["name"]] = laptop.run("bash", "-eo", "pipefail", "-c", words, **given)
+    return told
+
+
+def test_pipeline_ships_what_its_tag_says(laptop: Laptop, converged_target: Droplet, site: Site) -> None:
+    site.backend("1.0.1")
+    told = pipeline(
+        laptop, converged_target, "1.0.1", READY, PLAN, "Converge", "Release", "How the droplet is"
+    )
+    assert "1.0.1" in told[PLAN].stdout
     assert "switch: blue -> green" in told["Release"].stderr
     record = shipping.history(converged_target, 1)[0]
     assert (record["version"], record["outcome"], record["by"]) == ("1.0.1", "live", "deploy")
     assert record["tree"] == converged_target.get("/srv/deploy/REVISION").decode().strip()
     assert shipping.shipped(laptop.salt_ssh("deploy.rollback", "soak=0"))["version"] == "1.0.0"
+
+
+def test_new_secrets_from_the_laptop(laptop: Laptop, converged_target: Droplet, site: Site) -> None:
+    """The pillar is here: the droplet asks for the states in between, and one that is cut off goes on."""
+    target, names = converged_target, ("webhook_secret", "postgres_app_password")
+    before = {name: target.get(f"{SECRETS}/{name}") for name in names}
+    alone = call(target, "settings.rotate", *names)
+    assert (alone.returncode, alone.value["outcome"]) == (1, "refused")
+    assert "salt-ssh TARGET settings.rotate" in alone.value["reason"]
+
+    # The laptop is gone as soon as the first states are asked for.
+    words = ["--roster-file=roster", "development", "settings.rotate", names[0], "--out=json"]
+    cut = laptop.run("python3", "-c", INTERRUPTED, SALT_SSH, *words, check=False)
+    assert cut.returncode == 130
+    seconds_until(lambda: not holders(target), 60)
+    assert names[0] in str(shipping.status(target)["pending"])
+
+    bot = site.telegram(OWN_TOKEN)
+    assert bot.ask("/start", chat_id=7401)
+    answer = laptop.salt_ssh("settings.rotate", names[1])
+    assert (answer.returncode, answer.value["outcome"]) == (0, "rotated"), answer
+    assert answer.value["secrets"] == list(names)
+    assert not [name for name in names if target.get(f"{SECRETS}/{name}") == before[name]]
+    assert bot.ask("/start", chat_id=7402)
+    assert shipping.assert_sound(target)["pending"] == []
+    assert laptop.salt_ssh("state.apply", "test=True").changed == {}
+
+
+def holders(target: Droplet) -> str:
+    """Whoever replaces secrets on the droplet."""
+    return target.run(["pgrep", "-f", "salt-call.*settings.rotate"], check=False).stdout
+
+
+def test_warm_status_costs_little_more_than_a_ping(
+    laptop: Laptop, converged_target: Droplet, note: Callable[[str], None]
+) -> None:
+    def median(function: str) -> float:
+        return statistics.median(laptop.salt_ssh(function).seconds for _ in range(5))
+
+    ping, status = median("test.ping"), median("deploy.status")
+    note(
+        f"over salt-ssh, warm: test.ping {ping:.2f} s, deploy.status {status:.2f} s, {status / ping:.2f} times that"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,11 +301,29 @@ def shape(value: Any) -> Any:
 def same(answers: dict[str, Answer], of: Callable[[Any], Any] = shape) -> Any:
     """What all ways have answered, as ``of`` sees it, and whether they succeeded, which has to be the same."""
     seen = {name: (of(answer.value), answer.returncode == 0) for name, answer in answers.items()}
-    assert seen["root"] == seen["sudo"] == seen["salt-call"], seen
-    return seen["sudo"]
+    reference = seen["salt-call"]
+    for name, found in seen.items():
+        assert found == reference, f"{name}: {unlike(found, reference)}"
+    return reference
 
 
-@pytest.mark.parametrize("function", ["deploy.status", "backup.create"])
+def unlike(found: Any, other: Any) -> Any:
+    """Where two values are dictionaries of the same kind, only what they do not share."""
+    if isinstance(found, tuple) and isinstance(other, tuple) and len(found) == len(other):
+        return tuple(unlike(one, another) for one, another in zip(found, other, strict=True))
+    if isinstance(found, dict) and isinstance(other, dict):
+        return {
+            key: (found.get(key), other.get(key))
+            for key in found.keys() | other
+            if found.get(key) != other.get(key)
+        }
+    return found, other
+
+
+ASKED = ["deploy.status", "backup.create", "backup.list", "backup.check", "health.check"]
+
+
+@pytest.mark.parametrize("function", ASKED)
 def test_every_way_gives_the_same_answer(ways: Ways, function: str) -> None:
     answers = {name: ask(function) for name, ask in ways.all.items()}
     _, succeeded = same(answers)
@@ -254,9 +335,10 @@ def test_every_way_ships_takes_back_and_fails_alike(ways: Ways, site: Site) -> N
     site.backend("1.0.2-crash", VARIANT="crash")
     asked = ("deploy.release 1.0.1", "deploy.rollback", "deploy.release 1.0.2-crash")
     answers: dict[str, dict[str, Answer]] = {words: {} for words in asked}
-    for name, ask in ways.all.items():
+    # As root it is the same connection, without sudo.
+    for name in ("salt-call", "sudo"):
         for words in asked:
-            answers[words][name] = ask(*words.split(), "soak=0")
+            answers[words][name] = ways.all[name](*words.split(), "soak=0")
 
     def seen(record: dict[str, Any]) -> Any:
         steps = [(step["name"], step["outcome"]) for step in record.get("steps", [])]
@@ -269,28 +351,60 @@ def test_every_way_ships_takes_back_and_fails_alike(ways: Ways, site: Site) -> N
         assert "switch: " in answer.stderr
 
 
-def test_every_way_converges_alike(ways: Ways, own: dict[str, Any]) -> None:
-    """The droplet gets a tree and a pillar of its own first, as where one is handed over to those who work on it."""
+@pytest.fixture(scope="module")
+def every_way(ways: Ways, own: dict[str, Any]) -> Ways:
+    """The droplet gets a tree and a pillar of its own, as where one is handed over to those who work on it."""
     ways.target.put_tree()
     pillar.write(ways.target, own)
+    return ways
+
+
+INSTALLER = "/usr/local/lib/salt/install-salt"
+
+
+def results(states: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Every state's result and whether it changed something; where the tree lies is another matter for each way."""
+    return {
+        state["__id__"]: (state["result"], bool(state["changes"]))
+        for state in states.values()
+        if state["__sls__"] not in ("minion.tree", "minion.checkout")
+    }
+
+
+def test_every_way_converges_alike(every_way: Ways) -> None:
     answers: dict[str, dict[str, Answer]] = {"test=True": {}, "test=False": {}}
-    for name, ask in ways.all.items():
-        ways.target.run(["rm", "/usr/local/lib/salt/install-salt"])
+    for name, ask in every_way.all.items():
+        every_way.target.run(["rm", INSTALLER])
         for option, found in answers.items():
             found[name] = ask("state.apply", option)
+    for option, result in (("test=True", None), ("test=False", True)):
+        states, succeeded = same(answers[option], results)
+        assert states["Ensure the installer is there"] == (result, True)
+        assert succeeded
 
-    def seen(states: dict[str, dict[str, Any]]) -> Any:
-        """The state that had something to do; where the tree lies is another matter for each way."""
-        (state,) = (state for state in states.values() if state["__id__"] == "Ensure the installer is there")
-        return set(state), state["result"], state["changes"], state["comment"]
 
-    results = {option: same(found, seen) for option, found in answers.items()}
-    assert [
-        (result, bool(changes), succeeded) for (_, result, changes, _), succeeded in results.values()
-    ] == [
-        (None, True, True),
-        (True, True, True),
-    ]
+def test_every_way_refuses_a_wrong_pillar_alike(every_way: Ways) -> None:
+    wrong = 'pillar={"postgres": {"disk": "much"}, "redis": {"dsik": "2G"}}'
+    answers = {name: ask("state.apply", wrong) for name, ask in every_way.all.items()}
+    said, succeeded = same(answers, lambda lines: lines)
+    assert not succeeded
+    assert "postgres.disk" in str(said)
+    assert "redis.dsik" in str(said)
+
+
+def test_every_way_fails_alike(every_way: Ways) -> None:
+    """A directory is where a state writes a file."""
+    target = every_way.target
+    target.run(["sh", "-c", f"rm {INSTALLER} && mkdir {INSTALLER}"])
+    try:
+        answers = {name: ask("state.apply", "minion") for name, ask in every_way.all.items()}
+    finally:
+        target.run(["rmdir", INSTALLER])
+        assert call(target, "state.apply", "minion").failed == {}
+    states, succeeded = same(answers, results)
+    assert not succeeded
+    failed = [id_ for id_, (result, _) in states.items() if result is False]
+    assert failed == ["Ensure the installer is there", "Ensure Salt is installed from the locked list"]
 
 
 def test_view_that_ends_leaves_the_release_on_its_way(ways: Ways, site: Site) -> None:

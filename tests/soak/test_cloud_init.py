@@ -90,6 +90,7 @@ def test_a_new_droplet_converges_itself(
     status = call(born, "deploy.status").value
     assert status["live"]["version"] == "1.0.0"
     assert status["health"]["status"] == "healthy"
+    assert site.telegram(TOKEN).ask("/start", chat_id=611)
     again = call(born, "state.apply")
     assert (again.failed, again.changed) == ({}, {})
     assert born.get("/etc/salt/minion_id") == b"development"

@@ -179,11 +179,11 @@ class Site:
         made.wait_healthy()
         return made
 
-    def telegram(self) -> BotApi:
-        """The stand-in's control, from the host: what users write and what the bot answers."""
+    def telegram(self, token: str = "") -> BotApi:
+        """The stand-in's control, from the host: what users write and what the bot (the site's own) answers."""
         container = self._container("botapi")
         machine = self.botapi() if container is None else Machine(self.client, container)
-        return BotApi(f"http://{machine.address()}:{BOTAPI_PORT}", self.token)
+        return BotApi(f"http://{machine.address()}:{BOTAPI_PORT}", token or self.token)
 
     def alerts(self) -> BotApi:
         """The bot that tells operators, from the host: what has arrived in their chat, in order and with times."""
