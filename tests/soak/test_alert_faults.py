@@ -343,7 +343,7 @@ def test_a_log_of_the_database_that_nobody_receives_and_one_that_is_short(
         ),
         Fault(
             "logs.short",
-            "the log of redis reaches back",
+            "salt-call health.logs",  # what is typed next: that a service is impaired by it is another alert
             FLOOD,
             "journalctl --quiet --namespace=redis --rotate --vacuum-size=1M",
             over=False,
