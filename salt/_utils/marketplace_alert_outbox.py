@@ -166,4 +166,4 @@ class Outbox:
         """Whether what was taken then has gone out by every way, as far as that can be told."""
         if now - taken < SENT_WITHIN or not all(deliveries.works(way, now) for way in self.ways):
             return False
-        return now - taken >= SAID or all(deliveries.sent.get(way, 0.0) > taken for way in self.ways)
+        return now - taken >= SAID or all(deliveries.sent.get(way, 0.0) >= taken for way in self.ways)

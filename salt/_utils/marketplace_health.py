@@ -28,6 +28,9 @@ from marketplace_renewals import overdue
 from marketplace_secrets import Store, UnknownSecret
 from marketplace_world import World
 
+# What HAProxy calls a check that was answered, and not as it should be.
+_ANSWERS = "L7RSP"
+
 Statistics = Mapping[tuple[str, str], Mapping[str, str]]
 
 
@@ -124,8 +127,9 @@ def impaired(service: ServiceHealth, words: str | None) -> ServiceHealth:
 def _figured(
     world: World, settings: Mapping[str, Any], name: str, service: ServiceHealth, state: ContainerState | None
 ) -> ServiceHealth:
-    """A service's health with what it says of itself; one that is known to be away is not waited for."""
-    if service.status == "unhealthy" or state is None or not state.running:
+    """A service's health with what it says of itself; one that gives no answer is not waited for."""
+    answers = service.status != "unhealthy" or service.facts.get("check") == _ANSWERS
+    if state is None or not state.running or not answers:
         return service
     told: Told = asked_postgres(world, settings) if name == "postgres" else asked_redis(world, settings)
     return impaired(replace(service, facts=dict(service.facts) | dict(told.facts)), told.problem)
@@ -286,6 +290,8 @@ def _judged(
     facts = _facts(state)
     if not state.running:
         return ServiceHealth("unhealthy", _ended(state), since, facts)
+    server = (statistics or {}).get((check, check.removeprefix("check_")), {})
+    facts["check"] = server.get("check_status", "").removeprefix("* ")
     if row.get("status", "").startswith("DOWN"):
         again = f", restarted {state.restarts} times in all" if state.restarts else ""
         return ServiceHealth(

@@ -15,6 +15,7 @@ from marketplace_watch_letters import of_conditions, of_events
 DEAD_MAN = "alerts_dead_man_url"
 DEAD_MAN_EVERY = 60.0
 _COUNT_EVERY = 60.0
+_BEFORE = 1.0
 # While nothing gets out for so long (seconds), nobody would hear of anything: the dead man's switch shall go off.
 MUTE = 900.0
 
@@ -78,6 +79,8 @@ class Postman:
     def _hand_over(self, now: float) -> None:
         due = self._outbox.due(now)
         if due:
+            # What was sent until now was something else; these may be sent before anybody counts again.
+            self._deliveries.note(self._alertmanager.attempts(), now - _BEFORE)
             self._alertmanager.post(self._outbox.alert(letter, now) for letter in due)
             self._outbox.accepted(due, now)
 

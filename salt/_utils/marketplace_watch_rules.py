@@ -140,6 +140,10 @@ def _cause(name: str, state: ContainerState | None, seen: Seen) -> str:
         return "it answers, and says that it is not ready: its log tells why"
     if name == "postgres" and said.startswith("L7"):
         return "it starts, and replays its log after a crash"
+    if name == "redis" and said.startswith("L7"):
+        return (
+            "it could not save and takes no writes, for want of room on its disk mostly; or it loads its data"
+        )
     return ""
 
 

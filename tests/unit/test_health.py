@@ -199,6 +199,19 @@ def test_who_is_known_to_be_away_is_not_waited_for(droplet):
     droplet.redis.assert_not_called()
 
 
+@pytest.mark.parametrize(("said", "is_asked"), [("L7RSP", True), ("* L7RSP", True), ("L7TOUT", False)])
+def test_who_answers_but_not_as_it_should_is_asked_why(droplet, said, is_asked):
+    """As a Redis that could not save does: it refuses even PING."""
+    statistics = droplet.world.edge.statistics.return_value
+    statistics["check_redis", "BACKEND"] = up(status="DOWN", lastchg="12")
+    statistics["check_redis", "redis"] = up(status="DOWN", check_status=said)
+    droplet.redis.return_value = judged_redis(INFO | {"rdb_last_bgsave_status": "err"})
+    found = droplet.services()["redis"]
+    assert found["status"] == "unhealthy"
+    assert ("for 12 s; its last save failed" in found["detail"]) is is_asked
+    assert droplet.redis.called is is_asked
+
+
 def test_the_watchdog_counts_what_is_used():
     seen, counted = burning(0.5, "backend")
     found = figures(seen, counted, {})

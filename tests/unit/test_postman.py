@@ -94,6 +94,35 @@ def condition(**more):
     return Condition(finding, NOW - 60, NOW, True)
 
 
+def test_what_is_sent_at_once_is_told_in_time_and_so_is_that_it_is_over(postman, fake, monkeypatch):
+    """Alertmanager waits for nothing else where something has lasted: it may be sent before the counts are read."""
+    fake.sent = 7
+    take = fake.post
+
+    def send(alerts):
+        take(alerts)
+        fake.sent += 1
+
+    monkeypatch.setattr(fake, "post", send)
+    postman.turn([condition()], SETTINGS, NOW)
+    monkeypatch.setattr(fake, "post", take)
+    postman.turn([], SETTINGS, NOW + 3)
+    assert fake.alerts[-1].ends > NOW + 3
+    postman.turn([], SETTINGS, NOW + 48)
+    postman.turn([], SETTINGS, NOW + 51)
+    assert fake.alerts[-1].ends == NOW + 51
+    assert postman.letters == []
+
+
+def test_what_was_sent_before_is_no_sign_that_this_was(postman, fake):
+    fake.sent = 7
+    postman.turn([], SETTINGS, NOW)
+    fake.sent = 8
+    postman.turn([condition()], SETTINGS, NOW + 3)
+    postman.turn([condition()], SETTINGS, NOW + 60)
+    assert [letter.told for letter in postman.letters] == [False]
+
+
 def test_a_condition_is_what_people_read():
     letter = of_conditions([condition()], "production")[0]
     assert letter.labels == {

@@ -37,6 +37,8 @@ def test_alive_without_an_answer_is_restarted(service, said):
         hung("postgres", said="L7RSP"),
         hung("backend", said="L7STS"),
         hung("redis", said="L4CON"),
+        # One that could not save refuses PING too; ended, it would lose what it holds.
+        hung("redis", said="L7RSP"),
         # Its own check, inside, still passes: the way to it is what hangs.
         hung("redis", state={"ailing": False}),
         # Docker restarts what ends.

@@ -97,6 +97,11 @@ def test_a_database_that_replays_its_log_is_said_to():
     assert "replays its log" in told.cause
 
 
+def test_a_redis_that_takes_no_writes_is_said_to():
+    told = found(look(checks={"redis": silent(9, "L7RSP")}))["service.down/redis"]
+    assert "takes no writes" in told.cause
+
+
 def test_an_edge_that_says_nothing_is_down():
     told = found(look(statistics=None, routed=None))
     assert told["service.down/edge"].command == "systemctl status haproxy"
