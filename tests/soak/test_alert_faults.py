@@ -85,7 +85,7 @@ SERVED_AGAIN = (
 SAVE = """docker exec --env REDISCLI_AUTH="$(cat /etc/marketplace/secrets/redis_operator_password)" redis redis-cli \
 --tls --insecure -p "$(jq .redis.port /etc/marketplace/settings.json)" \
 --user "$(jq -r .redis.users.operator /etc/marketplace/settings.json)" BGSAVE"""
-CROWD = "for n in \\$(seq 88); do psql -qU postgres -c 'SELECT pg_sleep(300)' & done; wait"
+CROWD = "for n in \\$(seq 84); do psql -qU postgres -c 'SELECT pg_sleep(300)' & done; wait"
 SENT_AWAY = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(300)'"
 )
