@@ -262,6 +262,8 @@ def test_warm_status_costs_little_more_than_a_ping(
     note(
         f"over salt-ssh, warm: test.ping {ping:.2f} s, deploy.status {status:.2f} s, {status / ping:.2f} times that"
     )
+    # It is a ping and one more salt-call, on the droplet itself: what grows beyond that has another reason.
+    assert status < 3 * ping
 
 
 @dataclasses.dataclass(frozen=True)
