@@ -3,8 +3,10 @@
 .PHONY: help demo test unit render functional droplet soak bench audit evidence lint format lock pins laptop clean
 
 PYTHON := .venv/bin/python
-# Tests that need nothing but themselves (functional ones share services within a file), on every processor. Those of droplets share a machine, and stay in one row.
+# Tests that need nothing but themselves (functional ones share services within a file), on every processor. Those of droplets
+# wait more than they compute: two sites side by side, each with a droplet that its files share.
 PARALLEL := --numprocesses=auto --dist=worksteal
+SITES := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 # --keep-results: what functional and droplet tests find becomes part of docs/evidence.md.
 RESULTS :=
 PIPELINE := examples/ci/github-actions.yaml
@@ -28,7 +30,7 @@ functional: .venv/complete ## Salt's loaders over the real tree
 	$(PYTHON) -m pytest $(PARALLEL:worksteal=loadfile) $(RESULTS) tests/functional
 
 droplet: .venv/complete ## end to end on local droplets
-	$(PYTHON) -m pytest --durations=60 --durations-min=10 $(RESULTS) tests/droplet
+	$(PYTHON) -m pytest $(SITES) --durations=60 --durations-min=10 $(RESULTS) tests/droplet
 
 soak: .venv/complete ## the long versions of the droplet tests, for an hour or two; writes docs/measurements/soak.md
 	$(PYTHON) -m pytest tests/soak

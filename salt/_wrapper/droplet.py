@@ -70,10 +70,9 @@ def attend(hear, function, *arguments, **options):
     ssh = shlex.split(single.shell._cmd_str(""))
     id_ = target["id_"]
     try:
-        stdout, said, retcode = _watch([*ssh, command], hear)
+        with _ended_once():
+            stdout, said, retcode = _watch([*ssh, command], hear)
     except (KeyboardInterrupt, SystemExit):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # A terminal and salt-ssh's first process both send one.
         ended = "Cut off" if hear else "Only the view ended"
         print(f"{ended}: {_left(function, id_, hear)}", file=sys.stderr, flush=True)
         raise
@@ -83,6 +82,29 @@ def attend(hear, function, *arguments, **options):
         raise CommandExecutionError(_no_answer(function, id_, stdout, said, retcode, hear)) from None
     __context__["retcode"] = retcode
     return answer
+
+
+@contextlib.contextmanager
+def _ended_once():
+    """Only the first signal ends the view: a terminal and salt-ssh's first process both send one, at any distance.
+
+    The second one, in the middle of saying what becomes of what was begun, would leave that unsaid.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def end(number, _frame):
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, end) for number in numbers}
+    yield
+    # Behind a signal nothing is put back.
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def _watch(argv, hear):

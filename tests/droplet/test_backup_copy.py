@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.droplet.test_backup_restore import redis
 from tests.support import backups, shipping
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
@@ -37,11 +36,11 @@ def ship(droplet: Droplet) -> None:
 @pytest.fixture(scope="module")
 def backed_up(copied: Droplet) -> Iterator[Droplet]:
     """The droplet with backups at the copy, one of which holds what is in Redis."""
-    redis(copied, "SET kept yes")
+    backups.redis(copied, "SET kept yes")
     backups.taken(copied)
     ship(copied)
     yield copied
-    redis(copied, "DEL kept")
+    backups.redis(copied, "DEL kept")
 
 
 def test_every_backup_is_there_and_nothing_of_it_in_clear(backed_up: Droplet, storage: Storage) -> None:
@@ -136,7 +135,7 @@ def test_data_and_backups_that_are_both_gone_come_back(
             assert lost <= RPO_SECONDS
             answer = call(copied, "backup.restore", "what=cache", "to=live")
             assert answer.returncode == 0, f"{answer.value}\n{answer.stderr}"
-            assert redis(copied, "GET kept") == ["yes"]
+            assert backups.redis(copied, "GET kept") == ["yes"]
             assert call(copied, "state.apply").failed == {}
             backups.taken(copied)
             call(copied, "backup.confirm")

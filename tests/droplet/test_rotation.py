@@ -78,6 +78,8 @@ def test_passwords_are_replaced_under_load_and_the_old_ones_open_nothing(
     before = {name: secret(droplet, name) for name in WAYS}
     assert lets_in(droplet, before) == passwords
     first = botapi.stats()["last_update"]
+    # On a droplet that others used before there are updates of the load generator, whose numbers are larger.
+    others = set(sql(droplet, f"SELECT update_id FROM handled_updates WHERE update_id > {first}").split())
     with shipping.beside(droplet, rotate_all) as asked:
         write_throughout(botapi, asked[0].done)
     answer = parse(asked[0].result())
@@ -93,6 +95,7 @@ def test_passwords_are_replaced_under_load_and_the_old_ones_open_nothing(
     handled = [
         int(line)
         for line in sql(droplet, f"SELECT update_id FROM handled_updates WHERE update_id > {first}").split()
+        if line not in others
     ]
     assert sorted(expected) == sorted(handled)
     note(

@@ -18,7 +18,7 @@ from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine, Result
 from tests.support.droplet.paths import REPOSITORY
-from tests.support.droplet.salt import Answer, call, parse
+from tests.support.droplet.salt import ON_RECORD, Answer, call, parse
 from tests.support.droplet.site import Images, Site
 from tests.support.load.state import SECRETS
 from tests.support.waiting import seconds_until
@@ -365,11 +365,14 @@ INSTALLER = "/usr/local/lib/salt/install-salt"
 
 
 def results(states: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Every state's result and whether it changed something; where the tree lies is another matter for each way."""
+    """Every state's result and whether it changed something; where the tree lies is another matter for each way.
+
+    So is whether this is the first run that tells of what was done by another.
+    """
     return {
         state["__id__"]: (state["result"], bool(state["changes"]))
         for state in states.values()
-        if state["__sls__"] not in ("minion.tree", "minion.checkout")
+        if state["__sls__"] not in ("minion.tree", "minion.checkout") and state["__id__"] != ON_RECORD
     }
 
 
