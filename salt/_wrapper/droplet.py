@@ -101,10 +101,12 @@ def _ended_once():
         yield
         return
     before = {number: signal.signal(number, end) for number in numbers}
-    yield
-    # Behind a signal nothing is put back.
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is end:  # Behind a signal nothing is put back.
+                signal.signal(number, handler)
 
 
 def _watch(argv, hear):

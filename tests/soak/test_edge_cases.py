@@ -42,11 +42,6 @@ def no_network(droplet: Droplet) -> Iterator[None]:
         droplet.run(["nft", "delete", "table", "inet", "outage"])
 
 
-def well(droplet: Droplet) -> bool:
-    found = call(droplet, "health.check", "brief=True").value["services"]
-    return all(found[name] == "healthy" for name in ("backend", "postgres", "redis", "edge"))
-
-
 @pytest.mark.parametrize("minutes", [1, 5, 15])
 @pytest.mark.timeout(2400)
 def test_the_network_is_lost(droplet: Droplet, botapi: BotApi, note: Note, minutes: int) -> None:
@@ -61,7 +56,7 @@ def test_the_network_is_lost(droplet: Droplet, botapi: BotApi, note: Note, minut
     assert waiting > minutes * 60 * RATE * 0.9
     assert figures["updates"]["dropped"] == 0
     assert figures["updates"]["delivered"] >= count
-    seconds_until(lambda: well(droplet), 60)
+    seconds_until(lambda: alerts.well(droplet), 60)
     note(
         f"network lost for {minutes} min: {waiting} messages waited at Telegram; "
         f"all {count} were answered {took:.0f} s after it was back, 0 lost"
@@ -88,7 +83,7 @@ def test_redis_is_at_its_limit_of_memory(droplet: Droplet, load: Callable[..., L
     assert droplet.run(["docker", "inspect", "--format={{.State.StartedAt}}", name]).stdout == started
     found = users.assert_lossless(droplet, failed=None)
     assert found.failed > 0
-    seconds_until(lambda: well(droplet), 60)
+    seconds_until(lambda: alerts.well(droplet), 60)
     note(f"Redis at its limit of memory ({words}): {users.in_windows()}; nothing thrown out, 0 lost")
 
 
@@ -99,8 +94,8 @@ def test_postgres_crashes_under_high_load(droplet: Droplet, load: Callable[..., 
         users.pause_until(300)
         with users.window():
             alerts.crash(droplet, "postgres")
-            seconds_until(lambda: not well(droplet), 30)
-            seconds_until(lambda: well(droplet), 60)
+            seconds_until(lambda: not alerts.well(droplet), 30)
+            seconds_until(lambda: alerts.well(droplet), 60)
     found = users.assert_lossless(droplet, failed=None)
     assert set(found.failures) <= {"HTTP 500", "HTTP 503"}, found
     note(f"PostgreSQL killed {CRASHES} times under 100 users: {users.in_windows()}; 0 lost")

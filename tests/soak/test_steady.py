@@ -15,14 +15,12 @@ import pytest
 from tests.support import alerts, backups, rounds, shipping
 from tests.support.droplet import host
 from tests.support.droplet.droplets import Droplet
-from tests.support.droplet.salt import call
 from tests.support.droplet.site import Site
 from tests.support.load.running import Load
 from tests.support.waiting import seconds_until
 
 MINUTES = 30
 BETWEEN_RELEASES = 120.0
-SERVICES = ("backend", "postgres", "redis", "edge")
 UNITS = ("haproxy", "docker", "containerd", "marketplace-watch", "prometheus-alertmanager")
 GROWTH = 1.25
 """What is flat may swing by so much between the first ten minutes and the last."""
@@ -57,7 +55,7 @@ class Trouble(threading.Thread):
         droplet = Droplet(client, client.containers.get(self.name_of_droplet))
         try:
             while not self.over.wait(self.source.uniform(30, 90)):
-                service = self.source.choice(SERVICES)
+                service = self.source.choice(alerts.SERVICES)
                 try:
                     alerts.crash(droplet, service)
                     self.killed.append(service)
@@ -94,7 +92,7 @@ def test_half_an_hour_of_releases_and_crashes(
         trouble.over.set()
         trouble.join(60)
     seconds = time.monotonic() - begun
-    seconds_until(lambda: well(droplet), 120)
+    seconds_until(lambda: alerts.well(droplet), 120)
     found = users.assert_lossless(droplet, failed=None)
     shipping.assert_sound(droplet)
     assert shipping.worker_overlaps(droplet) == 0
@@ -120,11 +118,6 @@ def _ship(droplet: Droplet) -> str:
     outcome = str(answer.value["outcome"])
     shipping.wait_at_rest(droplet, 180)
     return outcome
-
-
-def well(droplet: Droplet) -> bool:
-    found = call(droplet, "health.check", "brief=True").value["services"]
-    return all(found[name] == "healthy" for name in SERVICES)
 
 
 def _flat(samples: list[dict[str, tuple[int, int]]], note: Callable[[str], None]) -> None:

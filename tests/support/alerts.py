@@ -9,7 +9,9 @@ from typing import Any
 from tests.support import shipping
 from tests.support.botapi.client import BotApi
 from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.salt import call
 
+SERVICES = ("backend", "postgres", "redis", "edge")
 WATCHED = "/run/marketplace/watch.json"
 CLOCK = "host.clock/droplet"
 """A local droplet has no time server in reach, and says so after an hour."""
@@ -54,6 +56,12 @@ def active(droplet: Droplet) -> dict[str, dict[str, Any]]:
         f"{one['finding']['name']}/{one['finding']['service']}": one for one in json.loads(text)["alerts"]
     }
     return {name: one for name, one in told.items() if name not in _ALWAYS}
+
+
+def well(droplet: Droplet) -> bool:
+    """Whether each of the services that users need is healthy."""
+    found = call(droplet, "health.check", "brief=True").value["services"]
+    return all(found[name] == "healthy" for name in SERVICES)
 
 
 def container(droplet: Droplet, service: str) -> str:
