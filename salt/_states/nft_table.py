@@ -190,6 +190,8 @@ class _Table:
             "--quiet",
             "--collect",
             f"--unit={self.timer}",
+            # Whoever starts it by hand has the old rules when that command returns.
+            "--service-type=oneshot",
             f"--on-active={RETURN_SECONDS}",
             "--timer-property=AccuracySec=1s",
             which("nft") or "/usr/sbin/nft",
