@@ -23,7 +23,8 @@ from marketplace_drill import drill as run_drill
 from marketplace_durable import read_json
 from marketplace_edge import EdgeError
 from marketplace_fetch import fetch as bring
-from marketplace_import import Source, imported, refuse_provided
+from marketplace_import import imported
+from marketplace_import_source import Source, refuse_provided
 from marketplace_job_runs import stop_jobs
 from marketplace_key import show
 from marketplace_lock import LockHeld
@@ -31,9 +32,10 @@ from marketplace_managed import is_managed
 from marketplace_paths import Paths
 from marketplace_rebuild import Rebuild, given, storage
 from marketplace_recovery import Target
-from marketplace_restore import confirm as confirm_restore
-from marketplace_restore import restore_live, restore_scratch, scratch, tidy, undo_live
+from marketplace_restore import restore_scratch, scratch, tidy
+from marketplace_restore_begun import confirm as confirm_restore
 from marketplace_restore_cache import restore_cache
+from marketplace_restore_live import restore_live, undo_live
 from marketplace_secrets import Store, UnknownSecret
 from marketplace_settings import environment_of
 from marketplace_settings_guard import settings_for_change

@@ -38,7 +38,7 @@ from marketplace_operate import resume as settle
 from marketplace_paths import Paths
 from marketplace_release import TROUBLE
 from marketplace_release_compose import project
-from marketplace_restore import closed_for
+from marketplace_restore_begun import closed_for
 from marketplace_settings_guard import settings_for_change
 from marketplace_settings_moving import unreleased
 from marketplace_signals import interruptible, uninterrupted

@@ -14,7 +14,7 @@ from marketplace_drills import Drills, last_passed, late, missed
 from marketplace_import import ASIDE
 from marketplace_key import is_kept
 from marketplace_receiver import Reception
-from marketplace_restore import aside, interrupted, unfinished
+from marketplace_restore_begun import aside, interrupted, unfinished
 from marketplace_restore_cache import kept_caches
 from marketplace_ship_given_up import missing
 from marketplace_ship_memory import Memory

@@ -7,30 +7,26 @@ directory of the same major version, which a server without a network reads.
 
 import contextlib
 import shutil
-import subprocess
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from marketplace_backup_steps import Steps
 from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_barman import size_of
 from marketplace_census import Census, census
 from marketplace_database import Database, DatabaseError
+from marketplace_import_pour import LONGEST_SECONDS, load_file, pour
+from marketplace_import_source import Source, is_custom, refuse_unusable
 from marketplace_journal import Journal
-from marketplace_managed import NAMES, is_managed, place
 from marketplace_postgres import identifier
 from marketplace_progress import Progress
 from marketplace_restore_cache import exchange_cache
 from marketplace_units import amount
 
-MAJOR = "17"
 CONTAINER, READER = "postgres", "postgres-import"
 # Names of databases: what is being loaded, and what was there before until somebody confirms.
 LOADING, ASIDE = "import_", "before_import_"
-LONGEST_SECONDS = 4 * 3600.0
 START_SECONDS = 600.0
 # How the server on a data directory is set, as arguments: a file's lines give way to the postgresql.auto.conf that came
 # with it, which may name libraries, files and a port that are not here.
@@ -53,10 +49,6 @@ _OWN = {
 }
 # What a compressed dump becomes, indexes and all, and no more.
 UNPACKED = 5
-_CUSTOM = b"PGDMP"
-# How pg_dump ends a plain dump, but for a line or two. psql takes the end of a shorter file for the end of a table.
-_END = b"-- PostgreSQL database dump complete"
-_END_BYTES = 1024
 # As the live database has them: who may use its schema, and what its owner makes.
 _RIGHTS = """SELECT format('GRANT %s ON SCHEMA public TO %I;', x.privilege_type, pg_get_userbyid(x.grantee))
   FROM pg_namespace n, aclexplode(n.nspacl) x WHERE n.nspname = 'public' AND x.grantee NOT IN (0, n.nspowner)
@@ -65,92 +57,6 @@ UNION ALL SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I GRANT %s ON %s TO 
     pg_get_userbyid(x.grantee))
   FROM pg_default_acl d, aclexplode(d.defaclacl) x WHERE d.defaclnamespace = 0 AND d.defaclobjtype IN ('r', 'S', 'n')
     AND x.grantee NOT IN (0, d.defaclrole)"""
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is moved in: a dump or a data directory, a snapshot of Redis, or both.
-
-    Attributes:
-        dump: made by pg_dump, in its custom format or plain.
-        data: a data directory; a server of ours writes to it.
-        cache: an RDB file.
-        user: the superuser of the data directory.
-        database: its database.
-        replace: whether rows that are here already may go.
-    """
-
-    dump: Path | None = None
-    data: Path | None = None
-    cache: Path | None = None
-    user: str = "postgres"
-    database: str = ""
-    replace: bool = False
-
-
-def refuse_unusable(source: Source) -> None:
-    """Whether the files are what they should be, as far as can be seen from outside.
-
-    Raises:
-        BackupError: one of them is not.
-    """
-    if source.dump and source.data:
-        raise BackupError("the database comes from a dump or from a data directory, not from both")
-    if not (source.dump or source.data or source.cache):
-        raise BackupError("nothing is to be imported: give dump=FILE or data=DIRECTORY, or cache=FILE")
-    for file in (source.dump, source.cache):
-        if file and not (file.is_file() and file.stat().st_size):
-            raise BackupError(f"{file} is no file with anything in it")
-    if source.cache and source.cache.read_bytes()[:5] != b"REDIS":
-        raise BackupError(f"{source.cache} is no snapshot of Redis: on the old host BGSAVE writes dump.rdb")
-    if source.dump and not (_is_custom(source.dump) or _is_whole(source.dump)):
-        raise BackupError(
-            f"{source.dump} is no dump in the custom format, and no whole plain one: its last lines lack "
-            f"'{_END.decode()}'. Dump it again (pg_dump --format=custom), and copy all of it"
-        )
-    if source.data:
-        _refuse_directory(source.data)
-
-
-def refuse_provided(settings: Mapping[str, Any], source: Source) -> None:
-    """Whether what is given belongs into services that are here: a provider's are not loaded beside and exchanged.
-
-    Raises:
-        BackupError: one of them is at a provider.
-    """
-    for given, service, argument in (
-        (source.dump or source.data, "postgres", "dump= and data= have"),
-        (source.cache, "redis", "cache= has"),
-    ):
-        if given and is_managed(settings, service):
-            raise BackupError(
-                f"{NAMES[service]} is at a provider ({place(settings, service)}), and {argument} no place here: "
-                "docs/managed.md has how data are brought there"
-            )
-
-
-def _refuse_directory(data: Path) -> None:
-    version = data / "PG_VERSION"
-    if not version.is_file():
-        raise BackupError(
-            f"{data} has no PG_VERSION: it is no data directory of PostgreSQL (is it one level deeper?)"
-        )
-    major = version.read_text().strip()
-    if major != MAJOR:
-        raise BackupError(
-            f"{data} is of PostgreSQL {major} and this droplet has {MAJOR}: another major version moves by a dump "
-            "(pg_dump --format=custom), and then dump=FILE"
-        )
-    if not (data / "global/pg_control").is_file():
-        raise BackupError(
-            f"{data} has no global/pg_control: it is not whole. Copy it again, with its server stopped"
-        )
-    if (data / "postmaster.pid").exists():
-        raise BackupError(
-            f"{data} has a postmaster.pid: its server runs, or was copied while it ran. Stop it, and copy again"
-        )
-    if (data / "backup_label").exists() or (data / "standby.signal").exists():
-        raise BackupError(f"{data} is a base backup or a standby's: promote it, or take a dump")
 
 
 def imported(
@@ -300,12 +206,12 @@ class _Import:
         if self.source.dump is None:
             dump = ["pg_dump", "--username=postgres", "--format=custom", "--compress=0", self._database]
             pour(["docker", "exec", READER, *dump], ["docker", "exec", "--interactive", CONTAINER, *restore])
-        elif _is_custom(self.source.dump):
-            _from(self.source.dump, ["docker", "exec", "--interactive", CONTAINER, *restore])
+        elif is_custom(self.source.dump):
+            load_file(self.source.dump, ["docker", "exec", "--interactive", CONTAINER, *restore])
         else:
             plain = ["psql", *common, "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
             plain += [f"--command=SET ROLE {identifier(owner)}", "--file=-"]
-            _from(self.source.dump, ["docker", "exec", "--interactive", CONTAINER, *plain])
+            load_file(self.source.dump, ["docker", "exec", "--interactive", CONTAINER, *plain])
         self.world.database.script(name, "ANALYZE;\n", LONGEST_SECONDS)
         return f"{amount(self.world.database.size(name))} in {name}"
 
@@ -396,64 +302,5 @@ class _Import:
         return self.world.docker.exec_in(READER, psql, timeout=30, stdin=script).returncode == 0
 
 
-def _is_custom(dump: Path) -> bool:
-    with dump.open("rb") as stream:
-        return stream.read(len(_CUSTOM)) == _CUSTOM
-
-
-def _is_whole(dump: Path) -> bool:
-    with dump.open("rb") as stream:
-        stream.seek(max(0, dump.stat().st_size - _END_BYTES))
-        return _END in stream.read().splitlines()
-
-
 def _size(file: Path | None) -> int:
     return file.stat().st_size if file else 0
-
-
-def _from(file: Path, command: list[str]) -> None:
-    with file.open("rb") as stream:
-        done = _loaded(command, stream)
-    if done.returncode != 0:
-        raise BackupError(f"{file} can't be loaded: {_said(done.stderr)}{_hint(done.stderr)}")
-
-
-def pour(dump: list[str], restore: list[str]) -> None:
-    """Have one command read what another writes; both have ended behind it, however it went.
-
-    Raises:
-        BackupError: one of them failed; with the last words of both.
-        TimeoutExpired: it took too long.
-    """
-    with subprocess.Popen(dump, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as source:
-        try:
-            done = _loaded(restore, source.stdout)
-            if source.stdout:  # where that ended early, nobody reads the rest: the dump ends as well
-                source.stdout.close()
-            said = source.communicate()[1]
-        except BaseException:
-            source.kill()
-            raise
-    if source.returncode or done.returncode:
-        raise BackupError(f"it can't be loaded: {_said(said + done.stderr)}")
-
-
-def _loaded(command: list[str], stream: IO[bytes] | None) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        command,
-        stdin=stream,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        timeout=LONGEST_SECONDS,
-        check=False,
-    )
-
-
-def _said(stderr: bytes) -> str:
-    return " / ".join(stderr.decode(errors="replace").strip().splitlines()[-3:])
-
-
-def _hint(stderr: bytes) -> str:
-    if b"role" in stderr and b"does not exist" in stderr:
-        return ". Dump with --no-owner --no-privileges, or with --format=custom"
-    return ""

@@ -17,7 +17,8 @@ from marketplace_import import READER
 from marketplace_ledger import LedgerError
 from marketplace_managed import SERVICES, is_managed, ours
 from marketplace_release_compose import MIGRATION
-from marketplace_restore import LIVE, SCRATCH
+from marketplace_restore import SCRATCH
+from marketplace_restore_live import LIVE
 from marketplace_world import World
 
 _SECONDS = 60.0

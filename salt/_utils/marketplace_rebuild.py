@@ -27,8 +27,8 @@ from marketplace_lock import Lock, LockHeld
 from marketplace_managed import NAMES, is_managed, place
 from marketplace_progress import Progress
 from marketplace_recovery import Target
-from marketplace_restore import FirstRestore
 from marketplace_restore_cache import choose_snapshot
+from marketplace_restore_live import FirstRestore
 from marketplace_retention import keep_name, pinned
 from marketplace_salt import SaltCallError, apply, function
 from marketplace_settings_fields import Problem, read_section

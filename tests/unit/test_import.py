@@ -10,7 +10,9 @@ import pytest
 from marketplace_backup_world import BackupError
 from marketplace_census import Census
 from marketplace_durable import DISK, write_atomic
-from marketplace_import import ASIDE, LOADING, Source, imported, pour, refuse_unusable
+from marketplace_import import ASIDE, LOADING, imported
+from marketplace_import_pour import pour
+from marketplace_import_source import Source, refuse_unusable
 from marketplace_journal import Journal
 from marketplace_paths import Paths
 from marketplace_restore_cache import exchange_cache
@@ -153,7 +155,7 @@ def move_in(tmp_path, monkeypatch, live, dump, replace=False, free=1 << 40):
             raise BackupError("no such role")
         server.databases[f"{LOADING}20261126t000000"] = dump
 
-    monkeypatch.setattr("marketplace_import._from", loaded)
+    monkeypatch.setattr("marketplace_import.load_file", loaded)
     monkeypatch.setattr("marketplace_import.census", lambda _, name: server.databases[name])
     source = Source(dump=tmp_path / "dump", replace=replace)
     return imported(world, SETTINGS, source, QUIET, "alice"), server, told
@@ -226,7 +228,7 @@ def test_a_dump_that_nobody_reads_any_more_ends(tmp_path):
 
 
 def test_nobody_waits_for_a_dump_whose_restoring_takes_too_long(monkeypatch):
-    monkeypatch.setattr("marketplace_import.LONGEST_SECONDS", 0.1)
+    monkeypatch.setattr("marketplace_import_pour.LONGEST_SECONDS", 0.1)
     begun = monotonic()
     with pytest.raises(TimeoutExpired):
         pour(["sleep", "20"], ["sleep", "20"])

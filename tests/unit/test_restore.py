@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import marketplace_recovery
 import marketplace_restore
+import marketplace_restore_live
 import pytest
 from marketplace_backup_world import BackupError
 from marketplace_backups import Catalogue
@@ -18,7 +19,8 @@ from marketplace_lock import Lock
 from marketplace_paths import Paths
 from marketplace_progress import Progress
 from marketplace_recovery import Target
-from marketplace_restore import closed_for, confirm, restore_live, undo_live, unfinished
+from marketplace_restore_begun import closed_for, confirm, unfinished
+from marketplace_restore_live import restore_live, undo_live
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 MORNING = Target(time=NOW - timedelta(hours=4))
@@ -134,9 +136,9 @@ def effects(monkeypatch):
         (run.recovery.directory / "rows").write_text("restored")
         return True
 
-    monkeypatch.setattr(marketplace_restore._Restore, "make_ready", make_ready)
+    monkeypatch.setattr(marketplace_restore.Restore, "make_ready", make_ready)
     monkeypatch.setattr(marketplace_recovery.Recovery, "finish", lambda run: None)
-    monkeypatch.setattr(marketplace_restore, "census", lambda *_: Census({"public.a": 1}, ("0001",)))
+    monkeypatch.setattr(marketplace_restore_live, "census", lambda *_: Census({"public.a": 1}, ("0001",)))
 
 
 @pytest.fixture
@@ -149,13 +151,13 @@ def make(tmp_path, monkeypatch):
         plain_rename, plain_unlink, plain_exchange = RENAME, UNLINK, EXCHANGE
         monkeypatch.setattr(Path, "rename", world.killable(plain_rename))
         monkeypatch.setattr(Path, "unlink", world.killable(plain_unlink))
-        monkeypatch.setattr(marketplace_restore, "exchange", world.killable(plain_exchange))
+        monkeypatch.setattr(marketplace_restore_live, "exchange", world.killable(plain_exchange))
         return world
 
     return new
 
 
-RENAME, UNLINK, EXCHANGE = Path.rename, Path.unlink, marketplace_restore.exchange
+RENAME, UNLINK, EXCHANGE = Path.rename, Path.unlink, marketplace_restore_live.exchange
 
 
 def test_the_old_data_stay_aside_until_they_are_confirmed(make):
