@@ -82,7 +82,7 @@ def holds_up_nobody(
             received = call(copied, "backup.check").value["receiver"]
             assert received["active"], received
             # At most the segment that a backup has ended, and the one being written.
-        assert received["behind"] < 2 * (16 << 20), received
+            assert received["behind"] < 2 * (16 << 20), received
         finally:
             well()
         ship(copied)
