@@ -13,6 +13,8 @@ from typing import Any
 APPLY = "salt-call state.apply"
 # The id of the state that knows what was applied (_states/drift.py).
 SETTLED = "Ensure what was applied is on record"
+# Its change that what a look has found is over with a run: nothing waits by that, for the states say what differs.
+CLEARED = "drift"
 # What a state says that only looks whether a process is older than its files: the files are what differs.
 _FOLLOWING = frozenset({"process", "definition", "configuration", "loaded", "table", "what is watched"})
 _REQUISITE = "One or more requisite failed"
@@ -116,7 +118,7 @@ def _waits(row: Mapping[str, Any]) -> list[str]:
     """What the state says that knows what was applied; where it failed, nothing is certain."""
     if row.get("result") is False:
         return [str(row.get("comment"))]
-    return [str(words) for words in (row.get("changes") or {}).values()]
+    return [str(words) for key, words in (row.get("changes") or {}).items() if key != CLEARED]
 
 
 def _is_following(row: Mapping[str, Any]) -> bool:

@@ -2,9 +2,12 @@
 
 import importlib.util
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from marketplace_drift import SETTLED, read
+from marketplace_drift_record import document, write
 from marketplace_ledger import Ledger
 from marketplace_paths import Paths
 from marketplace_records import ReleaseRecord
@@ -133,6 +136,28 @@ def test_an_apply_that_went_well_is_the_end_of_the_drift_that_it_owns(tmp_path):
     assert droplet.run()["changes"] == {"drift": "put right"}
     assert json.loads(file.read_text())["differences"] == rows[1:]
     assert droplet.run()["changes"] == {}
+
+
+def test_what_was_changed_by_hand_is_found_by_every_look_until_it_is_put_right(tmp_path):
+    droplet = Settled(tmp_path)
+    droplet.run()
+    file = tmp_path / "var/lib/marketplace/drift.json"
+    edited = {"__id__": "Ensure x", "name": "/etc/x", "result": None, "changes": {"diff": "-by hand"}}
+
+    def look(**applied):
+        said = {"__id__": SETTLED, "name": "Ensure", **droplet.run(test=True, **applied)}
+        answer = read({"file_|-Ensure x_|-/etc/x_|-managed": edited, f"drift_|-{SETTLED}_|-x_|-settled": said})
+        kept = json.loads(file.read_text()) if file.exists() else None
+        write(file, document(kept, answer.differences, answer.pending, [], datetime.now(UTC), 1))
+        return json.loads(file.read_text())
+
+    first = look()
+    assert [row["name"] for row in first["differences"]] == ["/etc/x"]
+    again = look()
+    assert (again["differences"], again["pending"]) == (first["differences"], [])
+    # What waits to be applied hides it, and only until that is applied, or is no more.
+    assert look(pillar={"a": 2})["differences"] == []
+    assert [row["name"] for row in look()["differences"]] == ["/etc/x"]
 
 
 def test_what_states_bring_with_them_is_no_drift_and_what_others_did_is(tmp_path):
