@@ -30,7 +30,7 @@ def status():
     """
     try:
         found = _authority().status()
-    except EdgeError as error:
+    except (EdgeError, ValueError) as error:
         raise CommandExecutionError(str(error)) from error
     if found["problem"]:
         __context__["retcode"] = 1

@@ -146,7 +146,9 @@ def test_what_was_changed_by_hand_is_found_by_every_look_until_it_is_put_right(t
 
     def look(**applied):
         said = {"__id__": SETTLED, "name": "Ensure", **droplet.run(test=True, **applied)}
-        answer = read({"file_|-Ensure x_|-/etc/x_|-managed": edited, f"drift_|-{SETTLED}_|-x_|-settled": said})
+        answer = read(
+            {"file_|-Ensure x_|-/etc/x_|-managed": edited, f"drift_|-{SETTLED}_|-x_|-settled": said}
+        )
         kept = json.loads(file.read_text()) if file.exists() else None
         write(file, document(kept, answer.differences, answer.pending, [], datetime.now(UTC), 1))
         return json.loads(file.read_text())
