@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from marketplace_certificate import Certificate, question, reason_to_renew, request
+from marketplace_certificate import RENEW_DAYS, Certificate, question, reason_to_renew, request
 from marketplace_durable import make_directory, write_atomic
 from marketplace_edge_serving import certificates
 from salt.utils.path import which
@@ -16,7 +16,7 @@ class _Failure(Exception):
 
 
 def present(
-    name: str, public: str, domains: list[str], days: int = 397, renew_days: int = 30
+    name: str, public: str, domains: list[str], days: int = 397, renew_days: int = RENEW_DAYS
 ) -> dict[str, Any]:
     """Ensure there is a certificate to serve with; a certificate from a real authority is left alone.
 

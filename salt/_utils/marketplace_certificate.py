@@ -5,6 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 # Names the certificates that this tree signs itself; any other issuer is a real authority and left alone.
 LOCAL_ISSUER = "Local certificate of this host"
+# Who certificate.status says has given one that no authority has.
+NO_AUTHORITY = "local"
+# Days before its end at which state.apply makes a local one again, and people are told that it has not done so.
+RENEW_DAYS = 30
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 

@@ -17,7 +17,7 @@ from marketplace_acme import (
     reason_to_order,
     share_left,
 )
-from marketplace_certificate import Certificate, question
+from marketplace_certificate import NO_AUTHORITY, RENEW_DAYS, Certificate, question
 from marketplace_durable import read_json, to_json, write_atomic
 from marketplace_edge import EdgeError
 from marketplace_edge_serving import fingerprint, install, loaded, shown
@@ -155,7 +155,7 @@ class Authority:
             "usable": unusable is None,
             "domains": list(served.domains),
             "issuer": served.issuer,
-            "authority": self.order.directory or "local",
+            "authority": self.order.directory or NO_AUTHORITY,
             "ends": served.ends.isoformat(),
             "days_left": (served.ends - now).days,
             "share_left": round(left, 3),
@@ -177,7 +177,7 @@ class Authority:
         if missing:
             return f"the certificate is not for {', '.join(missing)}"
         if not self.order.directory:
-            return None
+            return self._ends_soon(served)
         if left < ALARM_AT:
             return f"the certificate ends on {served.ends:%Y-%m-%d} and was not renewed"
         if self._given.exists() and read(self._given) is None:
@@ -188,6 +188,13 @@ class Authority:
         if reason and attempts.failures:
             return f"the authority's certificate {reason}, and no other could be got"
         return None
+
+    def _ends_soon(self, served: Certificate) -> str | None:
+        """Where no authority is asked: nothing but state.apply makes another, and only in place of its own."""
+        if served.ends - self.world.clock.now() >= timedelta(days=RENEW_DAYS):
+            return None
+        how = "state.apply renews it" if served.local else f"whoever put it into {self.file} renews it"
+        return f"the certificate ends on {served.ends:%Y-%m-%d}: {how}"
 
     @property
     def _remembered(self) -> Path:

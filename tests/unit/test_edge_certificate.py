@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import marketplace_edge_certificate as subject
 import pytest
-from marketplace_certificate import request
+from marketplace_certificate import LOCAL_ISSUER, request
 from marketplace_clock import Clock
 from marketplace_edge import Edge
 from marketplace_edge_certificate import Authority, AuthorityError, read
@@ -26,7 +26,7 @@ class Worker(Edge):
 class Droplet:
     """What certbot has left behind for bot.test, and what the edge serves: the same, self-signed and for ``days``."""
 
-    def __init__(self, root, monkeypatch, days=90):
+    def __init__(self, root, monkeypatch, days=90, issuer="R11"):
         self.paths = Paths(root)
         self.spool = Spool(root / "spool")
         edge = Worker(root / "none", root / "none", root / "none")
@@ -36,7 +36,7 @@ class Droplet:
         self.paths.state.mkdir(parents=True)
         key, certificate = root / "key", root / "certificate"
         made = request(["bot.test"], days, str(key), str(certificate))
-        made = [word.replace("Local certificate of this host", "R11") for word in made]
+        made = [word.replace(LOCAL_ISSUER, issuer) for word in made]
         subprocess.run(made, check=True, capture_output=True)
         self.pem, self.key = certificate.read_text(), key.read_text()
         self.certbot_has()
@@ -124,3 +124,21 @@ def test_a_chain_that_is_damaged_is_not_given_to_the_edge(droplet):
     with pytest.raises(AuthorityError, match=r"fullchain\.pem holds no certificate; do: .*force=True"):
         authority.deploy()
     assert authority.file.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("issuer", "days", "words"),
+    [
+        (LOCAL_ISSUER, 31, None),
+        (LOCAL_ISSUER, 30, "state.apply renews it"),
+        # Somebody's own, which state.apply leaves alone.
+        ("R11", 31, None),
+        ("R11", 30, "whoever put it into"),
+    ],
+)
+def test_a_certificate_that_no_authority_renews_is_told_before_it_ends(
+    tmp_path, monkeypatch, issuer, days, words
+):
+    found = Droplet(tmp_path, monkeypatch, days, issuer).authority("").status()
+    assert (found["usable"], found["authority"]) == (True, "local")
+    assert words in found["problem"] if words else found["problem"] is None
