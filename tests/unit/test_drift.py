@@ -99,6 +99,18 @@ def test_what_waits_to_be_applied_is_pending_and_no_drift():
     assert read(WELL | failed).pending == ("applied.json is not JSON",)
 
 
+def test_what_the_date_asks_for_nobody_has_changed():
+    changes = {"renewal": {"old": "ends on 2026-12-01", "new": "for postgres"}}
+    due = row(2, "service_authority", "/etc/postgres.pem", changes=changes)
+    refused = row(3, "acme_certificate", "edge", False, changes, "the authority is out of reach")
+    needed = row(4, "webhook", "hook", False, comment="One or more requisite failed: edge")
+    assert read(WELL | due | refused | FOLLOWS | needed).differences == ()
+    assert [one.name for one in read(due | FOLLOWS | EDITED).differences if not one.follows] == ["/etc/motd"]
+    # Who has to be asked for another for any other reason was somebody's.
+    gone = row(2, "service_authority", "/etc/postgres.pem", changes={"certificate": {"old": "missing"}})
+    assert [one.name for one in read(gone | refused).differences] == ["/etc/postgres.pem"]
+
+
 @pytest.mark.parametrize("answer", [["Rendering SLS 'base:ssh' failed: bad"], "no", None, {}, {"a": 1}, []])
 def test_an_answer_that_is_none_is_trouble(answer):
     assert read(answer).trouble

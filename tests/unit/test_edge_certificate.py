@@ -1,6 +1,7 @@
 """What the edge's certificate is said to be, and what is done about one that a power loss has damaged."""
 
 import subprocess
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import marketplace_edge_certificate as subject
@@ -11,6 +12,8 @@ from marketplace_edge import Edge
 from marketplace_edge_certificate import Authority, AuthorityError, read
 from marketplace_paths import Paths
 from marketplace_spool import Spool
+
+from tests.unit.test_states import load
 
 DIRECTORY = "https://ca.test/directory"
 FILES = ("cert", "chain", "fullchain", "privkey")
@@ -142,3 +145,46 @@ def test_a_certificate_that_no_authority_renews_is_told_before_it_ends(
     found = Droplet(tmp_path, monkeypatch, days, issuer).authority("").status()
     assert (found["usable"], found["authority"]) == (True, "local")
     assert words in found["problem"] if words else found["problem"] is None
+
+
+@pytest.mark.parametrize(("days_later", "change"), [(60, "renewal"), (0, "certificate")])
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_plan_tells_a_renewal_from_what_somebody_did(droplet, waits, days_later, change):
+    """Also while the authority, which has failed, is not asked."""
+    if not days_later:
+        (droplet.lineage / "cert.pem").unlink()
+    droplet.world.clock = SimpleNamespace(now=lambda: datetime.now(UTC) + timedelta(days_later))
+    if waits:
+        droplet.fails = True
+        with pytest.raises(AuthorityError):
+            droplet.authority().obtain()
+    module = load(
+        "acme_certificate",
+        __opts__={"test": True},
+        __pillar__={"settings": {"edge": {"domains": ["bot.test"], "directory": DIRECTORY}}},
+        World=SimpleNamespace(of=lambda paths: droplet.world),
+    )
+    found = module.served("Ensure it")
+    assert (found["result"], list(found["changes"])) == (False if waits else None, [change])
+
+
+@pytest.mark.parametrize(("days", "change"), [(29, "renewal"), (None, "certificate"), (31, None)])
+def test_a_local_certificate_s_renewal_is_told_from_one_that_is_gone(tmp_path, days, change):
+    file, public = tmp_path / "bot.pem", tmp_path / "bot.crt"
+
+    def run_all(command, **_):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return {"retcode": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+
+    def present(**options):
+        module = load(
+            "local_certificate", __opts__={"test": options.pop("test")}, __salt__={"cmd.run_all": run_all}
+        )
+        return module.present(str(file), str(public), ["bot.test"], **options)
+
+    if days:
+        # A new one, made by a run that would not renew it at once.
+        assert present(test=False, days=days, renew_days=1)["result"] is True
+    assert list(present(test=True)["changes"]) == ([change] if change else [])
+    assert present(test=False)["result"] is True
+    assert present(test=True)["changes"] == {}
