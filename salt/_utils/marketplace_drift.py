@@ -1,8 +1,8 @@
 """What differs on the droplet from what state.apply made of it, by the answer of a run under test=True. Pure.
 
 States judge what is there, so whatever one of them would change, somebody has changed by hand; but for what waits to be
-applied, and what the date asks for: a certificate that is to be renewed. Where pillar or tree are not those that were applied, nobody can tell the two apart: then all that states would
-change is pending, and no drift.
+applied, and what the date asks for: a certificate that is to be renewed. Where pillar or tree are not those that were
+applied, nobody can tell the two apart: then all that states would change is pending, and no drift.
 """
 
 import re

@@ -179,9 +179,19 @@ def test_what_the_status_says(tmp_path):
     assert found["differences"] == ["/etc/motd was changed"]
     assert (found["pending"], found["looked"][:10]) == (["a setting"], "2026-11-25")
     assert "nobody has looked" not in found["summary"]
-    assert "nobody has looked for 3 days" in status(file, NOON.timestamp() + LATE + 3600)["summary"]
+    assert found["trouble"] == []
+    late = status(file, NOON.timestamp() + LATE + 3600)
+    assert late["summary"].endswith("; nobody has looked for 3 days")
+    assert late["trouble"] == ["nobody has looked for 3 days"]
     write(file, document(None, [], [], ["state.apply test=True fails: x"], NOON, 7))
-    assert "can't be looked for" in status(file, NOON.timestamp())["summary"]
+    found = status(file, NOON.timestamp())
+    assert "can't be looked for" in found["summary"]
+    assert found["trouble"] == ["state.apply test=True fails: x"]
+    # One difference hides nothing of what could not be looked at.
+    write(file, document(None, read(EDITED).differences, [], ["container: no answer"], NOON, 7))
+    found = status(file, NOON.timestamp())
+    assert found["summary"].endswith("puts it right; not all could be looked at: container: no answer")
+    assert found["trouble"] == ["container: no answer"]
     assert file.stat().st_mode & 0o777 == 0o600
 
 
