@@ -4,8 +4,11 @@ import importlib.util
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from marketplace_clock import Clock
+from marketplace_database import DatabaseError
 from marketplace_drift import SETTLED, read
 from marketplace_drift_record import document, write
 from marketplace_ledger import Ledger
@@ -224,3 +227,26 @@ def test_the_worker_follows_which_host_serves_the_bot(tmp_path, monkeypatch, reg
     ret = module.live("Ensure the backend is released")
     assert ret["changes"] == ({"worker": {"old": f"worker-blue {worker}", "new": change}} if change else {})
     assert ret["result"] is (None if change else True)
+
+
+@pytest.mark.parametrize(("answers", "result"), [([False, None, None, True], True), ([False, None], False)])
+def test_a_database_that_is_away_while_its_receiver_starts_is_asked_again(monkeypatch, answers, result):
+    """``None`` is no answer, and the last one stays."""
+    left = list(answers)
+
+    def look():
+        said = left.pop(0) if len(left) > 1 else left[0]
+        if said is None:
+            raise DatabaseError("the database system is starting up")
+        return SimpleNamespace(active=said)
+
+    done = {"retcode": 0, "stdout": "", "stderr": ""}
+    module = load("backup", __opts__={"test": False}, __salt__={"cmd.run_all": lambda *_, **__: done})
+    monkeypatch.setattr(module, "_SECONDS", 0.5)
+    receiver = SimpleNamespace(look=look, is_replaced=lambda: False)
+    world = SimpleNamespace(receiver=receiver, clock=Clock())
+    monkeypatch.setattr(module, "_world", lambda: world)
+    found = module.received("postgres")
+    assert found["result"] is result
+    assert found["changes"] == {"received": {"old": False, "new": True}}
+    assert result or "Nobody receives the log of postgres" in found["comment"]
