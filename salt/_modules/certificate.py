@@ -19,8 +19,9 @@ def __virtual__():
 def status():
     """The certificate that clients are given: whose, for which names, until when, and what is wrong with it.
 
-    Exit code 1 where something is: it is not the newest, has a third of its life left or less, is for other names, or
-    only stands in until the authority gives one. ``usable`` is whether Telegram calls all the same.
+    Exit code 1 where something is: it is not the newest, has a third of its life left or less (a local one: less than
+    30 days), is for other names, or only stands in until the authority gives one. ``usable`` is whether Telegram calls
+    all the same.
 
     CLI Example:
 
@@ -30,7 +31,7 @@ def status():
     """
     try:
         found = _authority().status()
-    except EdgeError as error:
+    except (EdgeError, ValueError) as error:
         raise CommandExecutionError(str(error)) from error
     if found["problem"]:
         __context__["retcode"] = 1

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from marketplace_certificate import changing
 from marketplace_edge_certificate import Authority, AuthorityError
 from marketplace_paths import Paths
 from marketplace_world import World
@@ -34,7 +35,7 @@ def served(name: str, address: str = "127.0.0.1", port: int = 8888) -> dict[str,
     reason = authority.reason()
     new = f"{', '.join(order.domains)} from {order.directory}"
     if reason:
-        changes = {"certificate": {"old": reason, "new": new}}
+        changes = {changing(reason): {"old": reason, "new": new}}
     elif not authority.is_deployed():
         changes = {"served": {"old": "another certificate", "new": new}}
     else:
@@ -42,7 +43,8 @@ def served(name: str, address: str = "127.0.0.1", port: int = 8888) -> dict[str,
     waits = authority.waits_until() if reason else None
     if waits:
         again = f"Not asked again before {waits:%Y-%m-%d %H:%M} UTC; at once by: salt-call certificate.renew force=True"
-        return ret | {"result": False, "comment": f"{authority.attempts().reason}\n{again}"}
+        said = {"result": False, "comment": f"{authority.attempts().reason}\n{again}"}
+        return ret | said | ({"changes": changes} if __opts__["test"] else {})
     if __opts__["test"]:
         return ret | {
             "result": None,

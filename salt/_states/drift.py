@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_applied import fingerprint, pillar_digest, waits
+from marketplace_drift import CLEARED
 from marketplace_drift_look import write_inventory
 from marketplace_drift_record import put_right, write
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
@@ -123,7 +124,7 @@ def settled(name: str, whole: list[str]) -> dict[str, Any]:
         return ret | {"result": False, "comment": f"{error}: remove it, and apply again"}
     better = put_right(drift) if drift else None
     if better is not None:
-        changes["drift"] = "put right"
+        changes[CLEARED] = "put right"
     if __opts__["test"]:
         would = {"result": None, "changes": changes, "comment": "; ".join(changes.values())}
         return ret | (would if changes else {})

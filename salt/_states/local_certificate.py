@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from marketplace_certificate import Certificate, question, reason_to_renew, request
+from marketplace_certificate import RENEW_DAYS, Certificate, changing, question, reason_to_renew, request
 from marketplace_durable import make_directory, write_atomic
 from marketplace_edge_serving import certificates
 from salt.utils.path import which
@@ -16,7 +16,7 @@ class _Failure(Exception):
 
 
 def present(
-    name: str, public: str, domains: list[str], days: int = 397, renew_days: int = 30
+    name: str, public: str, domains: list[str], days: int = 397, renew_days: int = RENEW_DAYS
 ) -> dict[str, Any]:
     """Ensure there is a certificate to serve with; a certificate from a real authority is left alone.
 
@@ -39,7 +39,7 @@ def present(
             return ret
         if __opts__["test"]:
             return ret | {"result": None, "changes": changes, "comment": "The certificate would be made"}
-        if "certificate" in changes:
+        if "public" not in changes:
             _make(name, domains, days)
         make_directory(Path(public).parent)
         write_atomic(Path(public), certificates(Path(name).read_text()))
@@ -59,7 +59,7 @@ def _changes(name: str, public: str, domains: list[str], renew_days: int) -> dic
     certificate = _read(name)
     reason = reason_to_renew(certificate, domains, datetime.now(UTC), timedelta(days=renew_days))
     if reason:
-        return {"certificate": {"old": reason, "new": f"self-signed, for {', '.join(domains)}"}}
+        return {changing(reason): {"old": reason, "new": f"self-signed, for {', '.join(domains)}"}}
     if not Path(public).exists() or Path(public).read_text() != certificates(Path(name).read_text()):
         return {"public": {"old": "another certificate", "new": "the one that is served"}}
     return {}

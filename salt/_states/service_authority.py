@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from marketplace_certificate import changing
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
 from marketplace_paths import Paths
 from marketplace_renewals import note
@@ -105,7 +106,7 @@ def certified(name: str, directory: str, dns_names: list[str], addresses: list[s
         reason = _reason(Path(name), Path(directory), dns_names, addresses)
         if reason is None:
             return ret
-        changes = {"certificate": {"old": reason, "new": f"for {', '.join([*dns_names, *addresses])}"}}
+        changes = {changing(reason): {"old": reason, "new": f"for {', '.join([*dns_names, *addresses])}"}}
         if __opts__["test"]:
             return ret | {"result": None, "changes": changes, "comment": "The certificate would be issued"}
         _issue(Path(name), Path(directory), dns_names, addresses)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from marketplace_certificate import Certificate
+from marketplace_certificate import Certificate, ending
 
 # Renewed with two fifths of its life left; an alarm with one third: in between there are days to try again.
 RENEW_AT, ALARM_AT = 2 / 5, 1 / 3
@@ -79,7 +79,7 @@ def reason_to_order(
     if server != order.directory:
         return f"comes from {server or 'an unknown authority'}"
     if share_left(certificate, now) < RENEW_AT:
-        return f"ends on {certificate.ends:%Y-%m-%d}"
+        return ending(certificate.ends)
     return None
 
 

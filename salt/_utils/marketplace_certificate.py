@@ -5,6 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 # Names the certificates that this tree signs itself; any other issuer is a real authority and left alone.
 LOCAL_ISSUER = "Local certificate of this host"
+# Who certificate.status says has given one that no authority has.
+NO_AUTHORITY = "local"
+# Days before its end at which state.apply makes a local one again, and people are told that it has not done so.
+RENEW_DAYS = 30
+# What a state changes where nothing but the date asks for it; anything else that is wrong with one, somebody has done.
+RENEWAL = "renewal"
+_ENDS = "ends on"
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
@@ -84,8 +91,18 @@ def reason_to_renew(
     if list(certificate.domains) != domains:
         return f"is for {', '.join(certificate.domains) or 'nobody'}"
     if certificate.ends - now < before:
-        return f"ends on {certificate.ends:%Y-%m-%d}"
+        return ending(certificate.ends)
     return None
+
+
+def ending(ends: datetime) -> str:
+    """The reason for another certificate where this one is about to end, as they all put it."""
+    return f"{_ENDS} {ends:%Y-%m-%d}"
+
+
+def changing(reason: str) -> str:
+    """What a state says it changes, by the reason for another certificate."""
+    return RENEWAL if reason.startswith(_ENDS) else "certificate"
 
 
 def request(domains: list[str], days: int, key: str, certificate: str) -> list[str]:

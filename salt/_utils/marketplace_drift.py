@@ -1,8 +1,8 @@
 """What differs on the droplet from what state.apply made of it, by the answer of a run under test=True. Pure.
 
 States judge what is there, so whatever one of them would change, somebody has changed by hand; but for what waits to be
-applied. Where pillar or tree are not those that were applied, nobody can tell the two apart: then all that states would
-change is pending, and no drift.
+applied, and what the date asks for: a certificate that is to be renewed. Where pillar or tree are not those that were
+applied, nobody can tell the two apart: then all that states would change is pending, and no drift.
 """
 
 import re
@@ -10,9 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from marketplace_certificate import RENEWAL
+
 APPLY = "salt-call state.apply"
 # The id of the state that knows what was applied (_states/drift.py).
 SETTLED = "Ensure what was applied is on record"
+# Its change that what a look has found is over with a run: nothing waits by that, for the states say what differs.
+CLEARED = "drift"
 # What a state says that only looks whether a process is older than its files: the files are what differs.
 _FOLLOWING = frozenset({"process", "definition", "configuration", "loaded", "table", "what is watched"})
 _REQUISITE = "One or more requisite failed"
@@ -92,18 +96,21 @@ def read(answer: Any, scrubbed: Callable[[str], str] = str) -> Answer:
     rows = sorted(answer.items(), key=lambda item: item[1].get("__run_num__", 0))
     known = frozenset(str(row.get("name") or key.split("_|-")[2]) for key, row in rows)
     pending = next((_waits(row) for _, row in rows if row.get("__id__") == SETTLED), [])
-    found = [
-        _difference(key.split("_|-"), row, scrubbed)
+    differ = [
+        (key, row)
         for key, row in rows
         if row.get("__id__") != SETTLED and (row.get("result") is not True or row.get("changes"))
     ]
+    found = [_difference(key.split("_|-"), row, scrubbed) for key, row in differ if not _is_due(row)]
     if pending:
         states = [one.state for one in found if not one.follows]
         more = f" and {len(states) - 5} more" if states[5:] else ""
         count = f"{len(states)} states would change something: {'; '.join(states[:5])}{more}"
         return Answer(pending=(*pending, *([count] if states else [])), known=known)
-    # Where nothing else differs, it is no consequence.
     causes = any(not one.follows for one in found)
+    if not causes and len(found) < len(differ):
+        return Answer(known=known)
+    # Where nothing else differs, it is no consequence.
     return Answer(tuple(found if causes else (replace(one, follows=False) for one in found)), known=known)
 
 
@@ -116,7 +123,12 @@ def _waits(row: Mapping[str, Any]) -> list[str]:
     """What the state says that knows what was applied; where it failed, nothing is certain."""
     if row.get("result") is False:
         return [str(row.get("comment"))]
-    return [str(words) for words in (row.get("changes") or {}).values()]
+    return [str(words) for key, words in (row.get("changes") or {}).items() if key != CLEARED]
+
+
+def _is_due(row: Mapping[str, Any]) -> bool:
+    """Whether the date alone asks for it: whoever renews is told of elsewhere where that stays undone."""
+    return set(row.get("changes") or {}) == {RENEWAL}
 
 
 def _is_following(row: Mapping[str, Any]) -> bool:

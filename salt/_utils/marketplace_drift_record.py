@@ -58,14 +58,16 @@ def put_right(before: Mapping[str, Any]) -> dict[str, Any] | None:
 def words(found: Mapping[str, Any]) -> str:
     """The look in a sentence. Pure."""
     causes = [row for row in found["differences"] if not row["follows"]]
+    blind = "; ".join(found["trouble"])
     if not causes:
-        blind = found["trouble"]
-        return f"drift can't be looked for: {'; '.join(blind)}" if blind else "none"
+        return f"drift can't be looked for: {blind}" if blind else "none"
     since = datetime.fromisoformat(min(row["since"] for row in causes))
     count = f"{len(causes)} difference{'s' if len(causes) > 1 else ''} since {since:%d %b %H:%M} UTC"
     listed = ", ".join(f"{_named(row)} {row['words']}"[:200] for row in causes[:4])
     more = f", and {len(causes) - 4} more" if causes[4:] else ""
-    return f"{count}: {listed}{more}; {advice(causes)}"
+    # Behind what was found there may be more.
+    unseen = f"; not all could be looked at: {blind}" if blind else ""
+    return f"{count}: {listed}{more}; {advice(causes)}{unseen}"
 
 
 def advice(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -86,6 +88,8 @@ def _named(row: Mapping[str, Any]) -> str:
 def status(file: Path, now: float) -> dict[str, Any] | None:
     """What deploy.status shows; None where nobody has looked yet.
 
+    ``trouble`` is why there may be more than the differences.
+
     Args:
         file: the record; now: seconds since 1970.
 
@@ -96,14 +100,15 @@ def status(file: Path, now: float) -> dict[str, Any] | None:
     if found is None:
         return None
     looked = datetime.fromisoformat(found["looked"]).timestamp()
-    late = f"; nobody has looked for {(now - looked) / 86400:.0f} days" if now - looked > LATE else ""
+    late = [f"nobody has looked for {(now - looked) / 86400:.0f} days"] if now - looked > LATE else []
     return {
-        "summary": words(found) + late,
+        "summary": "; ".join([words(found), *late]),
         "looked": found["looked"],
         "differences": [
             f"{_named(row)} {row['words']}" for row in found["differences"] if not row["follows"]
         ],
         "pending": found["pending"],
+        "trouble": [*found["trouble"], *late],
     }
 
 

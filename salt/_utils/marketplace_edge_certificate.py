@@ -17,7 +17,7 @@ from marketplace_acme import (
     reason_to_order,
     share_left,
 )
-from marketplace_certificate import Certificate, question
+from marketplace_certificate import NO_AUTHORITY, RENEW_DAYS, Certificate, question
 from marketplace_durable import read_json, to_json, write_atomic
 from marketplace_edge import EdgeError
 from marketplace_edge_serving import fingerprint, install, loaded, shown
@@ -68,9 +68,13 @@ class Authority:
     def lineage(self) -> Path:
         return self.world.paths.letsencrypt / "live" / self.order.name
 
+    @property
+    def _given(self) -> Path:
+        return self.lineage / "cert.pem"
+
     def reason(self) -> str | None:
         """Why a certificate has to be ordered, or None."""
-        found = read(self.lineage / "cert.pem")
+        found = read(self._given)
         return reason_to_order(found, self._server(), self.order, self.world.clock.now())
 
     def attempts(self) -> Attempts:
@@ -87,7 +91,10 @@ class Authority:
         Raises:
             AuthorityError: what is served stays as it is; the failure is on record and told to the operator.
         """
-        failure = self._certbot()
+        # certbot renews nothing where it can't read what stands there, as after a power loss.
+        if self._remembered.exists() and read(self._given) is None:
+            self._run(["certbot", "delete", "--non-interactive", "--cert-name", self.order.name])
+        failure = self._run(command(self.order, self.address, self.port, HOOK))
         if failure:
             reason, limited = failure
             self._failed(reason, limited)
@@ -114,6 +121,9 @@ class Authority:
             raise AuthorityError(
                 f"{error.filename} is missing; do: salt-call certificate.renew force=True"
             ) from error
+        except ValueError as error:
+            words = f"{chain} holds no certificate; do: salt-call certificate.renew force=True"
+            raise AuthorityError(words) from error
         except EdgeError as error:
             raise AuthorityError(str(error)) from error
 
@@ -145,7 +155,7 @@ class Authority:
             "usable": unusable is None,
             "domains": list(served.domains),
             "issuer": served.issuer,
-            "authority": self.order.directory or "local",
+            "authority": self.order.directory or NO_AUTHORITY,
             "ends": served.ends.isoformat(),
             "days_left": (served.ends - now).days,
             "share_left": round(left, 3),
@@ -167,28 +177,40 @@ class Authority:
         if missing:
             return f"the certificate is not for {', '.join(missing)}"
         if not self.order.directory:
-            return None
+            return self._ends_soon(served)
         if left < ALARM_AT:
             return f"the certificate ends on {served.ends:%Y-%m-%d} and was not renewed"
-        newest = self.lineage / "cert.pem"
-        if newest.exists() and fingerprint(newest.read_text()) != fingerprint(pem):
+        if self._given.exists() and read(self._given) is None:
+            return f"{self._given} can't be read: salt-call certificate.renew gets another"
+        if self._given.exists() and fingerprint(self._given.read_text()) != fingerprint(pem):
             return "the edge does not serve the newest certificate; do: salt-call certificate.deploy"
         reason = self.reason()
         if reason and attempts.failures:
             return f"the authority's certificate {reason}, and no other could be got"
         return None
 
+    def _ends_soon(self, served: Certificate) -> str | None:
+        """Where no authority is asked: nothing but state.apply makes another, and only in place of its own."""
+        if served.ends - self.world.clock.now() >= timedelta(days=RENEW_DAYS):
+            return None
+        how = "state.apply renews it" if served.local else f"whoever put it into {self.file} renews it"
+        return f"the certificate ends on {served.ends:%Y-%m-%d}: {how}"
+
+    @property
+    def _remembered(self) -> Path:
+        return self.world.paths.letsencrypt / "renewal" / f"{self.order.name}.conf"
+
     def _server(self) -> str | None:
         """ACME directory that the certificate came from, as certbot remembers."""
         try:
-            text = (self.world.paths.letsencrypt / "renewal" / f"{self.order.name}.conf").read_text()
+            text = self._remembered.read_text()
         except FileNotFoundError:
             return None
         pairs = (line.partition("=") for line in text.splitlines())
         return next((value.strip() for key, _, value in pairs if key.strip() == "server"), None)
 
-    def _certbot(self) -> tuple[str, bool] | None:
-        argv = command(self.order, self.address, self.port, HOOK)
+    def _run(self, argv: list[str]) -> tuple[str, bool] | None:
+        """Run certbot; what its failure means, and whether the authority asks us to slow down."""
         try:
             result = subprocess.run(
                 argv, capture_output=True, text=True, timeout=_CERTBOT_SECONDS, check=False
@@ -216,7 +238,10 @@ def tell(spool: Spool, now: datetime, severity: str, summary: str) -> None:
 
 def read(file: Path) -> Certificate | None:
     """The certificate in a file; None where there is none that openssl can read."""
-    return parse(file.read_text()) if file.exists() else None
+    try:
+        return parse(file.read_text()) if file.exists() else None
+    except ValueError:
+        return None
 
 
 def parse(pem: str) -> Certificate:

@@ -68,8 +68,10 @@ def install(edge: Edge, file: Path, public: Path, chain: str, key: str) -> bool:
 
     Raises:
         EdgeError: it is in the files, but HAProxy could not be told.
+        ValueError: there is no certificate in ``chain``; nothing is written.
     """
     pem = chain.rstrip("\n") + "\n" + key
+    wanted = fingerprint(pem)
     changed = not file.exists() or file.read_text() != pem
     if changed:
         make_directory(file.parent, 0o700)
@@ -77,7 +79,7 @@ def install(edge: Edge, file: Path, public: Path, chain: str, key: str) -> bool:
     if not public.exists() or public.read_text() != chain:
         make_directory(public.parent)
         write_atomic(public, chain)
-    if loaded(edge, file) not in (None, fingerprint(pem)):
+    if loaded(edge, file) not in (None, wanted):
         commit(edge, file, pem)
         changed = True
     return changed

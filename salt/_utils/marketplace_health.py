@@ -105,9 +105,12 @@ def report(world: World, settings: Mapping[str, Any] | None = None) -> dict[str,
         for name, words in found.items():
             services[name] = impaired(services[name], words)
     closed = [keeper for keeper, on in world.edge.maintenance().items() if on]
-    if closed and services["edge"].status == "healthy":
+    if closed and services["edge"].status != "unhealthy":
         words = f"closed for maintenance by {' and '.join(closed)}: updates wait at Telegram"
-        services["edge"] = ServiceHealth("unhealthy", words)
+        edge = services["edge"]
+        # Whatever impairs it as well, nobody is served.
+        also = "" if edge.status == "healthy" else f"; {edge.detail}"
+        services["edge"] = replace(edge, status="unhealthy", detail=f"{words}{also}")
     return {
         "status": overall(services),
         "time": world.clock.now().isoformat(timespec="seconds"),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from marketplace_accounts import accounts
 from marketplace_database import DatabaseError
 from marketplace_docker import DockerError
 from marketplace_durable import read_json
@@ -22,14 +23,6 @@ from marketplace_restore_live import LIVE
 from marketplace_world import World
 
 _SECONDS = 60.0
-_NO_SHELLS = (
-    "/usr/sbin/nologin",
-    "/sbin/nologin",
-    "/usr/bin/false",
-    "/bin/false",
-    "/bin/sync",
-    "/usr/bin/sync",
-)
 # Who is in one of these is as good as root.
 _MIGHTY = ("root", "sudo", "docker", "adm", "disk", "shadow")
 _KEY_FILES = (".ssh/authorized_keys", ".ssh/authorized_keys2")
@@ -70,7 +63,7 @@ def take(world: World) -> tuple[dict[str, dict[str, str]], list[str]]:
     found: dict[str, dict[str, str]] = {}
     trouble = []
     looks: dict[str, Callable[[], dict[str, str]]] = {
-        "account": lambda: accounts((root / "etc/passwd").read_text()),
+        "account": lambda: logins((root / "etc/passwd").read_text()),
         "authorised key": lambda: keys(root),
         "group member": lambda: members((root / "etc/group").read_text()),
         "file": lambda: files(root),
@@ -93,13 +86,12 @@ def take(world: World) -> tuple[dict[str, dict[str, str]], list[str]]:
     return found, trouble
 
 
-def accounts(passwd: str) -> dict[str, str]:
+def logins(passwd: str) -> dict[str, str]:
     """Who can log in, or is root by number. Pure."""
-    rows = [line.split(":") for line in passwd.splitlines() if line.count(":") == 6]
     return {
-        name: f"number {uid}, home {home}, shell {shell}"
-        for name, _, uid, _, _, home, shell in rows
-        if uid == "0" or shell not in _NO_SHELLS
+        one.name: f"number {one.uid}, home {one.home}, shell {one.shell}"
+        for one in accounts(passwd)
+        if one.uid == 0 or one.has_shell
     }
 
 
@@ -118,12 +110,11 @@ def members(group: str) -> dict[str, str]:
 def keys(root: Path) -> dict[str, str]:
     """Every key that lets somebody in: account and fingerprint, as ``ssh-keygen -l`` writes it."""
     found: dict[str, str] = {}
-    for line in (root / "etc/passwd").read_text().splitlines():
-        name, home = line.split(":")[0], line.split(":")[5]
+    for one in accounts((root / "etc/passwd").read_text()):
         for file in _KEY_FILES:
             with contextlib.suppress(OSError):
-                text = (root / home.lstrip("/") / file).read_text(errors="replace")
-                found |= {f"{print_} of {name}": comment for print_, comment in fingerprints(text)}
+                text = (root / one.home.lstrip("/") / file).read_text(errors="replace")
+                found |= {f"{print_} of {one.name}": comment for print_, comment in fingerprints(text)}
     return found
 
 

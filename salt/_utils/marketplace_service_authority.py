@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from marketplace_certificate import ending
+
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 397
 # How long before its end an authority gets a successor: time enough for somebody to ship a release.
@@ -130,7 +132,7 @@ def reason_to_issue(
     if list(certificate.names) != names or list(certificate.addresses) != addresses:
         return f"is for {', '.join([*certificate.names, *certificate.addresses]) or 'nobody'}"
     if certificate.ends - now < (certificate.ends - certificate.starts) / 3:
-        return f"ends on {certificate.ends:%Y-%m-%d}"
+        return ending(certificate.ends)
     return None
 
 

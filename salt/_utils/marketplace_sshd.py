@@ -3,7 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from marketplace_accounts import Account
+from marketplace_accounts import accounts as parsed
 
 # How ``sshd -T`` says what is written otherwise.
 _SPELLINGS = {"prohibit-password": "without-password"}
@@ -12,17 +15,6 @@ _KEY_TYPE = re.compile(
     r"\s+[A-Za-z0-9+/]{40,}={0,2}(?:\s|$)"
 )
 _INCLUDE = re.compile(r"^(\s*include\s+)(.*)$", re.IGNORECASE | re.MULTILINE)
-_NO_LOGIN = ("/nologin", "/false", "/sync")
-
-
-class Account(NamedTuple):
-    """A line of /etc/passwd, as far as it matters here."""
-
-    name: str
-    uid: int
-    gid: int
-    home: Path
-    shell: str
 
 
 def text(options: Mapping[str, Any]) -> str:
@@ -87,14 +79,12 @@ def login_keys(content: str) -> int:
 
 def administrators(root: Path = Path("/")) -> list[Account]:
     """root, and the users with a shell whom sudo obeys."""
-    accounts = _accounts(root)
+    accounts = {one.name: one for one in parsed("\n".join(_lines(root / "etc/passwd")))}
     members = _members(root, accounts)
     names = {"root"}
     for rule in _sudo_rules(root):
         names |= members.get(rule[1:], set()) if rule.startswith("%") else {rule}
-    return [
-        entry for name, entry in accounts.items() if name in names and not entry.shell.endswith(_NO_LOGIN)
-    ]
+    return [entry for name, entry in accounts.items() if name in names and entry.has_shell]
 
 
 def with_keys(accounts: Sequence[Account], files: Sequence[str], root: Path = Path("/")) -> list[str]:
@@ -109,27 +99,18 @@ def with_keys(accounts: Sequence[Account], files: Sequence[str], root: Path = Pa
 
 
 def _opens(account: Account, name: str, root: Path) -> bool:
-    filled = name.replace("%u", account.name).replace("%h", str(account.home)).replace("%%", "%")
-    file = root / str(account.home / filled).lstrip("/")
+    filled = name.replace("%u", account.name).replace("%h", account.home).replace("%%", "%")
+    file = root / str(Path(account.home) / filled).lstrip("/")
     try:
         content = file.read_text(errors="replace")
         # The server ignores files that others could have written (StrictModes).
         trusted = all(
             path.stat().st_mode & 0o022 == 0 and path.stat().st_uid in (0, account.uid)
-            for path in (file, file.parent, root / str(account.home).lstrip("/"))
+            for path in (file, file.parent, root / account.home.lstrip("/"))
         )
     except OSError:
         return False
     return trusted and login_keys(content) > 0
-
-
-def _accounts(root: Path) -> dict[str, Account]:
-    found = {}
-    for line in _lines(root / "etc/passwd"):
-        fields = line.split(":")
-        if len(fields) == 7 and fields[2].isdigit() and fields[3].isdigit():
-            found[fields[0]] = Account(fields[0], int(fields[2]), int(fields[3]), Path(fields[5]), fields[6])
-    return found
 
 
 def _members(root: Path, accounts: Mapping[str, Account]) -> dict[str, set[str]]:

@@ -175,7 +175,8 @@ def _status(found: Mapping[str, Any]) -> Iterator[_Row]:
     if found.get("slo"):
         yield _Row(_NONE, "uptime", found["slo"])
     if found["drift"] is not None:
-        yield _Row(_odd(found["drift"]["differences"]), "drift", found["drift"]["summary"])
+        drift = found["drift"]
+        yield _Row(_odd(drift["differences"] or drift["trouble"]), "drift", drift["summary"])
     yield _backups(found["backups"])
     for job in found["jobs"]["scheduled"]:
         when = "running now" if job["running"] else f"next {_moment(job['next'])}"

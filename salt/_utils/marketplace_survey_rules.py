@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from marketplace_certificate import NO_AUTHORITY
 from marketplace_conditions import Finding, Timing
 from marketplace_watch_seen import MACHINE
 
@@ -85,7 +86,10 @@ def impaired(services: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
         if problem:
             severity = "warning" if told.get("usable") else "critical"
             cause = "its authority does not answer, or asks at a name that points elsewhere"
-            yield Finding("certificate", name, severity, problem, cause, "salt-call certificate.renew")
+            command = "salt-call certificate.renew"
+            if told.get("authority") == NO_AUTHORITY:
+                cause, command = "nobody has applied the states for long", "salt-call state.apply"
+            yield Finding("certificate", name, severity, problem, cause, command)
         if service["status"] == "degraded" and service["detail"] != problem:
             yield Finding(
                 "service.impaired", name, "warning", service["detail"], "", "salt-call health.check"

@@ -79,11 +79,12 @@ def cures(seen: Seen, history: History) -> list[Cure]:
 
 
 def spared(seen: Seen) -> set[str]:
-    """Who is not to blame, or somebody's work in progress: a release has the backends, a restore the database.
+    """Who is not to blame, or somebody's work in progress: a release has the backends, a restore the database, and
+    whoever has closed the edge the backend, which serves nobody then.
 
     A backend whose PostgreSQL or Redis does not answer, or has just come back, may well give no answer in time itself.
     """
-    found = {"backend"} if seen.releasing or waits(seen) else set()
+    found = {"backend"} if seen.releasing or seen.closed or waits(seen) else set()
     return found | ({"postgres", "backend"} if seen.restoring else set())
 
 
@@ -109,7 +110,7 @@ def _fails(seen: Seen) -> str:
     Once: what has not been well since it was started is starting, or is not helped by being started again.
     """
     state, down = (seen.containers or {}).get("backend"), seen.down_for("backend")
-    if state is None or not state.running or down is None or seen.closed:
+    if state is None or not state.running or down is None:
         return ""
     since = min(down, *(seen.up_for(name) or 0 for name in NEEDED))
     if since < FAILING_SECONDS or down >= seen.at - state.begun.timestamp() - 1:

@@ -108,6 +108,17 @@ def test_renewed_under_load_nobody_notices_and_it_survives_a_kill(
     assert call(droplet, "state.apply", "marketplace.certificate").changed == {}
 
 
+def test_a_certificate_that_a_power_loss_has_damaged_is_ordered_again(droplet: Droplet, acme: Acme) -> None:
+    before = served(droplet)
+    droplet.run(["truncate", "--size=0", "/etc/letsencrypt/live/edge/cert.pem"])
+    status = call(droplet, "certificate.status")
+    assert (status.returncode, status.value["usable"]) == (1, True)
+    assert "cert.pem can't be read" in status.value["problem"]
+    assert call(droplet, "certificate.renew").value == {"renewed": True, "reason": "missing"}
+    assert served(droplet) != before
+    assert call(droplet, "certificate.status").value["problem"] is None
+
+
 def failed(droplet: Droplet, done: Answer, words: str, before: str) -> None:
     """An order failed for that reason: it is told, what was served still is, and the authority is left alone."""
     assert words in done.failed[STATE]

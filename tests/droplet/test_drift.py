@@ -96,6 +96,8 @@ def test_what_was_changed_by_hand_is_found_told_and_put_right(accepted: Droplet)
     status = call(droplet, "deploy.status").value["drift"]
     assert status["summary"].startswith(f"{len(told)} differences since ")
     seconds_until(lambda: "drift/droplet" in alerts.active(droplet), 30)
+    # The next look, of tomorrow, finds the same: nobody has put anything right.
+    assert names(look(droplet)) == told
     assert call(droplet, "state.apply").failed == {}
     # What states own is as it was; the rest takes whoever did it.
     assert names(call(droplet, "health.drift").value) == [one for one in told if one not in OWNED]

@@ -99,6 +99,18 @@ def test_what_waits_to_be_applied_is_pending_and_no_drift():
     assert read(WELL | failed).pending == ("applied.json is not JSON",)
 
 
+def test_what_the_date_asks_for_nobody_has_changed():
+    changes = {"renewal": {"old": "ends on 2026-12-01", "new": "for postgres"}}
+    due = row(2, "service_authority", "/etc/postgres.pem", changes=changes)
+    refused = row(3, "acme_certificate", "edge", False, changes, "the authority is out of reach")
+    needed = row(4, "webhook", "hook", False, comment="One or more requisite failed: edge")
+    assert read(WELL | due | refused | FOLLOWS | needed).differences == ()
+    assert [one.name for one in read(due | FOLLOWS | EDITED).differences if not one.follows] == ["/etc/motd"]
+    # Who has to be asked for another for any other reason was somebody's.
+    gone = row(2, "service_authority", "/etc/postgres.pem", changes={"certificate": {"old": "missing"}})
+    assert [one.name for one in read(gone | refused).differences] == ["/etc/postgres.pem"]
+
+
 @pytest.mark.parametrize("answer", [["Rendering SLS 'base:ssh' failed: bad"], "no", None, {}, {"a": 1}, []])
 def test_an_answer_that_is_none_is_trouble(answer):
     assert read(answer).trouble
@@ -167,9 +179,19 @@ def test_what_the_status_says(tmp_path):
     assert found["differences"] == ["/etc/motd was changed"]
     assert (found["pending"], found["looked"][:10]) == (["a setting"], "2026-11-25")
     assert "nobody has looked" not in found["summary"]
-    assert "nobody has looked for 3 days" in status(file, NOON.timestamp() + LATE + 3600)["summary"]
+    assert found["trouble"] == []
+    late = status(file, NOON.timestamp() + LATE + 3600)
+    assert late["summary"].endswith("; nobody has looked for 3 days")
+    assert late["trouble"] == ["nobody has looked for 3 days"]
     write(file, document(None, [], [], ["state.apply test=True fails: x"], NOON, 7))
-    assert "can't be looked for" in status(file, NOON.timestamp())["summary"]
+    found = status(file, NOON.timestamp())
+    assert "can't be looked for" in found["summary"]
+    assert found["trouble"] == ["state.apply test=True fails: x"]
+    # One difference hides nothing of what could not be looked at.
+    write(file, document(None, read(EDITED).differences, [], ["container: no answer"], NOON, 7))
+    found = status(file, NOON.timestamp())
+    assert found["summary"].endswith("puts it right; not all could be looked at: container: no answer")
+    assert found["trouble"] == ["container: no answer"]
     assert file.stat().st_mode & 0o777 == 0o600
 
 

@@ -1,6 +1,7 @@
 """The Health Status: what PostgreSQL and Redis say of themselves, the worker, and the figures beside it."""
 
 import json
+import os
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -212,6 +213,20 @@ def test_who_answers_but_not_as_it_should_is_asked_why(droplet, said, is_asked):
     assert droplet.redis.called is is_asked
 
 
+@pytest.mark.parametrize(
+    ("routed", "also"), [("blue", ""), ("green", "HAProxy routes to green, live.map says blue")]
+)
+def test_a_closed_edge_serves_nobody_whatever_impairs_it_as_well(droplet, routed, also):
+    droplet.world.edge.maintenance.return_value = {"operator": True, "release": False}
+    droplet.world.edge.runtime_live.return_value = routed
+    found = report(droplet.world, SETTINGS)
+    edge = found["services"]["edge"]
+    assert (found["status"], edge["status"]) == ("unhealthy", "unhealthy")
+    words, _, told = edge["detail"].partition("; ")
+    assert words == "closed for maintenance by operator: updates wait at Telegram"
+    assert told.startswith(also) if also else not told
+
+
 def test_the_watchdog_counts_what_is_used():
     seen, counted = burning(0.5, "backend")
     found = figures(seen, counted, {})
@@ -303,5 +318,10 @@ def test_the_newest_good_backup_of_each_kind_is_told(tmp_path):
     assert "postgres-4.json" in backups(paths, None)["problem"]
 
 
-def test_a_machine_is_as_old_as_its_first_process():
-    assert uptime() > 0
+def test_a_machine_is_as_old_as_its_first_process(tmp_path, monkeypatch):
+    (tmp_path / "1").mkdir()
+    # The kernel is older than a container, and a process may be called anything.
+    ticks = 100 * os.sysconf("SC_CLK_TCK")
+    (tmp_path / "1/stat").write_text(f"1 (a) b) S {' '.join(map(str, range(3, 21)))} {ticks} 23 24\n")
+    monkeypatch.setattr("marketplace_health_figures.time.clock_gettime", lambda _: 500.0)
+    assert uptime(tmp_path) == 400

@@ -6,13 +6,13 @@ import hashlib
 import pytest
 from marketplace_inventory import KINDS, adopted, compare
 from marketplace_inventory_look import (
-    accounts,
     closed,
     conffiles,
     files,
     fingerprints,
     free_rules,
     keys,
+    logins,
     members,
     tables,
 )
@@ -23,7 +23,8 @@ PRINT = f"SHA256:{base64.b64encode(hashlib.sha256(b'a public key').digest()).dec
 
 
 def test_who_can_log_in():
-    assert set(accounts(PASSWD)) == {"root", "eve"}
+    assert set(logins(PASSWD)) == {"root", "eve"}
+    assert logins(PASSWD)["root"] == "number 0, home /root, shell /bin/bash"
     assert members("root:x:0:\nsudo:x:27:eve,bob\nusers:x:100:ann\n") == {
         "eve in sudo": "",
         "bob in sudo": "",
@@ -43,6 +44,18 @@ def test_every_key_that_lets_somebody_in(tmp_path):
     # What options say may be a secret.
     assert "10.0.0.1" not in words
     assert fingerprints(text) == [(PRINT, words)]
+
+
+def test_lines_that_nobody_can_read_hide_nobody(tmp_path):
+    (tmp_path / "etc").mkdir()
+    odd = "\n#eve\nshort:x\nnobody:x:none:none::/:/bin/sh\n"
+    # To the system these are accounts: numbers may have a sign, and a line that ends early has the usual shell.
+    hidden = "bob::0:0\nmal:x:+0:0::/home/mal:/usr/sbin/nologin\neva:x:1:1::/home/eva:/tmp/nologin\n"
+    (tmp_path / "etc/passwd").write_text(f"{PASSWD}{odd}{hidden}")
+    (tmp_path / "home/eva/.ssh").mkdir(parents=True)
+    (tmp_path / "home/eva/.ssh/authorized_keys").write_text(f"ssh-ed25519 {BLOB} eva@laptop\n")
+    assert keys(tmp_path) == {f"{PRINT} of eva": "eva@laptop"}
+    assert set(logins((tmp_path / "etc/passwd").read_text())) == {"root", "eve", "bob", "mal", "eva"}
 
 
 def test_what_lies_where_it_runs(tmp_path):

@@ -9,7 +9,9 @@ import socket
 import ssl
 import subprocess
 import threading
+from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,6 +35,7 @@ class Tls:
         self.directory = root / "services"
         self.bundle = root / "services.pem"
         self.leaf = self.directory / "redis.pem"
+        self.days_later = 0
 
     def run(self, test: bool = False) -> dict[str, Any]:
         spec = importlib.util.spec_from_file_location("service_authority", STATE)
@@ -43,6 +46,7 @@ class Tls:
         vars(state).update(
             __opts__={"test": test, "marketplace_root": str(self.root)},
             __salt__={"cmd.run_all": self.command},
+            datetime=SimpleNamespace(now=lambda zone: datetime.now(zone) + timedelta(self.days_later)),
         )
         place = str(self.directory)
         return {
@@ -150,6 +154,14 @@ def test_a_certificate_without_its_key_is_made_again(tls: Tls) -> None:
     tls.leaf.write_text("".join(certificates(tls.leaf.read_text())))
     assert tls.changed(test=True) == tls.changed() == {"certified": ["certificate"]}
     assert tls.changed() == {}
+
+
+def test_what_the_date_asks_for_is_told_from_what_somebody_did(tls: Tls) -> None:
+    tls.run()
+    tls.days_later = 300
+    assert tls.changed(test=True) == {"certified": ["renewal"]}
+    tls.leaf.unlink()
+    assert tls.changed(test=True) == {"certified": ["certificate"]}
 
 
 def test_an_authority_is_succeeded_without_a_client_that_does_not_know_it(tls: Tls) -> None:

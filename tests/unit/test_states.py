@@ -2,9 +2,15 @@
 
 import importlib.util
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from marketplace_clock import Clock
+from marketplace_database import DatabaseError
+from marketplace_drift import SETTLED, read
+from marketplace_drift_record import document, write
 from marketplace_ledger import Ledger
 from marketplace_paths import Paths
 from marketplace_records import ReleaseRecord
@@ -135,6 +141,30 @@ def test_an_apply_that_went_well_is_the_end_of_the_drift_that_it_owns(tmp_path):
     assert droplet.run()["changes"] == {}
 
 
+def test_what_was_changed_by_hand_is_found_by_every_look_until_it_is_put_right(tmp_path):
+    droplet = Settled(tmp_path)
+    droplet.run()
+    file = tmp_path / "var/lib/marketplace/drift.json"
+    edited = {"__id__": "Ensure x", "name": "/etc/x", "result": None, "changes": {"diff": "-by hand"}}
+
+    def look(**applied):
+        said = {"__id__": SETTLED, "name": "Ensure", **droplet.run(test=True, **applied)}
+        answer = read(
+            {"file_|-Ensure x_|-/etc/x_|-managed": edited, f"drift_|-{SETTLED}_|-x_|-settled": said}
+        )
+        kept = json.loads(file.read_text()) if file.exists() else None
+        write(file, document(kept, answer.differences, answer.pending, [], datetime.now(UTC), 1))
+        return json.loads(file.read_text())
+
+    first = look()
+    assert [row["name"] for row in first["differences"]] == ["/etc/x"]
+    again = look()
+    assert (again["differences"], again["pending"]) == (first["differences"], [])
+    # What waits to be applied hides it, and only until that is applied, or is no more.
+    assert look(pillar={"a": 2})["differences"] == []
+    assert [row["name"] for row in look()["differences"]] == ["/etc/x"]
+
+
 def test_what_states_bring_with_them_is_no_drift_and_what_others_did_is(tmp_path):
     droplet, state = Settled(tmp_path), tmp_path / "var/lib/marketplace"
     droplet.run()
@@ -197,3 +227,26 @@ def test_the_worker_follows_which_host_serves_the_bot(tmp_path, monkeypatch, reg
     ret = module.live("Ensure the backend is released")
     assert ret["changes"] == ({"worker": {"old": f"worker-blue {worker}", "new": change}} if change else {})
     assert ret["result"] is (None if change else True)
+
+
+@pytest.mark.parametrize(("answers", "result"), [([False, None, None, True], True), ([False, None], False)])
+def test_a_database_that_is_away_while_its_receiver_starts_is_asked_again(monkeypatch, answers, result):
+    """``None`` is no answer, and the last one stays."""
+    left = list(answers)
+
+    def look():
+        said = left.pop(0) if len(left) > 1 else left[0]
+        if said is None:
+            raise DatabaseError("the database system is starting up")
+        return SimpleNamespace(active=said)
+
+    done = {"retcode": 0, "stdout": "", "stderr": ""}
+    module = load("backup", __opts__={"test": False}, __salt__={"cmd.run_all": lambda *_, **__: done})
+    monkeypatch.setattr(module, "_SECONDS", 0.5)
+    receiver = SimpleNamespace(look=look, is_replaced=lambda: False)
+    world = SimpleNamespace(receiver=receiver, clock=Clock())
+    monkeypatch.setattr(module, "_world", lambda: world)
+    found = module.received("postgres")
+    assert found["result"] is result
+    assert found["changes"] == {"received": {"old": False, "new": True}}
+    assert result or "Nobody receives the log of postgres" in found["comment"]

@@ -36,7 +36,7 @@ STATUS = {
     "in_flight": None,
     "maintenance": [],
     "pending": ["backend settings have changed"],
-    "drift": {"summary": "none", "differences": []},
+    "drift": {"summary": "none", "differences": [], "trouble": []},
     "ledger": {"releases": 1, "broken": []},
     "events": 0,
     "jobs": {"scheduled": [], "pending": [], "trouble": []},
@@ -154,7 +154,14 @@ def test_what_is_live_comes_first_and_what_waits_last():
         ({"maintenance": ["operator"]}, "! the edge is closed for updates (operator)"),
         ({"ledger": {"releases": 2, "broken": ["r1"]}}, "! ledger    2 releases, altered: r1"),
         ({"events": 2}, "  events    2 wait to be told"),
-        ({"drift": {"summary": "2 differences", "differences": [1, 2]}}, "! drift     2 differences"),
+        (
+            {"drift": {"summary": "2 differences", "differences": [1, 2], "trouble": []}},
+            "! drift     2 differences",
+        ),
+        (
+            {"drift": {"summary": "can't be looked for", "differences": [], "trouble": ["bad"]}},
+            "! drift     can't be looked for",
+        ),
     ],
 )
 def test_what_is_odd_is_marked(changes, line):

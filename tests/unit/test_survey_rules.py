@@ -61,6 +61,9 @@ def test_a_certificate(usable, severity):
     told = found(health={"edge": edge})
     assert list(told) == ["certificate/edge"]
     assert (told["certificate/edge"].severity, told["certificate/edge"].summary) == (severity, problem)
+    assert told["certificate/edge"].command == "salt-call certificate.renew"
+    edge["facts"]["certificate"]["authority"] = "local"
+    assert found(health={"edge": edge})["certificate/edge"].command == "salt-call state.apply"
 
 
 def test_updates_that_wait_at_telegram():

@@ -108,6 +108,10 @@ def test_a_release_has_the_backend_and_a_restore_the_database():
         assert cures(hung(service, seconds=BUSY_SECONDS, releasing="release of 1.2.0")) != []
     assert cures(hung("postgres", at_backups="backup.restore to=live")) == []
     assert cures(hung("backend", at_backups="backup.restore to=live")) == []
+    # Who has closed the edge may be at work on the backend; PostgreSQL and Redis are restarted all the same.
+    for keeper in ("operator", "release"):
+        assert cures(hung("backend", closed=(keeper,))) == []
+        assert cures(hung("postgres", closed=(keeper,))) != []
     assert cures(hung("postgres", at_backups="backup.create")) != []
 
 
