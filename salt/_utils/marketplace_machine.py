@@ -44,11 +44,9 @@ def shortfalls(machine: Machine, settings: Mapping[str, Any]) -> list[str]:
         found.append(
             f"droplet.cpus is {droplet['cpus']}, but this machine has {machine.cpus}: set what it has, or resize it"
         )
-    wanted = {
-        **{f"{service}.disk": settings[service]["disk"] for service in ours(settings)},
-        "backup.disk": settings["backup"]["disk"],
-        "droplet.swap": droplet["swap"],
-    }
+    # What is on a block volume takes nothing of the droplet's own disk.
+    images = [name for name in (*ours(settings), "backup") if not settings[name]["device"]]
+    wanted = {**{f"{name}.disk": settings[name]["disk"] for name in images}, "droplet.swap": droplet["swap"]}
     missing = {path: max(0, size - machine.held.get(path, 0)) for path, size in wanted.items()}
     if sum(missing.values()) > machine.free:
         listed = " + ".join(f"{path} {format_size(size)}" for path, size in missing.items() if size)

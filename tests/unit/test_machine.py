@@ -41,6 +41,15 @@ def test_room_that_is_just_enough_is_enough(settings):
     assert shortfalls(Machine(4 * GIB, 2, 43 * GIB, {}), settings) == []
 
 
+@pytest.mark.parametrize("name", ["postgres", "redis", "backup"])
+def test_what_is_on_a_block_volume_takes_no_room_here(settings, name):
+    others = 43 * GIB - settings[name]["disk"]
+    assert shortfalls(Machine(4 * GIB, 2, others, {}), settings) != []
+    settings[name]["device"] = "/dev/disk/by-id/scsi-0DO_Volume_data"
+    assert shortfalls(Machine(4 * GIB, 2, others, {}), settings) == []
+    assert shortfalls(Machine(4 * GIB, 2, others - 1, {}), settings) != []
+
+
 def test_unknown_cpus_are_no_shortfall(settings):
     assert shortfalls(Machine(4 * GIB, None, 80 * GIB, {}), settings) == []
 
