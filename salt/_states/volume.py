@@ -1,9 +1,9 @@
 """File systems of a fixed, fully allocated size, each in an image file mounted by systemd."""
 
-import os
 from pathlib import Path
 from typing import Any
 
+from marketplace_allocate import allocate
 from marketplace_durable import fsync_directory, make_directory, write_atomic
 from marketplace_mount import (
     MOUNTS,
@@ -156,7 +156,7 @@ def _prepare(name: str, image: str, size: int, todo: Plan, options: str, changes
     if todo.create:
         _create(image, size)
     elif todo.allocate:
-        _allocate(image, size)
+        allocate(Path(image), size)
     if "mark" in changes or todo.create:
         # Before the first mount: nothing gets into an image that could be taken for one that never was.
         write_atomic(Marks.beside(image).made, "")
@@ -196,32 +196,14 @@ def _create(image: str, size: int) -> None:
     unfinished = Path(f"{image}.unfinished")
     unfinished.unlink(missing_ok=True)
     try:
-        _allocate(str(unfinished), size)
+        allocate(unfinished, size)
         # Nothing is discarded or zeroed later by the kernel: that would give allocated blocks back. Few inodes: the
         # services that live here keep few, large files.
         options = "nodiscard,lazy_itable_init=0,lazy_journal_init=0"
         _run("mkfs.ext4", "-q", "-F", "-m", "0", "-i", "65536", "-E", options, str(unfinished))
-        _allocate(str(unfinished), size)
+        allocate(unfinished, size)
         unfinished.rename(image)
         fsync_directory(unfinished.parent)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-
-
-def _allocate(image: str, size: int) -> None:
-    path = Path(image)
-    held = path.stat().st_blocks * 512 if path.exists() else 0
-    room = os.statvfs(path.parent)
-    free = room.f_bavail * room.f_frsize
-    if size - held > free:
-        raise _Failure(
-            f"{image} needs {size - held} more bytes but only {free} are free in {path.parent}. "
-            "Make room, or ask for a smaller disk in pillar."
-        )
-    descriptor = os.open(image, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.posix_fallocate(descriptor, 0, max(size, os.fstat(descriptor).st_size))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

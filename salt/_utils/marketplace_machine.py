@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from marketplace_allocate import allocated
 from marketplace_managed import ours
 from marketplace_paths import Paths
 from marketplace_units import format_size
@@ -78,7 +79,8 @@ def look(root: Path) -> Machine | None:
         total,
         _cpus(root),
         room.f_bavail * room.f_frsize,
-        {path: _allocated(file) for path, file in files.items()},
+        # What a killed run left unfinished is removed before anything is allocated.
+        {path: allocated(file) + allocated(Path(f"{file}.unfinished")) for path, file in files.items()},
     )
 
 
@@ -104,10 +106,3 @@ def _cpus(root: Path) -> int | None:
         return sum(int(end[-1]) - int(end[0]) + 1 for end in ends)
     except (OSError, ValueError):
         return None
-
-
-def _allocated(file: Path) -> int:
-    try:
-        return file.stat().st_blocks * 512
-    except FileNotFoundError:
-        return 0

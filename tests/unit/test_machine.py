@@ -76,3 +76,12 @@ def test_allocated_files_are_counted(tmp_path):
     assert machine.held["redis.disk"] >= 1 << 20
     assert machine.held["droplet.swap"] < 1 << 20
     assert machine.held["postgres.disk"] == 0
+
+
+def test_what_a_killed_run_left_unfinished_makes_room(tmp_path):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 1048576 kB\n")
+    (tmp_path / "var").mkdir()
+    with (tmp_path / "var/swapfile.unfinished").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 1 << 20)
+    assert look(tmp_path).held["droplet.swap"] >= 1 << 20
