@@ -364,7 +364,8 @@ def logs(**options):
 
     service
         Whose: ``backend``, ``worker``, ``postgres``, ``redis``, ``edge``, ``deploy`` (releases, what is started of
-        scheduled jobs, and what runs at boot), ``backup``, ``salt``, ``system`` (all else on the host); several with commas. Default: all but ``system``.
+        scheduled jobs, and what runs at boot), ``backup``, ``salt``, ``system`` (all else on the host); several with
+        commas. Default: all but ``system``.
     since, until
         How long ago (``15m``, ``2h``, ``3d``), or a point in time. Default: the last 15 minutes; with ``update_id``
         everything that is kept, with ``release`` since that began.
