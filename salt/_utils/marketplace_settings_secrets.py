@@ -254,7 +254,7 @@ def _unknown(name: Any) -> Problem:
 
 
 class _Refused(Exception):
-    """A secret can't be had; ``problem`` says why."""
+    """A secret can't be had: what is ``wrong``, and an ``example`` of what would be right."""
 
     def __init__(self, wrong: str, example: str = _EXAMPLE) -> None:
         super().__init__(wrong)
