@@ -265,7 +265,9 @@ def test_what_is_not_started_at_all_is_told_once_until_it_runs_again(droplet: Dr
         wait(droplet, until)
         look(droplet)
     often, hourly = sorted(missed(), reverse=True)
-    assert often.startswith("job often was not started at 2026-01-01T00:30:00+00:00, nor within an hour: the edge")
+    assert often.startswith(
+        "job often was not started at 2026-01-01T00:30:00+00:00, nor within an hour: the edge"
+    )
     assert hourly.startswith("job hourly was not started")
     droplet.world.edge.maintain("operator", False)
     for until in ("03:35", "03:36"):
@@ -288,7 +290,9 @@ def surveyed(droplet: Droplet) -> str | None:
 
 
 @pytest.mark.parametrize("broken", [None, "{", "[1]", '{"looked": "soon"}', '{"looked": 3}'])
-def test_that_nobody_looks_is_seen_by_the_watchdog_and_by_status(droplet: Droplet, broken: str | None) -> None:
+def test_that_nobody_looks_is_seen_by_the_watchdog_and_by_status(
+    droplet: Droplet, broken: str | None
+) -> None:
     wait(droplet, "00:06")
     assert surveyed(droplet) is None
     if broken is None:

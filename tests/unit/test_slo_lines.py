@@ -116,7 +116,9 @@ def test_the_share_is_a_share(rows):
 def test_what_is_written_is_read(rows):
     once = merged(rows)
     known = merged(read("".join(map(written, once))))
-    assert [tallied([line])["down"] for line in known] == pytest.approx([tallied([line])["down"] for line in once])
+    assert [tallied([line])["down"] for line in known] == pytest.approx(
+        [tallied([line])["down"] for line in once]
+    )
     counts = added(line.counts for line in once)
     kept = added(line.counts for line in known)
     assert {name: kept.get(name, 0) for name in counts} == counts

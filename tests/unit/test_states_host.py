@@ -278,7 +278,10 @@ def test_what_is_no_use_to_log_in_leaves_passwords_on(monkeypatch):
     ("answer", "changes"),
     [
         ("Name: HAProxy\nStart_time_sec: {later}\n", {}),
-        ("Name: HAProxy\nStart_time_sec: {written}\n", {"old": "older than its configuration", "new": "reloaded"}),
+        (
+            "Name: HAProxy\nStart_time_sec: {written}\n",
+            {"old": "older than its configuration", "new": "reloaded"},
+        ),
         ("", {"old": "does not answer on {socket}", "new": "serving"}),
         (None, {"old": "does not answer on {socket}", "new": "serving"}),
     ],
