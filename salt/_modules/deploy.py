@@ -363,8 +363,9 @@ def logs(**options):
     """What was logged, oldest first: containers, edge, releases, backups and Salt's runs in one row.
 
     service
-        Whose: ``backend``, ``worker``, ``postgres``, ``redis``, ``edge``, ``deploy`` (releases, and what runs at boot),
-        ``backup``, ``salt``, ``system`` (all else on the host); several with commas. Default: all but ``system``.
+        Whose: ``backend``, ``worker``, ``postgres``, ``redis``, ``edge``, ``deploy`` (releases, what is started of
+        scheduled jobs, and what runs at boot), ``backup``, ``salt``, ``system`` (all else on the host); several with
+        commas. Default: all but ``system``.
     since, until
         How long ago (``15m``, ``2h``, ``3d``), or a point in time. Default: the last 15 minutes; with ``update_id``
         everything that is kept, with ``release`` since that began.

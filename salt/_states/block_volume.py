@@ -5,31 +5,24 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from marketplace_durable import make_directory, write_atomic
+from marketplace_durable import make_directory
 from marketplace_mount import (
     MOUNTS,
-    UNITS,
+    Failure,
     directory_changes,
     filesystem_on,
+    mark_changes,
     option_changes,
     prepare_directory,
+    prepare_mount,
+    printed,
     unit_changes,
+    used,
 )
-from marketplace_paths import Paths
 from marketplace_systemd import escape_path, mount_unit
-from marketplace_volume import (
-    Device,
-    Marks,
-    Plan,
-    Refusal,
-    plan_device,
-)
+from marketplace_volume import Device, Plan, Refusal, plan_device
 
 _OPTIONS = "noatime,nodev,nosuid,noexec"
-
-
-class _Failure(Exception):
-    pass
 
 
 def mounted(
@@ -63,7 +56,7 @@ def mounted(
     target = Path(name) / directory
     owner = (int(user), int(group), str(mode))
     try:
-        todo = plan_device(device, _device(device), int(size), image, _used(image, with_releases))
+        todo = plan_device(device, _device(device), int(size), image, used(image, with_releases))
         changes = _changes(name, device, image, todo) | directory_changes(target, *owner)
         if not changes:
             return ret
@@ -73,26 +66,12 @@ def mounted(
         prepare_directory(Path(name), target, *owner)
         todo = plan_device(device, _device(device), int(size), image)
         remaining = _changes(name, device, image, todo) | directory_changes(target, *owner)
-    except (Refusal, _Failure, OSError) as error:
+    except (Refusal, Failure, OSError) as error:
         return ret | {"result": False, "comment": str(error)}
     if remaining:
         wrong = f"{name} is still not as asked: {remaining}"
         return ret | {"result": False, "changes": changes, "comment": wrong}
     return ret | {"changes": changes}
-
-
-def _used(image: str, with_releases: bool) -> str:
-    """Why there must be data already, empty when there need not be."""
-    marks = Marks.beside(image)
-    if marks.start_empty.exists():
-        return ""
-    if Path(image).exists():
-        return f"{image} holds the data (moving them is a restore: docs/settings.md, chosen once)"
-    if marks.made.exists():
-        return f"there were data once ({marks.made})"
-    if with_releases and any(Paths().ledger.glob("*.json")):
-        return f"this droplet has had releases ({Paths().ledger})"
-    return ""
 
 
 def _device(path: str) -> Device | None:
@@ -119,7 +98,7 @@ def _is_mounted(name: str, device: str) -> bool:
         facts = Path(device).stat()
         if fields[2] != f"{os.major(facts.st_rdev)}:{os.minor(facts.st_rdev)}":
             source = line.split(" - ", 1)[1].split(" ")[1]
-            raise _Failure(f"{source} is mounted at {name}, expected {device}. Unmount it and apply again")
+            raise Failure(f"{source} is mounted at {name}, expected {device}. Unmount it and apply again")
         return True
     return False
 
@@ -128,8 +107,7 @@ def _changes(name: str, device: str, image: str, todo: Plan) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if todo.create:
         changes["filesystem"] = {"old": None, "new": f"ext4 on {device}"}
-    if not Marks.beside(image).made.exists():
-        changes["mark"] = {"old": None, "new": str(Marks.beside(image).made)}
+    changes |= mark_changes(image)
     if todo.resize:
         changes["filesystem"] = {"old": "smaller than its volume", "new": "grown"}
     changes |= unit_changes(name, mount_unit(name, device, _OPTIONS))
@@ -143,18 +121,7 @@ def _prepare(name: str, device: str, image: str, todo: Plan, changes: dict[str, 
     if todo.create:
         # Few inodes: the services that live here keep few, large files.
         _run("mkfs.ext4", "-q", "-m", "0", "-i", "65536", device)
-    if "mark" in changes or todo.create:
-        # Before the first mount: nothing gets onto a volume that could be taken for one that never held anything.
-        make_directory(Marks.beside(image).made.parent, 0o700)
-        write_atomic(Marks.beside(image).made, "")
-        Marks.beside(image).start_empty.unlink(missing_ok=True)
-    if "unit" in changes:
-        write_atomic(UNITS / f"{escape_path(name)}.mount", mount_unit(name, device, _OPTIONS))
-        _run("systemctl", "daemon-reload")
-    if "enabled" in changes:
-        _run("systemctl", "--quiet", "enable", f"{escape_path(name)}.mount")
-    if "options" in changes:
-        _run("mount", "--options", f"remount,{changes['options']['new']}", name)
+    prepare_mount(name, image, mount_unit(name, device, _OPTIONS), todo.create, changes, _run)
     if "mounted" in changes:
         if todo.resize:
             _run("e2fsck", "-f", "-p", device, accept=(0, 1))
@@ -167,6 +134,4 @@ def _prepare(name: str, device: str, image: str, todo: Plan, changes: dict[str, 
 
 def _run(*command: str, accept: tuple[int, ...] = (0,)) -> str:
     result = __salt__["cmd.run_all"](list(command), python_shell=False, success_retcodes=list(accept))
-    if result["retcode"] not in accept:
-        raise _Failure(f"{' '.join(command)} failed: {result['stderr'] or result['stdout']}")
-    return str(result["stdout"])
+    return printed(command, result, accept)

@@ -1,6 +1,5 @@
 """HAProxy serving with the configuration on disk, judged by when its worker started."""
 
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -12,24 +11,20 @@ _SOCKET = "/run/haproxy/admin.sock"
 _DEADLINE = 10.0
 
 
-def _worker_started(admin_socket: str) -> float | None:
+def _worker_started() -> float | None:
     """When the serving worker started (seconds since the epoch, whole); None when nothing answers."""
     try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(5)
-            connection.connect(admin_socket)
-            connection.sendall(b"show info\n")
-            answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-    except OSError:
+        answer = _edge().command("show info")
+    except EdgeError:
         return None
     pairs = dict(line.split(": ", 1) for line in answer.splitlines() if ": " in line)
     return float(pairs["Start_time_sec"]) if "Start_time_sec" in pairs else None
 
 
-def _changes(files: list[str], admin_socket: str) -> dict[str, Any]:
-    started = _worker_started(admin_socket)
+def _changes(files: list[str]) -> dict[str, Any]:
+    started = _worker_started()
     if started is None:
-        return {"worker": {"old": f"does not answer on {admin_socket}", "new": "serving"}}
+        return {"worker": {"old": f"does not answer on {_SOCKET}", "new": "serving"}}
     newest = max((Path(file).stat().st_mtime for file in files if Path(file).exists()), default=0.0)
     # The worker tells whole seconds: one that started in the second of the change is taken for older.
     if started <= int(newest):
@@ -37,13 +32,12 @@ def _changes(files: list[str], admin_socket: str) -> dict[str, Any]:
     return {}
 
 
-def current(name: str, files: list[str] | None = None, admin_socket: str = _SOCKET) -> dict[str, Any]:
+def current(name: str, files: list[str] | None = None) -> dict[str, Any]:
     """Ensure that the serving worker was started with the configuration on disk; reload (without loss) if not.
 
     Args:
         name: the configuration file.
         files: more files that only a reload reads.
-        admin_socket: the worker's admin socket.
     """
     ret: dict[str, Any] = {
         "name": name,
@@ -53,7 +47,7 @@ def current(name: str, files: list[str] | None = None, admin_socket: str = _SOCK
         "comment": "HAProxy serves with this file",
     }
     watched = [name, *(files or [])]
-    changes = _changes(watched, admin_socket)
+    changes = _changes(watched)
     if not changes:
         return ret
     if __opts__["test"]:
@@ -64,7 +58,7 @@ def current(name: str, files: list[str] | None = None, admin_socket: str = _SOCK
     result = __salt__["cmd.run_all"](["systemctl", "reload-or-restart", "haproxy"], python_shell=False)
     if result["retcode"]:
         return ret | {"result": False, "comment": f"HAProxy could not be reloaded: {result['stderr']}"}
-    if not _await(lambda: not _changes(watched, admin_socket)):
+    if not _await(lambda: not _changes(watched)):
         hint = "journalctl -u haproxy -n 50 shows why; the old worker keeps serving"
         return ret | {
             "result": False,

@@ -13,7 +13,7 @@ from marketplace_moved import unlike
 from marketplace_paths import Paths
 from marketplace_provider import ProviderError, prove
 from marketplace_settings import differences, digest, said
-from marketplace_settings_fields import public
+from marketplace_settings_fields import public, value_at
 from marketplace_settings_fixed import moved, refusal_text
 from marketplace_settings_guard import GATE_MISSING, problems_text
 from marketplace_settings_moving import changing, refusal, unproven, unreleased
@@ -180,10 +180,6 @@ def _read(file: Path) -> Any:
 def _compared(before: Any, after: Any) -> dict[str, dict[str, Any]]:
     """Old and new value of each setting that pillar changed, by dotted path."""
     paths = said(differences(before, after))
-    return {path: {"old": public(_at(before, path)), "new": public(_at(after, path))} for path in paths}
-
-
-def _at(settings: Any, path: str) -> Any:
-    for part in path.split(".") if path else ():
-        settings = settings.get(part) if isinstance(settings, dict) else None
-    return settings
+    return {
+        path: {"old": public(value_at(before, path)), "new": public(value_at(after, path))} for path in paths
+    }

@@ -1,6 +1,5 @@
 """The SSH server: a drop-in that is proven before it is in place, and a server that runs with what is on disk."""
 
-import os
 import shutil
 import tempfile
 import time
@@ -10,7 +9,7 @@ from typing import Any
 from marketplace_admission import answers
 from marketplace_durable import write_atomic
 from marketplace_sshd import administrators, effective, includes, moved, overruled, text, with_keys
-from marketplace_systemd import Unit
+from marketplace_systemd import Unit, forgive_future
 from salt.utils.path import which
 
 _MAIN = Path("/etc/ssh/sshd_config")
@@ -84,7 +83,7 @@ def current(name: str, port: int = 22) -> dict[str, Any]:
         _sshd("-t")
         _systemctl("daemon-reload")
         _systemctl("enable", "--now", _SERVICE) if "service" in changes else _systemctl("reload", _SERVICE)
-        _forgive_future(files)
+        forgive_future(files)
         # It may still be busy reading.
         _await(lambda: answers(port) and not _stale(files))
     except _Failure as failure:
@@ -207,14 +206,6 @@ def _show(unit: str) -> str:
         ["systemctl", "show", unit, f"--property={','.join(_SHOW)}"], python_shell=False, ignore_retcode=True
     )
     return str(result["stdout"])
-
-
-def _forgive_future(files: list[Path]) -> None:
-    """A file written while the clock was ahead would look newer than every reload: date it now."""
-    now = time.time()
-    for file in files:
-        if file.exists() and file.stat().st_mtime > now:
-            os.utime(file)
 
 
 def _await(condition: Any) -> None:

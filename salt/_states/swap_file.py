@@ -1,17 +1,21 @@
 """A swap file of a fixed size, in use now and from every boot."""
 
-import os
 from pathlib import Path
 from typing import Any
 
+from marketplace_allocate import allocate, allocated, check_room
 from marketplace_durable import write_atomic
 from marketplace_systemd import escape_path, swap_service
 
 _UNITS = Path("/etc/systemd/system")
+_SWAPS = Path("/proc/swaps")
 
 
 def active(name: str, size: int) -> dict[str, Any]:
     """Ensure the swap file ``name`` of ``size`` bytes is in use; another size replaces it.
+
+    The old one goes before the new one is made: there need not be room for both, and for a moment there is no swap.
+    Where there is too little room for the new one, the old one stays in use.
 
     Args:
         name: the file.
@@ -88,14 +92,12 @@ def _unit(name: str) -> str:
 
 
 def _in_use(name: str) -> bool:
-    return any(line.split(" ")[0] == name for line in Path("/proc/swaps").read_text().splitlines())
+    return any(line.split(" ")[0] == name for line in _SWAPS.read_text().splitlines())
 
 
 def _replace(name: str, size: int, changes: dict[str, Any]) -> None:
     unit = _unit(name)
     if "size" in changes:
-        if _in_use(name):
-            _run("swapoff", name)
         _make(name, size)
     if "unit" in changes:
         write_atomic(_UNITS / unit, swap_service(name))
@@ -108,15 +110,19 @@ def _replace(name: str, size: int, changes: dict[str, Any]) -> None:
 
 def _make(name: str, size: int) -> None:
     """Under another name first, so that a run killed half way leaves no file of the right size that is no swap."""
-    unfinished = f"{name}.unfinished"
-    Path(unfinished).unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file, unfinished = Path(name), Path(f"{name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    check_room(file, size, allocated(file))
+    if _in_use(name):
+        _run("swapoff", name)
+    file.unlink(missing_ok=True)
     try:
-        os.posix_fallocate(descriptor, 0, size)
-    finally:
-        os.close(descriptor)
-    _run("mkswap", "--quiet", unfinished)
-    Path(unfinished).rename(name)
+        allocate(unfinished, size)
+        _run("mkswap", "--quiet", str(unfinished))
+        unfinished.rename(file)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def _run(*command: str) -> None:

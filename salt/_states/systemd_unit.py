@@ -1,11 +1,10 @@
 """Units that run with what is on disk, judged by the running unit and not by what this run happened to change."""
 
-import os
 import time
 from pathlib import Path
 from typing import Any
 
-from marketplace_systemd import SHOW, Unit
+from marketplace_systemd import SHOW, Unit, forgive_future
 
 
 def _unit(name: str) -> Unit:
@@ -63,7 +62,7 @@ def current(name: str, files: list[str] | None = None, restart: bool = True) -> 
                 "result": False,
                 "comment": f"{' '.join(command)} failed: {result['stderr']} ({hint})",
             }
-    _forgive_future(files)
+    forgive_future(files)
     remaining = _wanted(name, files, restart)
     if remaining:
         return ret | {
@@ -72,14 +71,6 @@ def current(name: str, files: list[str] | None = None, restart: bool = True) -> 
             "comment": f"{name} is still not current: {remaining}",
         }
     return ret | {"changes": changes, "comment": f"{name} was brought up to date"}
-
-
-def _forgive_future(files: list[str]) -> None:
-    """A file written while the clock was ahead would look newer than every start: date it now."""
-    now = time.time()
-    for file in files:
-        if Path(file).exists() and Path(file).stat().st_mtime > now:
-            os.utime(file)
 
 
 def manager(name: str, value: str) -> dict[str, Any]:

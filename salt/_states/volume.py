@@ -1,32 +1,25 @@
 """File systems of a fixed, fully allocated size, each in an image file mounted by systemd."""
 
-import os
 from pathlib import Path
 from typing import Any
 
-from marketplace_durable import fsync_directory, make_directory, write_atomic
+from marketplace_allocate import allocate
+from marketplace_durable import fsync_directory, make_directory
 from marketplace_mount import (
     MOUNTS,
-    UNITS,
+    Failure,
     directory_changes,
     filesystem_on,
+    mark_changes,
     option_changes,
     prepare_directory,
+    prepare_mount,
+    printed,
     unit_changes,
+    used,
 )
-from marketplace_paths import Paths
 from marketplace_systemd import escape_path, mount_unit
-from marketplace_volume import (
-    Image,
-    Marks,
-    Plan,
-    Refusal,
-    plan,
-)
-
-
-class _Failure(Exception):
-    pass
+from marketplace_volume import Image, Plan, Refusal, plan
 
 
 def mounted(
@@ -70,7 +63,7 @@ def mounted(
     ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": f"{name} is mounted"}
     target = Path(name) / directory
     try:
-        todo = plan(image, _image(image), size, _used(image, with_releases))
+        todo = plan(image, _image(image), size, used(image, with_releases))
         changes = _changes(name, image, size, todo, options) | directory_changes(target, user, group, mode)
         if todo.note:
             ret["comment"] = f"{name} {todo.note}"
@@ -82,7 +75,7 @@ def mounted(
         prepare_directory(Path(name), target, user, group, mode)
         todo = plan(image, _image(image), size)
         remaining = _changes(name, image, size, todo, options) | directory_changes(target, user, group, mode)
-    except (Refusal, _Failure, OSError) as error:
+    except (Refusal, Failure, OSError) as error:
         return ret | {"result": False, "comment": str(error)}
     if remaining:
         return ret | {
@@ -91,18 +84,6 @@ def mounted(
             "comment": f"{name} is still not as asked: {remaining}",
         }
     return ret | {"changes": changes, "comment": ret["comment"]}
-
-
-def _used(image: str, with_releases: bool) -> str:
-    """Why there must have been such an image before, empty when there need not have been one."""
-    marks = Marks.beside(image)
-    if marks.start_empty.exists():
-        return ""
-    if marks.made.exists():
-        return f"it was made once ({marks.made})"
-    if with_releases and any(Paths().ledger.glob("*.json")):
-        return f"this droplet has had releases ({Paths().ledger})"
-    return ""
 
 
 def _image(path: str) -> Image | None:
@@ -123,7 +104,7 @@ def _loop_device(name: str, image: str) -> str | None:
         device = line.split(" - ", 1)[1].split(" ")[1]
         backing = Path(f"/sys/block/{Path(device).name}/loop/backing_file")
         if not backing.exists() or not Path(image).samefile(backing.read_text().strip()):
-            raise _Failure(f"{device} is mounted at {name}, expected {image}. Unmount it and apply again.")
+            raise Failure(f"{device} is mounted at {name}, expected {image}. Unmount it and apply again.")
         return device
     return None
 
@@ -132,8 +113,7 @@ def _changes(name: str, image: str, size: int, todo: Plan, options: str) -> dict
     changes: dict[str, Any] = {}
     if todo.create:
         changes["image"] = {"old": None, "new": f"{image}, {size} bytes"}
-    if not Marks.beside(image).made.exists():
-        changes["mark"] = {"old": None, "new": str(Marks.beside(image).made)}
+    changes |= mark_changes(image)
     if todo.allocate:
         changes["image"] = {"old": "not fully allocated", "new": f"{size} bytes"}
     if todo.resize:
@@ -147,27 +127,15 @@ def _changes(name: str, image: str, size: int, todo: Plan, options: str) -> dict
 
 def _run(*command: str, accept: tuple[int, ...] = (0,)) -> str:
     result = __salt__["cmd.run_all"](list(command), python_shell=False, success_retcodes=list(accept))
-    if result["retcode"] not in accept:
-        raise _Failure(f"{' '.join(command)} failed: {result['stderr'] or result['stdout']}")
-    return str(result["stdout"])
+    return printed(command, result, accept)
 
 
 def _prepare(name: str, image: str, size: int, todo: Plan, options: str, changes: dict[str, Any]) -> None:
     if todo.create:
         _create(image, size)
     elif todo.allocate:
-        _allocate(image, size)
-    if "mark" in changes or todo.create:
-        # Before the first mount: nothing gets into an image that could be taken for one that never was.
-        write_atomic(Marks.beside(image).made, "")
-        Marks.beside(image).start_empty.unlink(missing_ok=True)
-    if "unit" in changes:
-        write_atomic(UNITS / f"{escape_path(name)}.mount", mount_unit(name, image, options))
-        _run("systemctl", "daemon-reload")
-    if "enabled" in changes:
-        _run("systemctl", "--quiet", "enable", f"{escape_path(name)}.mount")
-    if "options" in changes:
-        _run("mount", "--options", f"remount,{changes['options']['new']}", name)
+        allocate(Path(image), size)
+    prepare_mount(name, image, mount_unit(name, image, options), todo.create, changes, _run)
     if "mounted" in changes:
         if todo.resize:
             _refuse_attached(name, image)
@@ -185,7 +153,7 @@ def _refuse_attached(name: str, image: str) -> None:
     """An image that the kernel still has in use, in whatever mount namespace, must not be changed behind its back."""
     devices = _run("losetup", "--noheadings", "--output", "NAME", "--associated", image).split()
     if devices:
-        raise _Failure(
+        raise Failure(
             f"{image} is not mounted at {name} but still in use by {', '.join(devices)}. Reboot, apply again."
         )
 
@@ -196,32 +164,14 @@ def _create(image: str, size: int) -> None:
     unfinished = Path(f"{image}.unfinished")
     unfinished.unlink(missing_ok=True)
     try:
-        _allocate(str(unfinished), size)
+        allocate(unfinished, size)
         # Nothing is discarded or zeroed later by the kernel: that would give allocated blocks back. Few inodes: the
         # services that live here keep few, large files.
         options = "nodiscard,lazy_itable_init=0,lazy_journal_init=0"
         _run("mkfs.ext4", "-q", "-F", "-m", "0", "-i", "65536", "-E", options, str(unfinished))
-        _allocate(str(unfinished), size)
+        allocate(unfinished, size)
         unfinished.rename(image)
         fsync_directory(unfinished.parent)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-
-
-def _allocate(image: str, size: int) -> None:
-    path = Path(image)
-    held = path.stat().st_blocks * 512 if path.exists() else 0
-    room = os.statvfs(path.parent)
-    free = room.f_bavail * room.f_frsize
-    if size - held > free:
-        raise _Failure(
-            f"{image} needs {size - held} more bytes but only {free} are free in {path.parent}. "
-            "Make room, or ask for a smaller disk in pillar."
-        )
-    descriptor = os.open(image, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.posix_fallocate(descriptor, 0, max(size, os.fstat(descriptor).st_size))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

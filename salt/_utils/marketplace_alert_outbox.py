@@ -115,6 +115,11 @@ class Outbox:
             if key not in wanted and letter.ends is None:
                 self.letters[key] = replace(letter, ends=now, posted=None)
 
+    def drop(self, keys: Iterable[str]) -> None:
+        """Let go of letters as if they had never been put: they were not told."""
+        for key in list(keys):
+            self.letters.pop(key, None)
+
     def due(self, now: float) -> list[Letter]:
         """What has to be handed over now."""
         return [

@@ -6,12 +6,13 @@ the live release's compose file, and its container's name lets it run once at a 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import yaml
+from marketplace_cron import MINUTE
 from marketplace_docker import DockerError
 from marketplace_job_records import RUNNING, JobRecords, JobRun
 from marketplace_job_runs import (
@@ -38,6 +39,8 @@ from marketplace_release_compose import (
 from marketplace_schedule import LATEST_START, Job, due
 from marketplace_world import World
 
+# Cron looks every minute; whoever stops a job holds it up for two at most.
+UNLOOKED = timedelta(minutes=5)
 _ELSEWHERE = "another host serves the bot (telegram:register)"
 
 
@@ -47,10 +50,11 @@ class JobError(Exception):
 
 @dataclass(frozen=True)
 class Schedule:
-    """What is live: its release, its compose file, and its jobs by name."""
+    """What is live: its release, its compose file, when its backend was started last, and its jobs by name."""
 
     release: str
     file: Path
+    begun: datetime
     jobs: Mapping[str, Job]
 
 
@@ -68,7 +72,7 @@ def schedule(world: World) -> Schedule | None:
     file = world.paths.releases / release / "compose.yaml"
     described = yaml.safe_load(world.disk.read_text(file))["services"].values()
     jobs = [_job(service) for service in described if JOB_LABEL in service["labels"]]
-    return Schedule(release, file, {job.name: job for job in jobs})
+    return Schedule(release, file, state.begun, {job.name: job for job in jobs})
 
 
 def _job(service: Mapping[str, Any]) -> Job:
@@ -119,7 +123,7 @@ def tick(world: World, settings: Mapping[str, Any], progress: Progress) -> bool:
         left = {}
         for name, at in pending.items():
             if now - at > LATEST_START:
-                _skip(world, name, at, why or "another job ran", progress)
+                _miss(world, name, at, why or "another job ran", progress)
             elif name in running:
                 _skip(world, name, at, "the run before it goes on", progress)
             elif why or running:
@@ -185,6 +189,28 @@ def run_now(
             raise JobError(f"job {name} has ended, and another run has begun since; see deploy.status")
         run = last
     return run
+
+
+def unlooked(world: World, settings: Mapping[str, Any], found: Schedule) -> str | None:
+    """Why jobs that are due do not start, where that is because nobody looks; None where somebody does."""
+    if not found.jobs or not serves_here(settings):
+        return None
+    file = world.paths.jobs_looked
+    try:
+        told = (world.disk.read_json(file) or {}).get("looked")
+        since = max(datetime.fromisoformat(told), found.begun) if told else found.begun
+    except (AttributeError, TypeError, ValueError) as error:
+        return f"it cannot be read when jobs were last looked at ({error}): rm {file} has it begun anew"
+    waited = world.clock.now() - since
+    return f"nobody has looked for jobs for {waited // MINUTE} minutes" if waited >= UNLOOKED else None
+
+
+def _miss(world: World, name: str, at: datetime, why: str, progress: Progress) -> None:
+    """Leave a job to its next time, and tell so: once, until it runs again."""
+    if JobRecords(world.paths.jobs, world.disk).skipped(name) is None:
+        words = f"job {name} was not started at {stamp(at)}, nor within an hour: {why}"
+        world.spool.emit("job.missed", "warning", words, subject=f"{at:%Y%m%dT%H%M%SZ}-{name}")
+    _skip(world, name, at, why, progress)
 
 
 def _skip(world: World, name: str, at: datetime, why: str, progress: Progress) -> None:

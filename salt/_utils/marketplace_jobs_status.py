@@ -9,7 +9,7 @@ from marketplace_docker import DockerError
 from marketplace_edge import EdgeError
 from marketplace_job_records import JobRecords, JobRun
 from marketplace_job_runs import running_of
-from marketplace_jobs import Schedule, in_the_way, schedule
+from marketplace_jobs import Schedule, in_the_way, schedule, unlooked
 from marketplace_schedule import Job
 from marketplace_world import World
 
@@ -30,12 +30,13 @@ def jobs_status(world: World, settings: Mapping[str, Any] | None) -> dict[str, A
         found = schedule(world) if settings is not None else None
         if settings is None or found is None:
             return {"scheduled": [], "pending": [], "trouble": []}
-        return _told(world, found, ZoneInfo(settings["droplet"]["timezone"]))
+        return _told(world, settings, found)
     except (DockerError, EdgeError, OSError, ValueError) as error:
         return {"scheduled": [], "pending": [], "trouble": [f"the jobs cannot be told: {error}"]}
 
 
-def _told(world: World, found: Schedule, zone: ZoneInfo) -> dict[str, Any]:
+def _told(world: World, settings: Mapping[str, Any], found: Schedule) -> dict[str, Any]:
+    zone = ZoneInfo(settings["droplet"]["timezone"])
     running = running_of(world, lambda release: True)
     records = JobRecords(world.paths.jobs, world.disk)
     rows, trouble = [], []
@@ -53,6 +54,9 @@ def _told(world: World, found: Schedule, zone: ZoneInfo) -> dict[str, Any]:
             }
         )
         trouble += _trouble(job, last, records.skipped(job.name))
+    nobody = unlooked(world, settings, found)
+    if nobody:
+        trouble.append(f"no job starts: {nobody}; deploy.logs service=deploy since=1h has why")
     why = in_the_way(world)
     return {
         "scheduled": rows,

@@ -1,6 +1,6 @@
 """Log lines of a container for people: what a record's reason can hold, not the whole log. Pure."""
 
-import json
+from marketplace_log_entries import Entry, entry_of
 
 LINE_CHARACTERS = 300
 
@@ -12,23 +12,18 @@ def readable(text: str, lines: int) -> str:
         text: what the container wrote, JSON lines (docs/contract.md) or any other.
         lines: how many to keep. Where there are errors among JSON lines, only those are kept.
     """
-    said = [_said(line) for line in text.splitlines() if line.strip()]
-    errors = [words for level, words in said if level in ("error", "critical", "fatal")]
-    chosen = errors or [words for _, words in said]
-    return "\n".join(_short(words) for words in chosen[-lines:])
+    said = [entry_of({"MESSAGE": line}) for line in text.splitlines() if line.strip()]
+    # A plain line's level says nothing of the lines below it that belong to it.
+    errors = [entry for entry in said if entry.whole and entry.level in ("error", "critical")]
+    return "\n".join(_short(_words(entry)) for entry in (errors or said)[-lines:])
 
 
-def _said(line: str) -> tuple[str, str]:
-    """Level and words of a line; a stack trace is its last line, which names the error."""
-    try:
-        entry = json.loads(line)
-        message = str(entry["message"])
-    except (ValueError, KeyError, TypeError):
-        return "", line.rstrip()
-    level = str(entry.get("level", "")).lower()
-    trace = str(entry.get("exception") or "").strip()
-    words = f"{level} {message}".strip() + (f": {trace.splitlines()[-1]}" if trace else "")
-    return level, words
+def _words(entry: Entry) -> str:
+    """Level and words of a JSON line; a stack trace is its last line, which names the error."""
+    if not entry.whole:
+        return entry.message
+    trace = entry.trace.strip()
+    return f"{entry.level} {entry.message}" + (f": {trace.splitlines()[-1]}" if trace else "")
 
 
 def _short(words: str) -> str:

@@ -77,7 +77,7 @@ def service_of(record: Mapping[str, Any]) -> str:
         return "salt"
     if identifier in ("marketplace-backup", "barman") or unit.startswith("barman-"):
         return "backup"
-    if unit.startswith("marketplace-"):
+    if unit.startswith("marketplace-") or identifier == "marketplace-jobs":
         return "deploy"
     return "edge" if unit == "haproxy.service" else "system"
 

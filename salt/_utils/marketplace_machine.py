@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from marketplace_allocate import allocated
 from marketplace_managed import ours
 from marketplace_paths import Paths
 from marketplace_units import format_size
@@ -44,11 +45,9 @@ def shortfalls(machine: Machine, settings: Mapping[str, Any]) -> list[str]:
         found.append(
             f"droplet.cpus is {droplet['cpus']}, but this machine has {machine.cpus}: set what it has, or resize it"
         )
-    wanted = {
-        **{f"{service}.disk": settings[service]["disk"] for service in ours(settings)},
-        "backup.disk": settings["backup"]["disk"],
-        "droplet.swap": droplet["swap"],
-    }
+    # What is on a block volume takes nothing of the droplet's own disk.
+    images = [name for name in (*ours(settings), "backup") if not settings[name]["device"]]
+    wanted = {**{f"{name}.disk": settings[name]["disk"] for name in images}, "droplet.swap": droplet["swap"]}
     missing = {path: max(0, size - machine.held.get(path, 0)) for path, size in wanted.items()}
     if sum(missing.values()) > machine.free:
         listed = " + ".join(f"{path} {format_size(size)}" for path, size in missing.items() if size)
@@ -80,7 +79,8 @@ def look(root: Path) -> Machine | None:
         total,
         _cpus(root),
         room.f_bavail * room.f_frsize,
-        {path: _allocated(file) for path, file in files.items()},
+        # What a killed run left unfinished is removed before anything is allocated.
+        {path: allocated(file) + allocated(Path(f"{file}.unfinished")) for path, file in files.items()},
     )
 
 
@@ -106,10 +106,3 @@ def _cpus(root: Path) -> int | None:
         return sum(int(end[-1]) - int(end[0]) + 1 for end in ends)
     except (OSError, ValueError):
         return None
-
-
-def _allocated(file: Path) -> int:
-    try:
-        return file.stat().st_blocks * 512
-    except FileNotFoundError:
-        return 0

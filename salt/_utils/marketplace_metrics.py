@@ -65,13 +65,17 @@ _POSTGRES = (
 
 def units(settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Units that run as long as they are wanted; an older tree's settings want none."""
-    return (PROMETHEUS, *_measuring(settings)) if wanted(settings) else ()
+    return (PROMETHEUS, *measuring(theirs(settings))) if wanted(settings) else ()
 
 
-def _measuring(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """The exporters. What is at a provider, the provider measures."""
-    spared = {POSTGRES: "postgres", REDIS: "redis"}
-    return tuple(name for name in EXPORTERS if spared.get(name) not in theirs(settings))
+def measuring(managed: Iterable[str]) -> tuple[str, ...]:
+    """The exporters that run. What is at a provider, the provider measures.
+
+    Args:
+        managed: the services that are at one.
+    """
+    spared = {"postgres": POSTGRES, "redis": REDIS}
+    return tuple(name for name in EXPORTERS if name not in [spared[service] for service in managed])
 
 
 def wanted(settings: Mapping[str, Any]) -> bool:
@@ -218,7 +222,7 @@ def exporters(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             config={"modules": {_MODULE: _healthz(settings["edge"]["domains"][0])}},
         ),
     }
-    return {name: every[name] for name in _measuring(settings)}
+    return {name: every[name] for name in measuring(theirs(settings))}
 
 
 def _healthz(domain: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from marketplace_conditions import Condition
 from marketplace_dead_man import DeadMan
 from marketplace_paths import Paths
 from marketplace_spool import Spool
-from marketplace_watch_letters import of_conditions, of_events
+from marketplace_watch_letters import EVENT, of_conditions, of_events
 
 DEAD_MAN = "alerts_dead_man_url"
 DEAD_MAN_EVERY = 60.0
@@ -61,9 +61,11 @@ class Postman:
         letters, old = of_events(self._spool.pending(), droplet, now)
         for identity in old:
             self._spool.acknowledge(identity)
-        # While nobody is to be told, they wait in the spool for somebody who will be.
-        heard = letters if self._outbox.ways else []
-        self._outbox.put([*heard, *of_conditions(conditions, droplet)], now)
+        if not self._outbox.ways:
+            # Nobody is to be told: they wait in the spool for somebody who will be, those on their way as well.
+            letters = []
+            self._outbox.drop(letter.key for letter in self.letters if letter.labels["kind"] == EVENT)
+        self._outbox.put([*letters, *of_conditions(conditions, droplet)], now)
         try:
             self._hand_over(now)
             self._count(now)

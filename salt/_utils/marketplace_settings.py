@@ -12,7 +12,7 @@ from marketplace_settings_checks import View, check, managed_services
 from marketplace_settings_derive import complete
 from marketplace_settings_fields import INVALID, MISSING, Problem, read_section, shown, walk
 from marketplace_settings_model import Settings
-from marketplace_settings_secrets import CATALOGUE, Secrets, Sources, read_secrets, values_below
+from marketplace_settings_secrets import NEEDED, Secrets, Sources, read_secrets, values_below
 
 # Settings of the backend that decide how carefully a release is made, and not what runs.
 HOW_CAREFULLY = frozenset(("keep_releases", "soak", "soak_errors", "hooks", "hook_timeout", "disk_reserve"))
@@ -85,8 +85,7 @@ def examine(
 
 def _unset(view: View) -> set[str]:
     """The settings that secrets depend on and that have no value; one that is wrong is meant to have one."""
-    needed = {path for secret in CATALOGUE.values() for path in (secret.needs, secret.provider) if path}
-    return {path for path in needed if view(path) is not INVALID and not view(path)}
+    return {path for path in NEEDED if view(path) is not INVALID and not view(path)}
 
 
 def _run_options(raw: dict[str, Any], problems: list[Problem]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from marketplace_managed import SERVICES
-from marketplace_metrics import EXPORTERS
+from marketplace_metrics import measuring
 from marketplace_settings_fields import INVALID, Problem, walk
 from marketplace_settings_kinds_net import registry_of
 from marketplace_settings_model_data import Postgres, Redis
@@ -109,7 +109,8 @@ def _memory(view: View) -> Iterator[Problem]:
         ("monitoring.limits.memory", 2),
         ("droplet.reserve.memory", 1),
     )
-    metrics = (("monitoring.metrics.memory", 1), ("monitoring.metrics.exporter_memory", len(EXPORTERS)))
+    exporters = len(measuring(managed_services(view)))
+    metrics = (("monitoring.metrics.memory", 1), ("monitoring.metrics.exporter_memory", exporters))
     return _sum(view, "memory", (*services, *others, *(metrics if _measures(view) else ())))
 
 

@@ -9,7 +9,7 @@ from marketplace_settings_checks import View
 from marketplace_settings_fields import INVALID, Problem, public, read_section, walk
 from marketplace_settings_model import Settings
 from marketplace_settings_origin import origin
-from marketplace_settings_secrets import CATALOGUE, Sources, read_secrets
+from marketplace_settings_secrets import NEEDED, Sources, read_secrets
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,7 @@ def _rows(side: Side) -> dict[str, dict[str, Any]]:
             rows[path] = {"value": None, "origin": origin(path, side.layers), "problem": problem}
         else:
             rows[path] = {"value": public(value), "origin": origin(path, side.layers)}
-    needed = {path for secret in CATALOGUE.values() for path in (secret.needs, secret.provider) if path}
-    unset = {path for path in needed if not _set(view(path))}
+    unset = {path for path in NEEDED if not _set(view(path))}
     managed = [service for service in SERVICES if _set(view(f"{service}.managed.host"))]
     nowhere = Sources(file=lambda _path: "", environment=lambda _name: "")
     for name, kind in read_secrets(secrets, unset, managed, nowhere, []).kinds.items():

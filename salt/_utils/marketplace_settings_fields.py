@@ -142,6 +142,15 @@ def public(value: Any) -> Any:
     return [public(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+def value_at(settings: Any, path: str, otherwise: Any = None) -> Any:
+    """What plain settings say at a dotted path, all of them at an empty one; ``otherwise`` where they say nothing."""
+    for part in path.split(".") if path else ():
+        if not isinstance(settings, Mapping) or part not in settings:
+            return otherwise
+        settings = settings[part]
+    return settings
+
+
 def shown_name(name: Any) -> str:
     """A pillar key for an error message; a key that may be a secret pasted in the wrong place isn't repeated."""
     text = str(name)

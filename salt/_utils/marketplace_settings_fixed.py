@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from marketplace_managed import SERVICES, is_managed
-from marketplace_settings_fields import public
+from marketplace_settings_fields import public, value_at
 
 _NETWORKS = "containers, firewall and edge have addresses in it, and Docker can't renumber a network in use"
 _OWNER = "files on the volume belong to it, and the server runs on them"
@@ -77,14 +77,6 @@ def _moved(before: Any, after: Mapping[str, Any], fixed: Mapping[str, str]) -> I
     for path, why in fixed.items():
         if path.startswith(elsewhere):
             continue
-        old, new = _at(before, path), _at(after, path)
+        old, new = (value_at(settings, path, _NOWHERE) for settings in (before, after))
         if old is not _NOWHERE and old != new:
             yield f"{path} is {public(new)} in pillar and {public(old)} here: {why}"
-
-
-def _at(settings: Any, path: str) -> Any:
-    for part in path.split("."):
-        if not isinstance(settings, Mapping) or part not in settings:
-            return _NOWHERE
-        settings = settings[part]
-    return settings

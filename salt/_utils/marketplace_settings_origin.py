@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marketplace_settings_fields import walk
+from marketplace_settings_fields import value_at, walk
 from marketplace_settings_model import Settings
 
 _SETTABLE = dict(walk(Settings))
@@ -31,7 +31,7 @@ def origin(path: str, layers: Mapping[str, Mapping[str, Any]]) -> str:
     if path not in _SETTABLE and not secret:
         return "derived"
     for layer in reversed(list(layers)):
-        if _at(layers[layer], path) is not _NOTHING:
+        if value_at(layers[layer], path, _NOTHING) is not _NOTHING:
             return layer
     return "generated" if secret else "default"
 
@@ -42,12 +42,3 @@ def _leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
     return [
         leaf for key, item in value.items() for leaf in _leaves(item, f"{path}.{key}" if path else str(key))
     ]
-
-
-def _at(pillar: Mapping[str, Any], path: str) -> Any:
-    value: Any = pillar
-    for part in path.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            return _NOTHING
-        value = value[part]
-    return value

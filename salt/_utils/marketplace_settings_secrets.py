@@ -148,6 +148,8 @@ CATALOGUE: dict[str, Secret] = {
     "redis_monitoring_password": Secret("the monitoring's Redis user", False, *_PASSWORD, service="redis"),
 }
 
+# The settings that a secret depends on.
+NEEDED = {path for secret in CATALOGUE.values() for path in (secret.needs, secret.provider) if path}
 WAYS = ("value", "file", "environment")
 _KEYS = "#!yaml|gpg as the file's first line, and the private key in Salt's gpgkeys (docs/settings.md)"
 _EXAMPLE = "{value: ...} or {file: /absolute/path} or {environment: VARIABLE}"
@@ -254,7 +256,7 @@ def _unknown(name: Any) -> Problem:
 
 
 class _Refused(Exception):
-    """A secret can't be had; ``problem`` says why."""
+    """A secret can't be had: what is ``wrong``, and an ``example`` of what would be right."""
 
     def __init__(self, wrong: str, example: str = _EXAMPLE) -> None:
         super().__init__(wrong)

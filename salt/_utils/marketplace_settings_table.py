@@ -6,11 +6,10 @@ from typing import Any
 from marketplace_settings_fields import walk
 from marketplace_settings_kinds import Duration, Size
 from marketplace_settings_model import Settings
-from marketplace_terminal import clean
+from marketplace_terminal import Style, clean
 from marketplace_units import format_size
 
 _KINDS = {path: declared.kind for path, declared in walk(Settings)}
-_DIM, _RED = "2", "31"
 
 
 def is_show(answer: Any) -> bool:
@@ -29,10 +28,11 @@ def show_text(rows: Mapping[str, Mapping[str, Any]], colour: bool) -> str:
     Args:
         rows: as ``settings.show`` returns them; colour: whether the reader is a terminal that shows colours.
     """
+    style = Style(colour, unicode=False)
     paths = max(map(len, rows), default=0)
     origins = max((len(row["origin"]) for row in rows.values()), default=0)
     return "\n".join(
-        f"{path:<{paths}}  {_paint(row['origin'].ljust(origins), _DIM, colour)}  {_value(path, row, colour)}"
+        f"{path:<{paths}}  {style.paint(row['origin'].ljust(origins), 'dim')}  {_value(path, row, style)}"
         for path, row in rows.items()
     )
 
@@ -41,13 +41,13 @@ def diff_text(answer: Mapping[str, Mapping[str, Mapping[str, Any]]], colour: boo
     """A setting's path, and below it a line an environment: its name, its value, where it comes from."""
     if not answer:
         return "no difference"
-    lines = []
+    lines, style = [], Style(colour, unicode=False)
     for path, rows in answer.items():
         names = max(map(len, rows))
         lines.append(path)
         for name, row in rows.items():
-            where = _paint(f"({row['origin']})", _DIM, colour)
-            lines.append(f"    {name:<{names}}  {_value(path, row, colour)}  {where}")
+            where = style.paint(f"({row['origin']})", "dim")
+            lines.append(f"    {name:<{names}}  {_value(path, row, style)}  {where}")
     return "\n".join(lines)
 
 
@@ -57,9 +57,9 @@ def _are_rows(answer: Any) -> bool:
     )
 
 
-def _value(path: str, row: Mapping[str, Any], colour: bool) -> str:
+def _value(path: str, row: Mapping[str, Any], style: Style) -> str:
     if row.get("problem"):
-        return _paint(clean(row["problem"]), _RED, colour)
+        return style.paint(clean(row["problem"]), "red")
     value, kind = row["value"], _KINDS.get(path)
     if isinstance(kind, Size):
         return format_size(value)
@@ -79,7 +79,3 @@ def _plain(value: Any) -> str:
         return ", ".join(map(_plain, value))
     first, *more = clean(str(value)).splitlines()
     return f"{first} (and {len(more)} more lines)" if more else first
-
-
-def _paint(text: str, code: str, colour: bool) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if colour else text

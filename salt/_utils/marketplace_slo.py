@@ -6,6 +6,7 @@ from typing import Any
 
 from marketplace_histogram import percentile
 from marketplace_ledger import LedgerError
+from marketplace_managed import is_managed
 from marketplace_records import ReleaseRecord
 from marketplace_slo_budget import DAYS, HOUR, PACES, allowed, burn, goal_of
 from marketplace_slo_files import KEPT_DAYS, MINUTES_DAYS, Record
@@ -66,7 +67,7 @@ def slo(world: World, settings: Mapping[str, Any], days: int, now: float) -> dic
         "longest_outage": longest(down),
         "burn": {f"{pace.long // HOUR}h": round(burn(down, now, pace.long, goal), 2) for pace in PACES},
         "answers": answers(whole),
-        "queries": queries(whole),
+        "queries": queries(whole, is_managed(settings, "postgres")),
         "releases": _outcomes(releases, "release"),
         "rollbacks": _outcomes(releases, "rollback"),
         "restarts": {name: int(times) for name, times in below(whole, RESTARTS).items()},
@@ -155,11 +156,18 @@ def answers(counts: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-def queries(counts: Mapping[str, float]) -> dict[str, Any]:
-    """How long the bot's queries took, by estimate; ``unknown`` says why where that can't be told."""
+def queries(counts: Mapping[str, float], managed: bool) -> dict[str, Any]:
+    """How long the bot's queries took, by estimate; ``unknown`` says why where that can't be told.
+
+    Args:
+        managed: whether PostgreSQL is at a provider.
+    """
     count = counts.get(QUERIES, 0.0)
-    unread = counts.get(UNREAD, 0.0)
-    why = "PostgreSQL was away, or has no pg_stat_statements: state.apply" if unread and not count else None
+    unread, why = counts.get(UNREAD, 0.0), None
+    if managed and not count:
+        why = "PostgreSQL is at a provider, which has the figures"
+    elif unread and not count:
+        why = "PostgreSQL was away, or has no pg_stat_statements: state.apply"
     return {
         "estimated": True,
         "unknown": why,

@@ -44,10 +44,6 @@ class Line:
     down: tuple[Span, ...] = ()
     counts: Mapping[str, float] = field(default_factory=dict)
 
-    @property
-    def down_seconds(self) -> float:
-        return length(self.down) + self.counts.get(SCATTERED, 0.0)
-
 
 def united(spans: Iterable[Span]) -> tuple[Span, ...]:
     """The same time, in as few spans as there can be."""

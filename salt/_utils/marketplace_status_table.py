@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from marketplace_terminal import Style, clean, lasted
-from marketplace_units import GIB, MIB, amount
+from marketplace_units import amount, rough_size
 
 # What a mark stands for, in marketplace_terminal's words.
 _GOOD, _ODD, _BAD, _NONE = "done", "interrupted", "failed", ""
@@ -108,7 +108,7 @@ def _uses(facts: Mapping[str, Any]) -> Iterator[str]:
     words = [f"CPU {facts['cpu']:.0%}"] if facts.get("cpu") is not None else []
     for name in ("memory", "disk"):
         if (one := facts.get(name)) and one["limit"]:
-            words.append(f"{name} {one['used'] / one['limit']:.0%} of {_size(one['limit'])}")
+            words.append(f"{name} {one['used'] / one['limit']:.0%} of {rough_size(one['limit'])}")
     if words:
         yield ", ".join(words)
 
@@ -118,7 +118,7 @@ def _droplet(facts: Mapping[str, Any]) -> Iterator[str]:
     disks = dict(facts["disks"])
     yield from _uses({**facts, "disk": disks.pop("droplet", None)})
     for name, one in disks.items():
-        yield f"disk of {name} {one['used'] / one['limit']:.0%} of {_size(one['limit'])}"
+        yield f"disk of {name} {one['used'] / one['limit']:.0%} of {rough_size(one['limit'])}"
     if clock := facts["clock"]:
         yield (
             f"clock {clock['offset']:+.1f} s off" if clock["followed"] else "its clock follows no time server"
@@ -129,11 +129,6 @@ def _droplet(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"an update has waited for a reboot for {_long(facts['reboot_waits_seconds'])}"
     if packages := facts["security_updates"]:
         yield f"security updates wait: {', '.join(packages)}"
-
-
-def _size(size: float) -> str:
-    """Bytes as people compare them."""
-    return f"{size / GIB:.3g}G" if size >= GIB else f"{size / MIB:.0f}M"
 
 
 def _long(seconds: float) -> str:

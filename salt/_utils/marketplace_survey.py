@@ -17,9 +17,12 @@ from typing import Any
 from marketplace_backup_status import status as backup_status
 from marketplace_backup_world import BackupWorld
 from marketplace_database import DatabaseError
+from marketplace_docker import DockerError
 from marketplace_durable import DISK, make_directory, read_json, to_json
+from marketplace_edge import EdgeError
 from marketplace_health import report
 from marketplace_histogram import counted
+from marketplace_jobs import schedule, unlooked
 from marketplace_lock import lock_holder
 from marketplace_managed import is_managed
 from marketplace_metrics import units
@@ -115,6 +118,15 @@ def _release(world: World, _: Mapping[str, Any]) -> Any:
     return None if entry is None or world.lock.holder() else {"step": str(entry.get("step", ""))}
 
 
+def _jobs(world: World, settings: Mapping[str, Any]) -> Any:
+    """Why scheduled jobs do not start, in words; None where somebody looks for those that are due."""
+    try:
+        found = schedule(world)
+    except (DockerError, EdgeError):  # Which is told as what it is.
+        return None
+    return unlooked(world, settings, found) if found else None
+
+
 def _rotation(world: World, _: Mapping[str, Any]) -> Any:
     """The secrets whose replacement was cut off, and that nobody is at."""
     paths = world.paths
@@ -188,6 +200,7 @@ PARTS: dict[str, Part] = {
     "webhook": _webhook,
     "release": _release,
     "rotation": _rotation,
+    "jobs": _jobs,
     "units": _units,
     "restarts": _restarts,
     "reboot": _reboot,

@@ -24,6 +24,8 @@ TIMING = {
     "backup.trouble": Timing(100, 0),
     "release.interrupted": Timing(120, 0),
     "rotation.interrupted": Timing(120, 0),
+    # Two looks: a clock that was put forward makes a minute look long.
+    "jobs.stopped": Timing(100, 0),
     "watch.blind": Timing(600, 0),
 }
 AT_ONCE = Timing(0, 0)
@@ -65,6 +67,7 @@ def findings(
         "backups": backups,
         "release": interrupted,
         "rotation": half_rotated,
+        "jobs": jobs,
         "units": units,
         "clock": clock,
         "reboot": reboot,
@@ -152,6 +155,14 @@ def half_rotated(names: list[str]) -> Iterator[Finding]:
         words = f"new secrets are half in place, and the values before are still taken: {', '.join(names)}"
         cause = "settings.rotate was cut off, or failed, and nobody has gone on with it"
         yield Finding("rotation.interrupted", "secrets", "warning", words, cause, "salt-call settings.rotate")
+
+
+def jobs(why: str | None) -> Iterator[Finding]:
+    """Nobody looks for the scheduled jobs that are due."""
+    if why:
+        words = f"scheduled jobs do not start: {why}"
+        command = "salt-call deploy.logs service=deploy since=1h"
+        yield Finding("jobs.stopped", "jobs", "warning", words, "", command)
 
 
 def units(failed: list[str]) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ EVERY = {
     "webhook": 60.0,
     "release": 60.0,
     "rotation": 60.0,
+    "jobs": 60.0,
     "units": 60.0,
     "restarts": 30.0,
     "reboot": 600.0,

@@ -18,7 +18,15 @@ NAME_WIDTH = 13
 FRAME_SECONDS = 0.1
 # What a terminal would obey rather than show: containers' last words end up here.
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?")
-_CODES = {"green": "32", "red": "31", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
+_CODES = {
+    "green": "32",
+    "red": "31",
+    "yellow": "33",
+    "cyan": "36",
+    "dim": "2",
+    "bold": "1",
+    "bold red": "31;1",
+}
 _COLOURS = {"done": "green", "live": "green", "unchanged": "green"} | dict.fromkeys(
     ("undone", "running", "interrupted"), "yellow"
 )

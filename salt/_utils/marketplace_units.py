@@ -40,6 +40,11 @@ def amount(size: float) -> str:
     return f"{round(size)} bytes" if size < KIB else format_size(round(size))
 
 
+def rough_size(size: float) -> str:
+    """``size`` bytes as people compare them: ``1.5G``, ``20G``, ``312M``."""
+    return f"{size / GIB:.1f}".removesuffix(".0") + "G" if size >= GIB else f"{size / MIB:.0f}M"
+
+
 def parse_duration(raw: object) -> int:
     """Seconds of ``raw``: an integer number of seconds, or a number with s, m, h or d.
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "edge.maintenance": "salt-call deploy.maintenance off",
     "host": "salt-call deploy.logs service=system since=1h",
     "job": "salt-call deploy.logs service=backend since=1h",
+    "job.missed": "salt-call deploy.status",
     "logs": "salt-call health.logs",
     "release": "salt-call deploy.status",
     "release.stuck": "salt-call deploy.resume",

@@ -11,7 +11,7 @@ from marketplace_conditions import Finding, Timing
 from marketplace_docker import ContainerState
 from marketplace_drift_record import LATE, advice, words
 from marketplace_health import ServiceHealth, judge
-from marketplace_units import GIB, MIB
+from marketplace_units import rough_size
 from marketplace_watch_history import RESTART_SPAN, SPAN, History
 from marketplace_watch_seen import MACHINE, Seen, next_look
 
@@ -201,9 +201,9 @@ def memory(seen: Seen, percent: float, active: Collection[str]) -> Iterator[Find
         if group.limit and _over("resource.memory", name, 100 * group.memory / group.limit, percent, active):
             words = (
                 f"{_whose(name)} uses {100 * group.memory / group.limit:.0f}% of its memory "
-                f"({_size(group.memory)} of {_size(group.limit)})"
+                f"({rough_size(group.memory)} of {rough_size(group.limit)})"
             )
-            cause = f"most of it: {_largest(used, _size)}" if name == MACHINE else ""
+            cause = f"most of it: {_largest(used, rough_size)}" if name == MACHINE else ""
             yield Finding("resource.memory", name, "warning", words, cause, "docker stats --no-stream")
 
 
@@ -212,7 +212,7 @@ def full_disks(seen: Seen, percent: float, active: Collection[str]) -> Iterator[
     for name, (used, total) in seen.disks.items():
         share = 100 * used / total if total else 0.0
         if _over("resource.disk", name, share, percent, active):
-            left = f"{_size(total - used)} of {_size(total)} left"
+            left = f"{rough_size(total - used)} of {rough_size(total)} left"
             words = f"the disk of {name} is {share:.0f}% full ({left})"
             place = "/" if name == MACHINE else PLACES[name]
             cause = DISK_CAUSES.get(name, "")
@@ -311,11 +311,6 @@ def _unlooked(said: str) -> Finding:
 
 def _over(name: str, service: str, value: float, limit: float, active: Collection[str]) -> bool:
     return value > limit - (_SLACK if f"{name}/{service}" in active else 0)
-
-
-def _size(size: float) -> str:
-    """Bytes as people compare them."""
-    return f"{size / GIB:.1f}G" if size >= GIB else f"{size / MIB:.0f}M"
 
 
 def _whose(name: str) -> str:

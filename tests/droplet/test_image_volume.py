@@ -113,7 +113,7 @@ def test_an_image_that_is_gone_or_holds_something_else_is_not_replaced(scratch: 
     assert scratch.get(IMAGE) == other
     # One that is gone is not replaced by an empty one, but on purpose.
     scratch.run(["rm", IMAGE])
-    assert "it was made once" in mounted(scratch, SMALL).failed[MOUNT]
+    assert "there were data once" in mounted(scratch, SMALL).failed[MOUNT]
     assert not exists(scratch, IMAGE)
     scratch.run(["touch", START_EMPTY])
     again = mounted(scratch, SMALL)

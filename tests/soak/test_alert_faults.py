@@ -459,6 +459,17 @@ def test_releases_and_secrets(droplet: Droplet, site: Site, news: News, note: No
             "salt-call --out=quiet settings.rotate",
         ),
     )
+    prove(
+        droplet,
+        news,
+        note,
+        Fault(
+            "jobs.stopped",
+            "scheduled jobs do not start",
+            "printf '{' > /var/lib/marketplace/jobs.json",
+            "rm /var/lib/marketplace/jobs.json",
+        ),
+    )
 
 
 def test_a_certificate_that_has_ended_the_time_that_it_takes_and_maintenance(

@@ -72,7 +72,7 @@ def test_a_volume_grows_and_never_shrinks(undone: Droplet) -> None:
 
     # One that is gone is not replaced by an empty one, but on purpose.
     undone.run(["rm", image])
-    assert "it was made once" in call(undone, "state.apply", "volumes").failed[volume]
+    assert "there were data once" in call(undone, "state.apply", "volumes").failed[volume]
     assert undone.run(["test", "-e", image], check=False).returncode != 0
     undone.run(["touch", "/var/lib/marketplace/volumes/redis.start-empty"])
     again = call(undone, "state.apply", "volumes")

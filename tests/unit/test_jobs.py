@@ -14,6 +14,7 @@ from marketplace_job_runs import stop_jobs
 from marketplace_jobs import JobError, run_now, schedule, tick
 from marketplace_jobs_status import jobs_status
 from marketplace_progress import Progress
+from marketplace_survey import survey
 
 from tests.simulation.droplet import Droplet
 from tests.simulation.images import DIGEST_1, DIGEST_2, LABELS, Image, chain
@@ -253,6 +254,79 @@ def test_none_starts_while_the_database_is_restored_and_too_late_is_not_at_all(d
     assert jobs(droplet) == set()
     with pytest.raises(JobError, match="no job starts now: the database is being restored"):
         run_now(droplet.world, "often", "alice", Progress())
+
+
+def test_what_is_not_started_at_all_is_told_once_until_it_runs_again(droplet: Droplet) -> None:
+    def missed() -> list[str]:
+        return [event.summary for event in droplet.world.spool.pending() if event.kind == "job.missed"]
+
+    droplet.world.edge.maintain("operator", True)
+    for until in ("00:31", "01:32", "02:33", "03:34"):
+        wait(droplet, until)
+        look(droplet)
+    often, hourly = sorted(missed(), reverse=True)
+    assert often.startswith(
+        "job often was not started at 2026-01-01T00:30:00+00:00, nor within an hour: the edge"
+    )
+    assert hourly.startswith("job hourly was not started")
+    droplet.world.edge.maintain("operator", False)
+    for until in ("03:35", "03:36"):
+        wait(droplet, until)
+        look(droplet)
+    assert last(droplet, "often").outcome == "succeeded"
+    droplet.world.edge.maintain("operator", True)
+    for until in ("03:40", "04:41"):
+        wait(droplet, until)
+        look(droplet)
+    assert len([words for words in missed() if "job often" in words]) == 2
+
+
+def surveyed(droplet: Droplet) -> str | None:
+    """What the watchdog's survey finds of the jobs."""
+    found = survey(droplet.world, droplet.settings, ["jobs"])
+    assert found["errors"] == {}
+    told: str | None = found["found"]["jobs"]
+    return told
+
+
+@pytest.mark.parametrize("broken", [None, "{", "[1]", '{"looked": "soon"}', '{"looked": 3}'])
+def test_that_nobody_looks_is_seen_by_the_watchdog_and_by_status(
+    droplet: Droplet, broken: str | None
+) -> None:
+    wait(droplet, "00:06")
+    assert surveyed(droplet) is None
+    if broken is None:
+        wait(droplet, "00:07")
+        words = "nobody has looked for jobs for 5 minutes"
+    else:
+        droplet.disk.place(droplet.paths.jobs_looked, broken)
+        words = f"rm {droplet.paths.jobs_looked} has it begun anew"
+    assert words in (surveyed(droplet) or "")
+    (trouble,) = jobs_status(droplet.world, droplet.settings)["trouble"]
+    assert trouble.startswith("no job starts: ")
+    assert words in trouble
+    droplet.disk.place(droplet.paths.jobs_looked, "{}")
+    look(droplet)
+    assert surveyed(droplet) is None
+
+
+def test_that_nobody_ever_looked_is_seen_too(droplet: Droplet) -> None:
+    droplet.disk.place(droplet.paths.jobs_looked, "{}")
+    wait(droplet, "00:10")
+    assert "nobody has looked for jobs" in (surveyed(droplet) or "")
+
+
+def test_nobody_has_to_look_where_no_job_could_be_due(droplet: Droplet) -> None:
+    droplet.settings["telegram"]["register"] = False
+    wait(droplet, "05:00")
+    assert surveyed(droplet) is None
+    droplet.settings["telegram"]["register"] = True
+    assert surveyed(droplet) is not None
+    droplet.docker.stop(f"backend-{droplet.live}", grace=1)
+    assert surveyed(droplet) is None
+    # One that has just come back was not missed meanwhile.
+    droplet.docker.start(f"backend-{droplet.live}")
+    assert surveyed(droplet) is None
 
 
 def test_the_schedule_goes_with_the_release_and_comes_back_with_a_rollback(droplet: Droplet) -> None:

@@ -34,6 +34,7 @@ def plain(*messages, **more):
         ({"_NAMESPACE": "redis", "SYSLOG_IDENTIFIER": "systemd-journald", "MESSAGE_ID": "other"}, "system"),
         ({"SYSLOG_IDENTIFIER": "barman", "_SYSTEMD_UNIT": "cron.service"}, "backup"),
         ({"SYSLOG_IDENTIFIER": "salt"}, "salt"),
+        ({"SYSLOG_IDENTIFIER": "marketplace-jobs", "_SYSTEMD_UNIT": "cron.service"}, "deploy"),
         ({"SYSLOG_IDENTIFIER": "marketplace-backup", "_SYSTEMD_UNIT": "cron.service"}, "backup"),
         ({"_SYSTEMD_UNIT": "barman-receive-wal@postgres.service"}, "backup"),
         ({"_SYSTEMD_UNIT": "marketplace-release-20261124T081500Z.service"}, "deploy"),

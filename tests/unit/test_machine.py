@@ -41,6 +41,15 @@ def test_room_that_is_just_enough_is_enough(settings):
     assert shortfalls(Machine(4 * GIB, 2, 43 * GIB, {}), settings) == []
 
 
+@pytest.mark.parametrize("name", ["postgres", "redis", "backup"])
+def test_what_is_on_a_block_volume_takes_no_room_here(settings, name):
+    others = 43 * GIB - settings[name]["disk"]
+    assert shortfalls(Machine(4 * GIB, 2, others, {}), settings) != []
+    settings[name]["device"] = "/dev/disk/by-id/scsi-0DO_Volume_data"
+    assert shortfalls(Machine(4 * GIB, 2, others, {}), settings) == []
+    assert shortfalls(Machine(4 * GIB, 2, others - 1, {}), settings) != []
+
+
 def test_unknown_cpus_are_no_shortfall(settings):
     assert shortfalls(Machine(4 * GIB, None, 80 * GIB, {}), settings) == []
 
@@ -67,3 +76,12 @@ def test_allocated_files_are_counted(tmp_path):
     assert machine.held["redis.disk"] >= 1 << 20
     assert machine.held["droplet.swap"] < 1 << 20
     assert machine.held["postgres.disk"] == 0
+
+
+def test_what_a_killed_run_left_unfinished_makes_room(tmp_path):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 1048576 kB\n")
+    (tmp_path / "var").mkdir()
+    with (tmp_path / "var/swapfile.unfinished").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 1 << 20)
+    assert look(tmp_path).held["droplet.swap"] >= 1 << 20

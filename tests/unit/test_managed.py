@@ -130,6 +130,14 @@ def test_what_is_elsewhere_takes_nothing_of_the_droplet():
     assert problems(large, DATABASE, CACHE) == {}
 
 
+def test_exporters_that_are_not_started_take_no_memory():
+    full = {"monitoring.strength": "full", "droplet.memory": "1G"}
+    for changes, times in (((), 4), ((DATABASE,), 3), ((DATABASE, CACHE), 2)):
+        assert (
+            f" {times} x monitoring.metrics.exporter_memory 32M" in problems(full, *changes)["droplet.memory"]
+        )
+
+
 def test_authorities_are_certificates_or_the_systems():
     kind = Authorities("", "")
     assert kind.read(f"\n {PEM}\n# in between\n{PEM}".replace("# in between\n", "")) == PEM + PEM

@@ -338,13 +338,31 @@ def test_what_alertmanager_is_given_and_what_it_refuses():
         Alertmanager(9).post([])
 
 
+SILENT = SETTINGS | {
+    "alerts": {"telegram": {"chat": ""}, "email": {"to": ""}, "webhook": False, "dead_man": False}
+}
+
+
 def test_while_nobody_is_to_be_told_events_wait_for_who_will_be(paths, fake, postman):
     event = Spool(paths.spool).emit("release.live", "info", "1.4.2 is live")
-    silent = SETTINGS | {
-        "alerts": {"telegram": {"chat": ""}, "email": {"to": ""}, "webhook": False, "dead_man": False}
-    }
     for after in (0, 60, 600):
-        postman.turn([], silent, NOW + after)
+        postman.turn([], SILENT, NOW + after)
     assert (fake.alerts, Spool(paths.spool).pending()) == ([], [event])
     postman.turn([], SETTINGS, NOW + 700)
     assert [alert.labels["alertname"] for alert in fake.alerts] == ["release.live"]
+
+
+@pytest.mark.parametrize("away", [True, False], ids=["not handed over", "handed over, not sent"])
+def test_an_event_on_its_way_waits_too_when_its_last_way_is_taken_out_of_the_settings(
+    paths, fake, postman, away
+):
+    event = Spool(paths.spool).emit("release.failed", "critical", "release of 1.4.2: failed")
+    fake.away = away
+    postman.turn([], SETTINGS, NOW)
+    fake.away = False
+    before = len(fake.alerts)
+    for after in (60, 120, 600):
+        postman.turn([], SILENT, NOW + after)
+    assert (fake.alerts[before:], Spool(paths.spool).pending()) == ([], [event])
+    postman.turn([], SETTINGS, NOW + 700)
+    assert [alert.labels["alertname"] for alert in fake.alerts[before:]] == ["release.failed"]

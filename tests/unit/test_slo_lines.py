@@ -102,7 +102,7 @@ def test_a_day_of_many_outages_keeps_the_longest_and_the_sum():
     day = rolled([line], MIDNIGHT)
     assert len(day.down) == MOST_SPANS
     assert min(end - begin for begin, end in day.down) == 5
-    assert day.down_seconds == pytest.approx(line.down_seconds)
+    assert tallied([day])["down"] == pytest.approx(tallied([line])["down"])
     assert len(written(day)) < 4000
 
 
@@ -116,7 +116,9 @@ def test_the_share_is_a_share(rows):
 def test_what_is_written_is_read(rows):
     once = merged(rows)
     known = merged(read("".join(map(written, once))))
-    assert [line.down_seconds for line in known] == pytest.approx([line.down_seconds for line in once])
+    assert [tallied([line])["down"] for line in known] == pytest.approx(
+        [tallied([line])["down"] for line in once]
+    )
     counts = added(line.counts for line in once)
     kept = added(line.counts for line in known)
     assert {name: kept.get(name, 0) for name in counts} == counts

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from marketplace_paths import Paths
+from marketplace_slo import tallied
 from marketplace_slo_budget import LONGEST, PACES, allowed, burn, burnt
 from marketplace_slo_files import KEPT_DAYS, Record
 from marketplace_slo_gap import Gap, stops
@@ -96,7 +97,7 @@ def test_it_goes_on_where_the_watchdog_before_has_stopped(tmp_path):
     second.stop()
     lines = Record(tmp_path).lines(NOON)
     assert sum(line.counts.get("up", 0) for line in lines) == 60
-    assert [line.down_seconds for line in lines if line.down] == [STANDS_FOR]
+    assert [tallied([line])["down"] for line in lines if line.down] == [STANDS_FOR]
 
 
 def test_what_nobody_saw_is_asked_for(tmp_path):
@@ -116,7 +117,7 @@ def test_what_nobody_saw_is_asked_for(tmp_path):
     other.stop()
     assert asked == [(NOON, NOON + 2.2 * DAY, False)]
     lines = Record(tmp_path).lines(NOON)
-    assert sum(line.down_seconds for line in lines) == pytest.approx(2.2 * DAY - 50)
+    assert sum(tallied([line])["down"] for line in lines) == pytest.approx(2.2 * DAY - 50)
     # Each day has its own part.
     assert sorted(line.at // DAY - NOON // DAY for line in lines if line.down) == [0, 1, 2]
 

@@ -111,6 +111,17 @@ def test_queries_that_can_not_be_read_are_unknown(world):
     assert "pg_stat_statements" in slo(world, SETTINGS, 1, NOW)["queries"]["unknown"]
 
 
+def test_queries_at_a_provider_are_its_own_to_tell(world):
+    written(world, Line(TODAY, "a-1", TODAY + 60.0, (), {"up": 60.0, "queries.unread": 1.0}))
+    managed = SETTINGS | {"postgres": {"managed": {"host": "db.example.com"}}}
+    assert slo(world, managed, 1, NOW)["queries"]["unknown"] == (
+        "PostgreSQL is at a provider, which has the figures"
+    )
+    # From before the database moved there.
+    written(world, Line(TODAY + 60, "a-1", TODAY + 120.0, (), {"up": 60.0, "queries": 5.0}))
+    assert slo(world, managed, 1, NOW)["queries"]["unknown"] is None
+
+
 def test_nothing_less_than_all_is_all(world):
     written(world, Line(TODAY, "a-1", NOW, ((TODAY + 1.0, TODAY + 1.1),), {"up": 1e6}))
     assert slo(world, SETTINGS, 1, NOW)["uptime"]["percent"] == 99.999

@@ -1,6 +1,8 @@
 """States of the host: a firewall that goes back, kernel settings, packages that only people upgrade, SSH reloads."""
 
 import json
+import socketserver
+import threading
 from pathlib import Path
 
 import pytest
@@ -270,6 +272,40 @@ def test_what_is_no_use_to_log_in_leaves_passwords_on(monkeypatch):
     with pytest.raises(module._Failure, match="Passwords stay on: none of root"):
         module._refuse_lockout({"PasswordAuthentication": "no"})
     module._refuse_lockout({"PasswordAuthentication": "yes"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "changes"),
+    [
+        ("Name: HAProxy\nStart_time_sec: {later}\n", {}),
+        (
+            "Name: HAProxy\nStart_time_sec: {written}\n",
+            {"old": "older than its configuration", "new": "reloaded"},
+        ),
+        ("", {"old": "does not answer on {socket}", "new": "serving"}),
+        (None, {"old": "does not answer on {socket}", "new": "serving"}),
+    ],
+)
+def test_a_worker_is_judged_by_when_it_started(tmp_path, answer, changes):
+    file, where = tmp_path / "haproxy.cfg", tmp_path / "admin.sock"
+    file.touch()
+    written = int(file.stat().st_mtime)
+
+    class Answer(socketserver.StreamRequestHandler):
+        def handle(self):
+            assert self.rfile.readline() == b"show info\n"
+            self.wfile.write(answer.format(later=written + 1, written=written).encode())
+
+    module = load("haproxy", __opts__={"test": True})
+    module._SOCKET = str(where)
+    if answer is None:
+        done = module.current(str(file))
+    else:
+        with socketserver.UnixStreamServer(str(where), Answer) as server:
+            threading.Thread(target=server.handle_request, daemon=True).start()
+            done = module.current(str(file))
+    expected = {key: words.format(socket=where) for key, words in changes.items()}
+    assert done["changes"] == ({"worker": expected} if changes else {})
 
 
 @pytest.mark.parametrize("test", [True, False])

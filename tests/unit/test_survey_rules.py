@@ -107,6 +107,13 @@ def test_secrets_that_are_half_replaced():
     assert found(rotation=[]) == {}
 
 
+def test_jobs_that_nobody_looks_for():
+    told = found(jobs="nobody has looked for jobs for 6 minutes")["jobs.stopped/jobs"]
+    assert told.summary == "scheduled jobs do not start: nobody has looked for jobs for 6 minutes"
+    assert told.command == "salt-call deploy.logs service=deploy since=1h"
+    assert found(jobs=None) == {}
+
+
 def test_units():
     told = found(units=[f"u{number}.service" for number in range(7)])["host.units/droplet"]
     assert "u0.service" in told.summary

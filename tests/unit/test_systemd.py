@@ -1,7 +1,10 @@
 """systemd's facts about a unit, and the units that code writes."""
 
+import os
+import time
+
 import pytest
-from marketplace_systemd import Unit, escape_path, mount_unit, swap_service
+from marketplace_systemd import Unit, escape_path, forgive_future, mount_unit, swap_service
 
 SHOWN = """LoadState=loaded
 ActiveState=active
@@ -13,6 +16,16 @@ ActiveEnterTimestampMonotonic=5000000
 def test_a_unit_is_read():
     unit = Unit.parse(SHOWN)
     assert (unit.loaded, unit.active, unit.needs_reload, unit.started) == (True, True, False, 5.0)
+
+
+def test_a_file_of_the_future_is_dated_now_and_no_other(tmp_path):
+    now = time.time()
+    for name, at in (("ahead", now + 3600), ("past", now - 3600)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (at, at))
+    forgive_future([tmp_path / "ahead", str(tmp_path / "past"), tmp_path / "missing"])
+    assert now - 1 <= (tmp_path / "ahead").stat().st_mtime <= time.time()
+    assert (tmp_path / "past").stat().st_mtime == pytest.approx(now - 3600)
 
 
 def test_a_unit_that_never_ran_is_never_older():

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marketplace_units import GIB, KIB, MIB, TIB, format_size, parse_duration, parse_size
+from marketplace_units import GIB, KIB, MIB, TIB, format_size, parse_duration, parse_size, rough_size
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,14 @@ def test_a_size_that_is_shown_exactly_reads_back(size):
 )
 def test_shown_sizes(size, text):
     assert format_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0M"), (1536 * KIB, "2M"), (GIB, "1G"), (1536 * MIB, "1.5G"), (TIB, "1024G"), (1.0e9, "954M")],
+)
+def test_sizes_to_be_compared(size, text):
+    assert rough_size(size) == text
 
 
 @pytest.mark.parametrize(

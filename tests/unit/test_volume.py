@@ -2,10 +2,20 @@
 
 import struct
 
+import marketplace_mount
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marketplace_mount import option_changes
+from marketplace_mount import (
+    Failure,
+    mark_changes,
+    option_changes,
+    prepare_mount,
+    printed,
+    unit_changes,
+    used,
+)
+from marketplace_paths import Paths
 from marketplace_volume import Device, Image, Plan, Refusal, filesystem_size, plan, plan_device
 
 GIB = 1 << 30
@@ -117,3 +127,61 @@ def test_options_that_a_mount_has_lost(mounted, missing):
     wanted = {"options": {"old": mounted, "new": missing}} if missing else {}
     assert option_changes("/srv/x", options, mounts) == wanted
     assert option_changes("/srv/y", options, mounts) == {}
+
+
+@pytest.fixture
+def image(tmp_path, monkeypatch):
+    """Where an image would be, on a droplet that is a directory."""
+    monkeypatch.setattr(marketplace_mount, "UNITS", tmp_path / "units")
+    monkeypatch.setattr(marketplace_mount, "Paths", lambda: Paths(tmp_path))
+    (tmp_path / "units").mkdir()
+    return tmp_path / "volumes/redis.img"
+
+
+def test_what_says_that_there_must_be_data(tmp_path, image):
+    assert used(str(image), True) == ""
+    ledger = Paths(tmp_path).ledger
+    ledger.mkdir(parents=True)
+    (ledger / "1.json").touch()
+    assert "has had releases" in used(str(image), True)
+    assert used(str(image), False) == ""
+    image.parent.mkdir()
+    image.with_suffix(".made").touch()
+    assert "there were data once" in used(str(image), False)
+    image.touch()
+    assert "holds the data" in used(str(image), False)
+    image.with_suffix(".start-empty").touch()
+    assert used(str(image), True) == ""
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_the_mark_comes_before_the_unit_and_uses_up_the_word_to_start_empty(tmp_path, image, marked):
+    made, word = (image.with_suffix(suffix) for suffix in (".made", ".start-empty"))
+    image.parent.mkdir()
+    word.touch()
+    if marked:
+        made.touch()
+    changes = mark_changes(str(image)) | unit_changes("/srv/x", "[Unit]\n")
+    assert set(changes) == {"unit", "enabled"} | (set() if marked else {"mark"})
+    ran = []
+
+    def run(*command):
+        assert (made.exists(), word.exists()) == (True, False)
+        ran.append(" ".join(command))
+
+    options = {"options": {"old": "rw", "new": "noexec"}}
+    prepare_mount("/srv/x", str(image), "[Unit]\n", True, changes | options, run)
+    assert (tmp_path / "units/srv-x.mount").read_text() == "[Unit]\n"
+    assert ran == [
+        "systemctl daemon-reload",
+        "systemctl --quiet enable srv-x.mount",
+        "mount --options remount,noexec /srv/x",
+    ]
+    assert mark_changes(str(image)) == {}
+
+
+def test_a_tool_that_fails_is_named_with_what_it_said():
+    result = {"retcode": 1, "stdout": "fixed", "stderr": ""}
+    assert printed(("e2fsck", "-p"), result, (0, 1)) == "fixed"
+    with pytest.raises(Failure, match="e2fsck -p failed: fixed"):
+        printed(("e2fsck", "-p"), result)
