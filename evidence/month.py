@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.support.measured import table
@@ -56,7 +56,7 @@ class Month:
         median, worst: availability of the median month, and of the worst in a hundred; 0..1.
     """
 
-    times: dict[str, Sequence[float]]
+    times: Mapping[str, Sequence[float]]
     missing: Sequence[str]
     median: float = 0.0
     worst: float = 0.0
