@@ -41,7 +41,7 @@ FAULTS = (
     Fault("the edge crashes", 10, "edge", r"^killed edge: well again after ([0-9.]+) s"),
     Fault("a service hangs", 8, "hung", r"well again after ([0-9.]+) s"),
     Fault("a reboot", 4, "test_reboot_under_load", r"healthy ([0-9.]+) s after the reboot"),
-    Fault("a minor version of PostgreSQL or Redis", 2, "there_and_back", r"longest gap (\d+) ms", 0.001),
+    Fault("a minor version of PostgreSQL or Redis", 2, "test_there_and_back_again", r"longest gap (\d+) ms", 0.001),
     Fault("the droplet is lost", 0.05, "gigabytes", r"^5 GB on a bare host.*: (\d+) s", before=3600),
 )  # fmt: skip
 

@@ -130,6 +130,16 @@ def test_a_month_is_as_long_as_faults_take_and_no_figure_is_made_up() -> None:
     assert "Not simulated" in text
 
 
+def test_a_breaking_migration_is_no_minor_upgrade_of_the_month() -> None:
+    upgrade = next(fault for fault in month.FAULTS if "minor version" in fault.name)
+    notes = [
+        ["test_there_and_back_again_and_again", "longest gap 5000 ms"],
+        ["test_breaking_migration_in_maintenance_there_and_back", "longest gap 14000 ms"],
+    ]
+    found = month.simulate([replace(PART, measured=notes)], [upgrade], months=10)
+    assert found.times == {upgrade.name: [5.0]}
+
+
 def test_pictures_hold_what_was_measured_and_no_script() -> None:
     part = replace(PART, series={
         "latency around a switch": [[-1, 10, 20, 30], [0, 11, 61, 700], [1, None, None, None]],
