@@ -266,7 +266,7 @@ def _joined(reason: str, more: str) -> str:
 
 def _tell_trouble(world: World, flight: Flight, step: Step, words: str, progress: Progress) -> None:
     """A step behind the point of no return failed: the release is live, and somebody has to know."""
-    severity = "critical" if step.name in ("open", "downgrade") else "warning"
+    severity = "critical" if step.name == "downgrade" else "warning"
     summary = f"release {flight.run.version} is live, but {step.name} failed: {words.splitlines()[0]}"
     try:
         world.spool.emit(f"release.{step.name}", severity, summary, subject=flight.run.release)
