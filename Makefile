@@ -35,7 +35,7 @@ droplet: .venv/complete ## end to end on local droplets
 soak: .venv/complete ## the long versions of the droplet tests, for an hour or two; writes docs/measurements/soak.md
 	$(PYTHON) -m pytest tests/soak
 
-bench: .venv/complete ## what releases cost, beside what others' cost; writes docs/measurements/release-bench.md
+bench: .venv/complete ## what converging, a droplet and releases cost, beside what others' cost; writes docs/measurements/*-bench.md
 	$(PYTHON) -m bench
 
 audit: .venv/complete ## what lynis, ssh-audit and others say of a droplet; writes docs/audit
@@ -49,7 +49,8 @@ lint: .venv/complete ## style, types, YAML, shell, the example of a pipeline
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/yamllint --strict .
-	.venv/bin/shellcheck bootstrap.sh formulas/minion/files/install-salt salt/marketplace/files/check-postgresql-conf .ci/run bench/peer/scale
+	.venv/bin/shellcheck bootstrap.sh formulas/minion/files/install-salt salt/marketplace/files/check-postgresql-conf .ci/run bench/peer/scale \
+		$(addprefix tests/support/droplet/images/,acme/start droplet/boot droplet/init postgres/docker-entrypoint.sh redis/docker-entrypoint.sh)
 	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows $(PIPELINE)
 	.venv/bin/zizmor --offline --quiet --persona=auditor $(PIPELINE)
 
@@ -69,7 +70,8 @@ lock: .venv/complete ## refresh the hash-locked lists of Python packages
 	$(LOCK) --python-version 3.13 tests/support/storage/requirements.in -o tests/support/storage/requirements.txt
 
 pins: .venv/complete ## refresh image tags and digests from their registry, and show the difference
-	$(PYTHON) tools/pins.py
+	$(PYTHON) tools/pins.py --write
+	@git --no-pager diff -- pillar/base/init.sls
 
 laptop: ## salt-ssh, ready in this checkout: to converge droplets from here
 	python3 tools/laptop.py

@@ -68,7 +68,7 @@ fi
 
 tree=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 environment=${id%%-*}
-environments=$(find "$tree/pillar" -mindepth 1 -maxdepth 1 -type d ! -name base ! -name local -exec basename {} \; | sort | tr '\n' ' ')
+environments=$(find "$tree/pillar" -mindepth 1 -maxdepth 1 -type d ! -name base ! -name local ! -name '*[!a-z0-9]*' -exec basename {} \; | sort | tr '\n' ' ')
 case " $environments" in
     *" $environment "*) ;;
     *) die "unknown environment '$environment' (from minion id '$id'). Expected one of: ${environments}. A new one is a directory: pillar/$environment/init.sls" ;;

@@ -75,7 +75,8 @@ def explained(
 
 def explanations() -> dict[str, dict[str, str]]:
     """Tool -> finding -> why it stays."""
-    return yaml.safe_load(EXPLANATIONS.read_text())
+    written: dict[str, dict[str, str]] = yaml.safe_load(EXPLANATIONS.read_text())
+    return written
 
 
 def _reason(identifier: str, reasons: Mapping[str, str]) -> str:

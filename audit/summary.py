@@ -60,12 +60,12 @@ def parts(outcomes: Sequence[Outcome]) -> list[str]:
     blocks = ["## Figures", table(("tool", "goal", "reached", ""), rows)]
     for outcome in outcomes:
         if outcome.findings:
-            rows = [
+            remaining = [
                 (finding.id, finding.says, finding.why or "**not explained**") for finding in outcome.findings
             ]
             blocks += [
                 f"## {outcome.tool}: what remains, and why",
-                table(("finding", "it says", "why it stays"), rows),
+                table(("finding", "it says", "why it stays"), remaining),
             ]
     return blocks
 

@@ -106,6 +106,7 @@ def releases(site: Site, droplet: Droplet, runs: int, progress: Progress) -> Doc
             report.ledger(short, long, RECORDS),
         ],
         report.release_notes(ways, short, warm, cold),
+        {},
     )
 
 

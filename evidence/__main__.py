@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
@@ -18,25 +20,51 @@ SPEC = REPOSITORY / "docs" / "spec.md"
 DOCUMENT = REPOSITORY / "docs" / "evidence.md"
 
 
-def verdicts(parts: list[results.Part]) -> list[judge.Verdict]:
-    """Every row of the specification, judged by results."""
+def history() -> frozenset[str]:
+    """The first twelve digits of each commit that the checkout comes from.
+
+    Raises:
+        Unusable: git does not know them all.
+    """
+    git = ["git", "-C", str(REPOSITORY)]
+    try:
+        shallow = subprocess.check_output([*git, "rev-parse", "--is-shallow-repository"], text=True)
+        commits = subprocess.check_output([*git, "rev-list", "HEAD"], text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Unusable(
+            f"whether results are of this checkout, only its git history tells: {error}"
+        ) from error
+    if shallow.strip() == "true":
+        raise Unusable(
+            "this clone is shallow and does not know which results its history has: git fetch --unshallow, and again"
+        )
+    return frozenset(commit[:12] for commit in commits.split())
+
+
+def verdicts(parts: list[results.Part], known: frozenset[str]) -> list[judge.Verdict]:
+    """Every row of the specification, judged by results.
+
+    Args:
+        known: see :func:`history`.
+    """
     rows = promises(yaml.safe_load(PROMISES.read_text()), asked(SPEC.read_text()))
-    return [judge.verdict(promise, parts) for promise in rows]
+    return [judge.verdict(promise, parts, known) for promise in rows]
 
 
 def main() -> int:
     """Write the document, and say what is red."""
     parts = results.read_all()
     try:
-        found = verdicts(parts)
+        known = history()
+        found = verdicts(parts, known)
     except Unusable as error:
         print(f"evidence: {error}", file=sys.stderr)
         return 2
-    thirty_days = month.simulate(parts)
+    thirty_days = month.simulate([part for part in parts if not judge.unusable(part, known)])
     drawn = pictures.pictures(parts, thirty_days)
     for name, text in drawn.items():
         measured.write(f"pictures/{name}", text)
-    DOCUMENT.write_text(document.document(found, parts, thirty_days, drawn))
+    DOCUMENT.write_text(document.document(found, parts, thirty_days, datetime.now(UTC), drawn))
     print(DOCUMENT.relative_to(REPOSITORY))
     red = [verdict for verdict in found if not verdict.shown]
     for verdict in red:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from tests.support.results import Part
@@ -32,11 +32,30 @@ class Verdict:
         return not self.reasons
 
 
-def verdict(promise: Promise, parts: Iterable[Part]) -> Verdict:
+def unusable(part: Part, history: Collection[str]) -> str:
+    """Why a result shows nothing of the checkout, or "".
+
+    Args:
+        history: the first twelve digits of each commit that the checkout comes from, its own among them.
+    """
+    if not part.untouched:
+        return f"the result of {part.place} was changed after it was written"
+    commit, _, changes = part.commit.partition(" ")
+    if changes:
+        return f"the result of {part.place} is of {commit} {changes}: commit them, and run it again"
+    if commit[:12] not in history:
+        return f"the result of {part.place} is of {commit}, which is not in this checkout's history: run it again"
+    return ""
+
+
+def verdict(promise: Promise, parts: Iterable[Part], history: Collection[str]) -> Verdict:
     """Judge a row by what was written down.
 
-    A row is red where a result was edited by hand, a test was never run or did not pass, a figure was not measured, or
-    is not what was promised.
+    A row is red where a result was edited by hand or is of no commit that the checkout comes from, a test was never run
+    or did not pass, a figure was not measured, or is not what was promised.
+
+    Args:
+        history: as :func:`unusable` takes it.
     """
     known = list(parts)
     reasons: list[str] = []
@@ -48,8 +67,8 @@ def verdict(promise: Promise, parts: Iterable[Part]) -> Verdict:
             continue
         if part not in used:
             used.append(part)
-            if not part.untouched:
-                reasons.append(f"the result of {part.place} was changed after it was written")
+            if why := unusable(part, history):
+                reasons.append(why)
         failed, passed = _cases(part, part.failed, test), _cases(part, part.passed, test)
         reasons += [f"failed: {part.place} {case}" for case in failed]
         if not failed and not passed:

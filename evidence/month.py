@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.support.measured import table
@@ -41,7 +41,7 @@ FAULTS = (
     Fault("the edge crashes", 10, "edge", r"^killed edge: well again after ([0-9.]+) s"),
     Fault("a service hangs", 8, "hung", r"well again after ([0-9.]+) s"),
     Fault("a reboot", 4, "test_reboot_under_load", r"healthy ([0-9.]+) s after the reboot"),
-    Fault("a minor version of PostgreSQL or Redis", 2, "there_and_back", r"longest gap (\d+) ms", 0.001),
+    Fault("a minor version of PostgreSQL or Redis", 2, "test_there_and_back_again", r"longest gap (\d+) ms", 0.001),
     Fault("the droplet is lost", 0.05, "gigabytes", r"^5 GB on a bare host.*: (\d+) s", before=3600),
 )  # fmt: skip
 
@@ -56,7 +56,7 @@ class Month:
         median, worst: availability of the median month, and of the worst in a hundred; 0..1.
     """
 
-    times: dict[str, Sequence[float]]
+    times: Mapping[str, Sequence[float]]
     missing: Sequence[str]
     median: float = 0.0
     worst: float = 0.0

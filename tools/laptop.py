@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -36,7 +37,11 @@ class Unsuitable(Exception):
     """What is in the way; the message says what to do about it."""
 
 
-def check(version=sys.version_info[:2], module=importlib.util.find_spec, program=shutil.which):
+def check(
+    version: "tuple[int, int]" = sys.version_info[:2],
+    module: "Callable[[str], object]" = importlib.util.find_spec,
+    program: "Callable[[str], object]" = shutil.which,
+) -> None:
     """Whether this machine has what it takes.
 
     Raises:
@@ -59,7 +64,7 @@ def check(version=sys.version_info[:2], module=importlib.util.find_spec, program
         )
 
 
-def install(home=HOME, requirements=LIST, python=sys.executable):
+def install(home: Path = HOME, requirements: Path = LIST, python: str = sys.executable) -> str:
     """Have Salt's commands in ``home``/bin, from a complete environment.
 
     They are links, and move when a new environment is complete: one that fails leaves the old one working.
@@ -82,11 +87,11 @@ def install(home=HOME, requirements=LIST, python=sys.executable):
     return _mark(environment).read_text().splitlines()[1]
 
 
-def _mark(environment):
+def _mark(environment: Path) -> Path:
     return environment / "complete"
 
 
-def _complete(environment):
+def _complete(environment: Path) -> bool:
     """Whether it was finished, stands where it was made, and its Python is still there."""
     try:
         made = _mark(environment).read_text().splitlines()
@@ -95,15 +100,15 @@ def _complete(environment):
         return False
 
 
-def _make(environment, requirements, python):
+def _make(environment: Path, requirements: Path, python: str) -> None:
     if not _runs(python, "-m", "venv", "--clear", environment):
         raise Unsuitable(f"{python} -m venv {environment} failed; its words are above")
-    pip = [environment / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    pip = [str(environment / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     # Salt is a source distribution. Its build uses the locked setuptools rather than whatever is newest today.
     build = environment / "build-requirements.txt"
     build.write_text("".join(re.findall(r"^setuptools==.*\n(?:[ \t].*\n)*", requirements.read_text(), re.M)))
     # --no-deps: the list is complete, but for timelib, which has no wheel and which nothing here needs.
-    for arguments in (["-r", build], ["--no-build-isolation", "-r", requirements]):
+    for arguments in (["-r", str(build)], ["--no-build-isolation", "-r", str(requirements)]):
         if not _runs(*pip, "--require-hashes", *arguments):
             raise Unsuitable(
                 "pip could not install the list; its words are above. "
@@ -115,11 +120,11 @@ def _make(environment, requirements, python):
     _mark(environment).write_text(f"{environment}\n{said.stdout.strip()}\n")
 
 
-def _runs(*argv):
+def _runs(*argv: "str | Path") -> bool:
     return subprocess.run([str(word) for word in argv]).returncode == 0
 
 
-def _link(link, target):
+def _link(link: Path, target: Path) -> None:
     if not (link.is_symlink() and link.readlink() == target):
         new = link.with_name(link.name + ".new")
         new.unlink(missing_ok=True)
@@ -127,7 +132,7 @@ def _link(link, target):
         new.replace(link)
 
 
-def main():
+def main() -> int:
     try:
         check()
         print(NEXT.format(version=install()), end="")

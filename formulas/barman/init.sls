@@ -50,11 +50,13 @@ Ensure a server's log can be received:
     - context:
         barman: {{ barman | json }}
 
-Ensure systemd knows how a server's log is received:
+{% for server in barman.servers %}
+Ensure systemd knows how the log of {{ server }} is received:
   systemd_unit.current:
-    - name: barman-receive-wal@{{ barman.servers | first | default("none") }}.service
+    - name: barman-receive-wal@{{ server }}.service
     - files: [/etc/barman.conf, /etc/barman.d/servers.conf, /etc/systemd/system/barman-receive-wal@.service]
     - watch:
       - file: Ensure backups are configured
       - file: Ensure the servers to back up are known
       - file: Ensure a server's log can be received
+{% endfor %}

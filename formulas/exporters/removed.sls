@@ -3,6 +3,7 @@
 Ensure exporters that nobody wants are not installed:
   apt_package.removed:
     - pkgs: {{ exporters.removed | json }}
+    - before: {{ exporters.before | json }}
 
 {% for unit in exporters.removed %}
 Ensure {{ unit }} has no configuration:
@@ -11,9 +12,9 @@ Ensure {{ unit }} has no configuration:
     - require:
       - apt_package: Ensure exporters that nobody wants are not installed
 
-Ensure nothing is left of {{ unit }}'s unit:
+Ensure nothing of ours is left of {{ unit }}'s unit:
   file.absent:
-    - name: /etc/systemd/system/{{ unit }}.service.d
+    - name: /etc/systemd/system/{{ unit }}.service.d/confined.conf
     - require:
       - apt_package: Ensure exporters that nobody wants are not installed
 {% endfor %}

@@ -68,8 +68,9 @@ def release(version=None, image=None, maintenance=False, soak=None, wait=0, **un
     """Ship a version of the backend with no lost request; whatever fails leaves the live version as it was.
 
     version
-        Tag of ``backend:image``; default is the setting ``backend:version``. A version that YAML reads as a number
-        (1.10) needs quotes that reach Salt: ``deploy.release "'1.10'"``.
+        Tag of ``backend:image``. Without it, it is the setting ``backend:version``; where another version is live and
+        ``backend:follow_pillar`` is not set, that is refused, for it may mean either. A version that YAML reads as a
+        number (1.10) needs quotes that reach Salt: ``deploy.release "'1.10'"``.
     image
         A whole image reference, with tag or digest, instead of ``backend:image`` and its tag. The version is then its
         tag, or its label ``org.opencontainers.image.version``, unless given.
@@ -178,7 +179,7 @@ def plan(version=None, image=None, rollback=False, wait=0, **unknown):
     settings, why = _settings_for_change()
     if settings is None:
         return _refused(why)
-    request = _request(asked, settings)
+    request = _request(asked)
     try:
         with view(sys.stderr) as progress:
             planned = look_ahead(World.of(_paths()), settings, request, progress)
@@ -463,9 +464,7 @@ def _timing(maintenance, soak, wait):
     }
 
 
-def _request(asked, settings):
-    if asked.get("kind") != "rollback" and not asked["version"] and not asked["image"]:
-        asked = asked | {"version": settings["backend"]["version"]}
+def _request(asked):
     return Request(**asked, by=caller(os.environ), tree=revision(TREE))
 
 
@@ -474,7 +473,7 @@ def _perform(asked):
     settings, why = _settings_for_change()
     if settings is None:
         return _refused(why)
-    request = _request(asked, settings)
+    request = _request(asked)
     words = f"{request.words}, asked by {request.by}"
     with view(sys.stderr, words[0].upper() + words[1:]) as progress:
         if __opts__.get("marketplace_inline"):

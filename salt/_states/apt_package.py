@@ -6,6 +6,7 @@ fresh droplet the first boot's upgrades are often still running.
 
 import re
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -71,21 +72,27 @@ def installed(name: str, pkgs: list[str]) -> dict[str, Any]:
     return ret | {"changes": changes, "comment": f"Installed: {', '.join(missing)}"}
 
 
-def removed(name: str, pkgs: list[str]) -> dict[str, Any]:
+def removed(name: str, pkgs: list[str], before: str = "") -> dict[str, Any]:
     """Ensure packages are not installed; what they have written and been configured with stays.
 
     Args:
         name: a sentence.
         pkgs: names of packages.
+        before: a JSON file whose ``packages`` were installed before any of these: none of them goes. Where there is no
+            such file yet, whatever is installed was. Where it says nothing, those before were removed by earlier runs.
     """
     ret: dict[str, Any] = {
         "name": name,
         "changes": {},
         "result": True,
-        "comment": "None of these packages is installed",
+        "comment": "None of these packages is installed, but for those that were here before",
     }
+    kept: Collection[str] = ()
+    if before:
+        record = read_json(Path(before))
+        kept = pkgs if record is None else record.get("packages") or ()
     absent = _missing(pkgs)
-    present = [package for package in pkgs if package not in absent]
+    present = [package for package in pkgs if package not in absent and package not in kept]
     if not present:
         return ret
     changes = {package: {"old": "installed", "new": None} for package in present}

@@ -29,7 +29,7 @@ class Request:
 
     Args:
         version: tag of ``backend:image``, or "" to take it from ``image``.
-        image: a whole reference instead, or "".
+        image: a whole reference instead, or "". Neither: ``backend:version``, where no other is live.
         by: who asks; tree: commit of the tree that does it.
         kind: ``release`` or ``rollback``.
         target: of a rollback, the release to go back to; "" for the one before the live one.
@@ -55,7 +55,7 @@ class Request:
         """What is asked for, for people."""
         if self.kind == "rollback":
             return f"rollback to {self.target or 'the release before'}"
-        return f"release of {self.version or self.image}"
+        return f"release of {self.version or self.image or 'backend:version'}"
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Request":

@@ -121,10 +121,12 @@ def formula_inputs(settings: dict[str, Any]) -> dict[str, Any]:
             "keep_days": settings["monitoring"]["metrics"]["keep_days"],
             "size": settings["monitoring"]["metrics"]["size"],
             "memory": settings["monitoring"]["metrics"]["memory"],
+            "before": str(Paths().before),
         },
         "exporters": {
             "units": exporters(settings),
             "removed": [name for name in EXPORTERS if name not in units(settings)],
+            "before": str(Paths().before),
         },
         "haproxy": {
             "log_socket": socket("edge"),

@@ -273,7 +273,10 @@ def _backend(
     live: str | None, containers: Mapping[str, ContainerState] | None, statistics: Statistics | None
 ) -> ServiceHealth:
     if live is None:
-        return ServiceHealth("unhealthy", "nothing is live; do: salt-call deploy.release")
+        return ServiceHealth(
+            "unhealthy",
+            "nothing is live; do: salt-call deploy.resume, or deploy.release where nothing ever was",
+        )
     return _judged(project(live), f"check_{live}", containers, statistics)
 
 

@@ -1,6 +1,7 @@
 """Releases and rollbacks: runs the steps, takes them back when one fails, and leaves a record."""
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -40,17 +41,41 @@ LOG_SECONDS = 1.0
 DECISIVE = ("switch", "restore-point", "maintenance")
 
 
+class Undecided(ValueError):
+    """It does not say which version is meant; the message names those that may be."""
+
+
+def unasked_version(settings: Mapping[str, Any], live: ReleaseRecord | None) -> str:
+    """What ``deploy.release`` without a version ships: ``backend:version``, unless that would go back by accident.
+
+    Raises:
+        Undecided: another version is live, and pillar does not drive releases.
+    """
+    backend = settings["backend"]
+    version: str = backend["version"]
+    if live is None or live.version == version or backend["follow_pillar"]:
+        return version
+    raise Undecided(
+        f"which version? {live.version} is live, backend:version says {version}. deploy.release {live.version} ships "
+        f"the live one again, with the settings and secrets of today; deploy.release {version} ships the other"
+    )
+
+
 def prepared(world: World, settings: dict[str, Any], request: Request) -> Run:
     """What a request comes to, before anything was looked at outside our own files.
 
     Raises:
+        Undecided: a release without a version, where it might mean one of two.
         Unreachable: a rollback that has nowhere to go.
         EdgeError, LedgerError: who is live cannot be told.
     """
     live_colour = world.edge.live()
+    previous = world.ledger.live()
     origin = None
-    reference = request.image or f"{settings['backend']['image']}:{request.version}"
     version = request.version
+    if request.kind == "release" and not request.version and not request.image:
+        version = unasked_version(settings, previous)
+    reference = request.image or f"{settings['backend']['image']}:{version}"
     if request.kind == "rollback":
         origin = target_of(world.ledger, request.target)
         settings = settings_of(world, settings, origin)
@@ -63,7 +88,7 @@ def prepared(world: World, settings: dict[str, Any], request: Request) -> Run:
         reference=reference,
         colour=other_colour(live_colour or "green"),
         live_colour=live_colour,
-        previous=world.ledger.live(),
+        previous=previous,
         request=request,
         origin=origin,
     )
@@ -241,7 +266,7 @@ def _joined(reason: str, more: str) -> str:
 
 def _tell_trouble(world: World, flight: Flight, step: Step, words: str, progress: Progress) -> None:
     """A step behind the point of no return failed: the release is live, and somebody has to know."""
-    severity = "critical" if step.name in ("open", "downgrade") else "warning"
+    severity = "critical" if step.name == "downgrade" else "warning"
     summary = f"release {flight.run.version} is live, but {step.name} failed: {words.splitlines()[0]}"
     try:
         world.spool.emit(f"release.{step.name}", severity, summary, subject=flight.run.release)

@@ -162,7 +162,8 @@ class Backend:
     )
     version: str = setting(
         Text('"1.0.0"', "image tag, in quotes", _TAG_TEXT, "an image tag", refused=("latest",)),
-        "tag of the first release (of every release with follow_pillar)",
+        "tag of the first release (of every release with follow_pillar); "
+        "deploy.release without a version ships it, unless another is live",
     )
     follow_pillar: bool = setting(
         Boolean("false", "true or false"),

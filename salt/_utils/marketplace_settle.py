@@ -78,7 +78,9 @@ def _run_live(world: World, settings: dict[str, Any], progress: Progress, patien
         stop(world, grace, *COLOURS)
     elif live is not None and unreleased(world.ledger, world.paths.releases, settings):
         # Its worker would write to where the data were moved from. The release that comes has no need of it.
-        progress.say(f"{project(live)} is left as it is, for a move is half done: deploy.release finishes it")
+        progress.say(
+            f"{project(live)} is left as it is, for a move is half done: deploy.release of the live version finishes it"
+        )
     elif live is None or not _try_up(world, settings, live, progress, patient):
         live = _other_that_serves(world, settings, live, record, progress)
     world.edge.synchronise()

@@ -5,9 +5,17 @@ from __future__ import annotations
 import json
 
 from tests.support.droplet.droplets import Droplet
+from tests.support.droplet.machine import Machine
 from tests.support.droplet.salt import call
 from tests.support.load.state import SECRETS, webhook_path
 from tests.support.waiting import seconds_until
+
+# Whoever asks by address has no name to look for in the certificate.
+ASKS = (
+    "import ssl, sys, urllib.request as u\n"
+    "context = ssl._create_unverified_context()\n"
+    "print(u.urlopen(sys.argv[1], timeout=10, context=context).read().decode())\n"
+)
 
 
 def curl(droplet: Droplet, url: str, *options: str) -> tuple[int, str]:
@@ -40,13 +48,15 @@ def webhook(droplet: Droplet, port: int = 443, secret: bool = False) -> tuple[in
     return curl(droplet, f"https://{where}{path}", *options)
 
 
-def test_healthz_tells_each_service(droplet: Droplet) -> None:
+def test_healthz_tells_each_service(droplet: Droplet, neighbour: Machine) -> None:
     code, body = curl(droplet, "https://127.0.0.1/healthz")
     assert code == 200
     assert json.loads(body) == {
         "status": "healthy",
         "services": {"backend": "healthy", "postgres": "healthy", "redis": "healthy"},
     }
+    outside = neighbour.run(["python3", "-c", ASKS, f"https://{droplet.address()}/healthz"]).stdout
+    assert json.loads(outside) == json.loads(body)
 
 
 def test_everything_else_is_not_there(droplet: Droplet) -> None:

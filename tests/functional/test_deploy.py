@@ -130,7 +130,7 @@ def test_release_asks_for_what_was_said(converged: Host, asked: Asked) -> None:
     assert (first.kind, first.version, first.maintenance, first.soak, first.wait, first.by) == (
         "release", "1.1.0", True, 0, 1.5, "alice",
     )  # fmt: skip
-    assert (second.version, second.soak, second.wait) == ("1.0.0", None, 0.0)
+    assert (second.version, second.image, second.soak, second.wait) == ("", "", None, 0.0)
     assert (third.version, third.image) == ("", "ghcr.io/other/bot:2")
 
 
@@ -211,7 +211,7 @@ def test_plan_says_by_its_exit_code_whether_it_would_be_refused(
     assert converged.call("deploy.plan", rollback=True) == ({"would": "rollback"}, 0)
     assert converged.call("deploy.plan", rollback="20260101T000000Z") == ({"would": "rollback"}, 0)
     assert [(request.version, request.target) for request in requests] == [
-        ("9.9.9", ""), ("1.0.0", ""), ("", ""), ("", "20260101T000000Z"),
+        ("9.9.9", ""), ("", ""), ("", ""), ("", "20260101T000000Z"),
     ]  # fmt: skip
 
 

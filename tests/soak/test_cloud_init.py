@@ -85,7 +85,8 @@ def test_a_new_droplet_converges_itself(
     wait(born, lambda: not enabled(born), 600)
     took = time.monotonic() - given
     note(
-        f"A new droplet asked for its token after {asked:.0f} s, and was converged {took:.0f} s after it got one."
+        f"A new droplet asked for its token after {asked:.0f} s, and was converged {took:.0f} s after it got one: "
+        f"{asked + took:.0f} s in all."
     )
     status = call(born, "deploy.status").value
     assert status["live"]["version"] == "1.0.0"

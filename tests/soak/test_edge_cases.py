@@ -54,13 +54,13 @@ def test_the_network_is_lost(droplet: Droplet, botapi: BotApi, note: Note, minut
     figures = delivered(botapi, load, 900)["stats"]
     took = time.monotonic() - back
     assert waiting > minutes * 60 * RATE * 0.9
-    assert figures["updates"]["dropped"] == 0
-    assert figures["updates"]["delivered"] >= count
-    seconds_until(lambda: alerts.well(droplet), 60)
+    lost = max(figures["updates"]["dropped"], count - figures["updates"]["delivered"])
     note(
         f"network lost for {minutes} min: {waiting} messages waited at Telegram; "
-        f"all {count} were answered {took:.0f} s after it was back, 0 lost"
+        f"all {count} were over {took:.0f} s after it was back, {lost} lost"
     )
+    assert lost == 0
+    seconds_until(lambda: alerts.well(droplet), 60)
 
 
 def test_redis_is_at_its_limit_of_memory(droplet: Droplet, load: Callable[..., Load], note: Note) -> None:

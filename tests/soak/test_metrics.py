@@ -187,7 +187,11 @@ def test_off_again_leaves_nothing_but_what_was_measured(
     note(f"turned off in {off.seconds:.0f} s")
     shown = full.run(["systemctl", "is-active", *UNITS], check=False).stdout.split()
     assert shown == ["inactive"] * len(UNITS)
-    for path in ("/usr/bin/prometheus", "/etc/exporters", "/etc/marketplace/delivered/monitoring"):
+    for path in (
+        "/usr/bin/prometheus",
+        "/etc/exporters/prometheus-redis-exporter.yml",
+        "/etc/marketplace/delivered/monitoring",
+    ):
         assert not there(full, path)
     assert there(full, "/var/lib/prometheus/metrics2")
     # Who tells people is there as before.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -32,9 +32,12 @@ def users(droplet: Droplet, site: Site, neighbour: Machine) -> Iterator[Load]:
         if place.endswith("start")
     ],
 )
-def test_reboot_in_every_step(droplet: Droplet, users: Load, kind: str, place: str) -> None:
+def test_reboot_in_every_step(
+    droplet: Droplet, users: Load, note: Callable[[str], None], kind: str, place: str
+) -> None:
     way = places.way(droplet, kind, place)
-    killing.reboot_at(droplet, place, way.act, (way.version, way.before))
+    took = killing.reboot_at(droplet, place, way.act, (way.version, way.before))
+    note(f"{kind}, {place}: all services well {took:.1f} s after the reboot was asked for")
     shipping.shipped(
         shipping.release(droplet, places.way(droplet, "release", "soak:start").version, "soak=0")
     )

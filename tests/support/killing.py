@@ -10,7 +10,7 @@ from typing import Any
 
 from marketplace_steps import STEP_NAMES
 
-from tests.support import shipping
+from tests.support import alerts, shipping
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.salt import Answer
 from tests.support.waiting import seconds_until
@@ -79,12 +79,21 @@ def power_loss_at(droplet: Droplet, place: str, act: Act, version: str, before: 
     shipping.assert_sound(droplet, version if switched_by(place) else before)
 
 
-def reboot_at(droplet: Droplet, place: str, act: Act, versions: tuple[str, str]) -> None:
-    """Reboot the droplet in order, while what ``act`` starts goes on from ``place``."""
-    with shipping.stopped_at(droplet, place, act), shipping.beside(droplet, lambda beside: beside.reboot()):
-        shipping.go_on(droplet)
+def reboot_at(droplet: Droplet, place: str, act: Act, versions: tuple[str, str]) -> float:
+    """Reboot the droplet in order, while what ``act`` starts goes on from ``place``.
+
+    Returns:
+        Seconds from when the reboot was asked for until every service that users need was well again.
+    """
+    with shipping.stopped_at(droplet, place, act):
+        asked = time.monotonic()
+        with shipping.beside(droplet, lambda beside: beside.reboot()):
+            shipping.go_on(droplet)
+        seconds_until(lambda: alerts.well(droplet), BOOT_SECONDS)
+        took = time.monotonic() - asked
     shipping.wait_at_rest(droplet, BOOT_SECONDS)
     assert shipping.assert_sound(droplet)["live"]["version"] in versions
+    return took
 
 
 def journal_step(droplet: Droplet) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import yaml
 
 from bench.__main__ import MEASURED
 from evidence import document, judge, month, pictures
-from evidence.__main__ import PROMISES, SPEC
+from evidence.__main__ import PROMISES, SPEC, history
 from evidence.promises import Promise, Unusable, asked, promises
 from tests.support.droplet.paths import REPOSITORY
 from tests.support.results import Part, read_all
@@ -22,6 +24,8 @@ PART = Part(PLACE, "2026-01-02 03:04 UTC", "abc", "2 x CPU", ["test_load[a]", "t
             [["test_load[a]", "0 lost; p95 58 ms"], ["test_load[b]", "0 lost; p95 61 ms"]]).sealed()  # fmt: skip
 
 
+HISTORY = {"abc"}
+NOW = datetime(2026, 1, 9, tzinfo=UTC)
 MONTH = month.Month({fault.name: () for fault in month.FAULTS}, ["all"])
 
 
@@ -60,10 +64,11 @@ def test_every_test_that_shows_a_promise_is_there() -> None:
 
 
 def test_a_row_is_shown_by_what_passed_and_was_measured() -> None:
-    found = judge.verdict(promise(), [PART])
+    found = judge.verdict(promise(), [PART], HISTORY)
     assert found.shown
     assert found.measured == ["0 lost; p95 58 ms", "0 lost; p95 61 ms"]
-    text = document.document([found], [PART], MONTH)
+    text = document.document([found], [PART], MONTH, NOW)
+    assert f"The oldest result is 6 days old: {PLACE}, 2026-01-02 03:04 UTC." in text
     assert "**1 of 1 rows are shown.**" in text
     assert "RED" not in text.partition("## Functional")[2]
 
@@ -72,6 +77,8 @@ def test_a_row_is_shown_by_what_passed_and_was_measured() -> None:
     ("part", "changes", "reason"),
     [
         (replace(PART, measured=[["test_load[a]", "0 lost; p95 58 ms"]]), {}, "changed after it was written"),
+        (replace(PART, commit="abc with changes").sealed(), {}, "is of abc with changes"),
+        (replace(PART, commit="def").sealed(), {}, "is of def, which is not in this checkout's history"),
         (replace(PART, failed=["test_load[b]"], passed=["test_load[a]"]).sealed(), {}, "failed: "),
         (replace(PART, passed=["test_loads"]).sealed(), {}, "was not run"),
         (replace(PART, place="tests/soak/test_kill.py").sealed(), {}, f"no result of {TEST}"),
@@ -81,10 +88,10 @@ def test_a_row_is_shown_by_what_passed_and_was_measured() -> None:
     ],
 )  # fmt: skip
 def test_a_row_is_red_for_each_reason(part: Part, changes: dict[str, Any], reason: str) -> None:
-    found = judge.verdict(promise(**changes), [part])
+    found = judge.verdict(promise(**changes), [part], HISTORY)
     assert not found.shown
     assert reason in "; ".join(found.reasons)
-    text = document.document([found], [part], MONTH)
+    text = document.document([found], [part], MONTH, NOW)
     assert "- RED SC-001: " in text
     assert "| **RED** SC-001 |" in text
 
@@ -105,6 +112,22 @@ def test_a_row_that_cannot_be_judged_is_named(row: dict[str, Any], words: str) -
     assert words in str(raised.value)
     with pytest.raises(Unusable, match=r"missing \['SC-002'\]"):
         promises({"SC-001": {}}, {"SC-001": "asked", "SC-002": "asked"})
+
+
+@pytest.mark.parametrize(
+    ("shallow", "words"), [("true", "git fetch --unshallow"), ("", "only its git history tells")]
+)
+def test_history_that_is_not_whole_is_no_history(
+    monkeypatch: pytest.MonkeyPatch, shallow: str, words: str
+) -> None:
+    def git(command: list[str], **_: Any) -> str:
+        if not shallow:
+            raise subprocess.CalledProcessError(128, command)
+        return shallow
+
+    monkeypatch.setattr(subprocess, "check_output", git)
+    with pytest.raises(Unusable, match=words):
+        history()
 
 
 def test_every_result_of_the_repository_is_as_it_was_written() -> None:
@@ -128,6 +151,16 @@ def test_a_month_is_as_long_as_faults_take_and_no_figure_is_made_up() -> None:
     text = month.document(unknown, [fault, month.Fault("a flood", 1, "test_flood", r"(\d+)")])
     assert "| a flood | 1 |  | not measured |" in text
     assert "Not simulated" in text
+
+
+def test_a_breaking_migration_is_no_minor_upgrade_of_the_month() -> None:
+    upgrade = next(fault for fault in month.FAULTS if "minor version" in fault.name)
+    notes = [
+        ["test_there_and_back_again_and_again", "longest gap 5000 ms"],
+        ["test_breaking_migration_in_maintenance_there_and_back", "longest gap 14000 ms"],
+    ]
+    found = month.simulate([replace(PART, measured=notes)], [upgrade], months=10)
+    assert found.times == {upgrade.name: [5.0]}
 
 
 def test_pictures_hold_what_was_measured_and_no_script() -> None:

@@ -1,5 +1,7 @@
 """The pillar that is shipped: what it says, and that it says it once."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,17 @@ OWN = {
     "edge": {"domains": ["bot.team.dev"]},
     "secrets": {"telegram_token": {"value": TOKEN}},
 }
+
+
+def test_bootstrap_offers_what_can_be_chosen_and_nothing_else(tmp_path):
+    """What is behind the first dash of an id is no part of the environment's name."""
+    for name in ("base", "local", "production", "staging2", "with-dash", "Upper"):
+        (tmp_path / "pillar" / name).mkdir(parents=True)
+    script = shutil.copy(PILLAR.parent / "bootstrap.sh", tmp_path)
+    said = subprocess.run([script, "with-dash"], capture_output=True, text=True, check=False)
+    assert said.returncode != 0
+    assert "unknown environment 'with' (from minion id 'with-dash')" in said.stderr
+    assert "Expected one of: production staging2 . A new one" in said.stderr
 
 
 def merged(*layers):

@@ -1,8 +1,15 @@
 """Roles, grants and default privileges: compared before written, and no secret in what people see."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 from marketplace_postgres import Access, Role, difference, identifier, literal, parse, question, statements
 from marketplace_scram import verifier
+
+from tests.support.droplet.paths import REPOSITORY
+
+CHECK = REPOSITORY / "salt/marketplace/files/check-postgresql-conf"
 
 ACCESS = Access(
     database="shop",
@@ -164,3 +171,22 @@ def test_names_are_quoted():
 def test_no_answer_is_an_error(answer):
     with pytest.raises(ValueError, match="no answer"):
         parse(answer)
+
+
+@pytest.mark.parametrize(("status", "asked"), [("running", True), ("restarting", False), ("exited", False)])
+def test_a_candidate_is_judged_only_where_a_server_can_be_asked(
+    tmp_path: Path, status: str, asked: bool
+) -> None:
+    """One in a crash loop is not asked: state.apply has to be able to mend what it crashes of."""
+    docker = tmp_path / "docker"
+    answers = {"{{.State.Status}}": status, "{{.State.Running}}": "false" if status == "exited" else "true"}
+    docker.write_text(
+        "#!/bin/sh\n[ $1 = inspect ] || exit 7\ncase $3 in\n"
+        + "".join(f"'{form}') echo {answer};;\n" for form, answer in answers.items())
+        + "esac\n"
+    )
+    docker.chmod(0o755)
+    candidate = tmp_path / "postgresql.conf"
+    candidate.touch()
+    done = subprocess.run(["sh", CHECK, candidate], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False)
+    assert done.returncode == (7 if asked else 0)

@@ -56,6 +56,30 @@ def test_second_release_takes_the_other_colour_and_stops_the_first(droplet: Drop
     assert droplet.world.ledger.broken() == []
 
 
+def test_release_of_no_version_is_the_settings_where_no_other_is_live(droplet: Droplet) -> None:
+    droplet.settings["backend"]["version"] = "1.0.0"
+    assert planned(droplet, "")["version"] == "1.0.0"
+    first = ship(droplet, "")
+    assert (first.outcome, first.version) == ("live", "1.0.0"), first.reason
+    assert ship(droplet, "").outcome == "unchanged"
+
+
+def test_release_of_no_version_never_goes_back_to_the_first_one(droplet: Droplet) -> None:
+    droplet.settings["backend"] |= {"version": "1.0.0", "follow_pillar": False}
+    ship(droplet, "1.0.0")
+    live = ship(droplet, "1.1.0")
+    droplet.docker.calls.clear()
+    refused, plan = ship(droplet, ""), planned(droplet, "")
+    assert (refused.outcome, plan["would"]) == ("refused", "refuse")
+    assert [refused.reason] == plan["refusals"]
+    for words in ("deploy.release 1.1.0 ships the live one", "deploy.release 1.0.0 ships the other"):
+        assert words in refused.reason
+    assert [call for call in droplet.docker.calls if call[0] in ("pull", "start_project", "stop")] == []
+    assert droplet.world.ledger.live() == live
+    droplet.settings["backend"]["follow_pillar"] = True
+    assert ship(droplet, "").version == "1.0.0"
+
+
 def test_old_colour_is_stopped_only_behind_the_switch(droplet: Droplet) -> None:
     ship(droplet, "1.0.0")
     droplet.docker.calls.clear()

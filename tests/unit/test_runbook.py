@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from marketplace_steps import STEPS
+
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 PROVEN = ROOT / "tests" / "soak"
@@ -35,6 +37,28 @@ def test_every_alert_is_brought_about_by_its_fault() -> None:
     tests = "".join(file.read_text() for file in PROVEN.glob("test_*.py"))
     named = {name for name in alerts() if re.search(rf"\b{re.escape(name)}\b", tests)}
     assert alerts() - named == RULES_ALONE
+
+
+def events() -> set[str]:
+    """The names of all events that anything tells of."""
+    found = set()
+    for source in (ROOT / "salt").glob("_*/*.py"):
+        found |= set(re.findall(r'(?:\.emit|_tell)\(\s*f?"([a-z_.{}]+)"', source.read_text()))
+    # What failed at "open" is told as stuck.
+    final = {f"release.{step.name}" for step in STEPS if step.final and step.name != "open"}
+    kinds, outcomes = ("release", "rollback"), ("live", "failed", "rolled_back", "refused")
+    patterns = {
+        "release.{step.name}": final,
+        "{record.kind}.{record.outcome}": {f"{kind}.{outcome}" for kind in kinds for outcome in outcomes},
+    }
+    assert patterns.keys() == {name for name in found if "{" in name}
+    return (found - patterns.keys()).union(*patterns.values())
+
+
+def test_every_event_has_its_row_and_no_row_is_left_over() -> None:
+    page = RUNBOOK.partition("\n## What happened\n")[2].partition("\n## ")[0]
+    firsts = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert {name for first in firsts for name in re.findall(r"`([a-z_.]+)`", first)} == events()
 
 
 def test_links_within_the_documents_lead_somewhere() -> None:

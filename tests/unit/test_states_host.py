@@ -225,6 +225,33 @@ def test_only_packages_that_are_there_are_removed(test):
         assert module.removed("Ensure they are gone", ["prometheus"])["changes"] == {}
 
 
+@pytest.mark.parametrize(
+    ("record", "goes"),
+    [
+        ('{"packages": ["bash"]}', ["prometheus", "promtool"]),
+        ('{"packages": ["prometheus"]}', ["promtool"]),
+        ('{"packages": null}', ["prometheus", "promtool"]),  # an earlier tree has removed what there was
+        (None, []),  # nothing was converged here yet
+    ],
+)
+def test_a_package_that_was_there_before_is_not_removed(tmp_path, record, goes):
+    there, before = {"prometheus", "promtool"}, tmp_path / "before.json"
+    if record:
+        before.write_text(record)
+
+    def run_all(command, **_):
+        if command[0] == "dpkg-query":
+            lines = (f"{'installed' if name in there else 'config-files'} {name}\n" for name in command[3:])
+            return {"retcode": 0, "stdout": "".join(lines), "stderr": ""}
+        there.difference_update(command[command.index("remove") + 1 :])
+        return {"retcode": 0, "stdout": "", "stderr": ""}
+
+    module = load("apt_package", __salt__={"cmd.run_all": run_all}, __opts__={"test": False}, __context__={})
+    done = module.removed("Ensure they are gone", ["prometheus", "promtool"], str(before))
+    assert (done["result"], sorted(done["changes"])) == (True, goes)
+    assert there == {"prometheus", "promtool"}.difference(goes)
+
+
 def test_a_package_that_stays_is_a_failure():
     answers = {"dpkg-query": {"retcode": 0, "stdout": "installed prometheus\n", "stderr": ""}}
     module = load(

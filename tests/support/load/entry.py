@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-ANSWERED = 200
-
 
 @dataclass(frozen=True)
 class Entry:

@@ -117,8 +117,13 @@ def around(
             if 0 <= index < len(buckets) and entry.ok:
                 buckets[index].append(entry.ms)
     return [
-        (round(number * width - before, 3), *(percentile(sorted(bucket), part) for part in (0.5, 0.95, 1)))
-        for number, bucket in enumerate(buckets)
+        (
+            round(number * width - before, 3),
+            percentile(ordered, 0.5),
+            percentile(ordered, 0.95),
+            percentile(ordered, 1),
+        )
+        for number, ordered in enumerate(map(sorted, buckets))
     ]
 
 

@@ -25,7 +25,9 @@ run_scripts() {
   local script query=(psql --no-psqlrc --set=ON_ERROR_STOP=1 --no-password --username="$user" --dbname="$database")
   for script in /docker-entrypoint-initdb.d/*; do
     case $script in
-      *.sh) if [ -x "$script" ]; then "$script"; else . "$script"; fi ;;
+      *.sh)
+        # shellcheck source=/dev/null
+        if [ -x "$script" ]; then "$script"; else . "$script"; fi ;;
       *.sql) "${query[@]}" --file="$script" ;;
       *.sql.gz) gunzip --stdout "$script" | "${query[@]}" ;;
       *.sql.xz) xzcat "$script" | "${query[@]}" ;;
@@ -34,16 +36,15 @@ run_scripts() {
 }
 
 initialise() {
-  local password method waldir arguments
+  local password method waldir arguments=()
   password=$(setting POSTGRES_PASSWORD)
   method=$(setting POSTGRES_HOST_AUTH_METHOD scram-sha-256)
   waldir=$(setting POSTGRES_INITDB_WALDIR)
-  arguments=$(setting POSTGRES_INITDB_ARGS)
+  eval "arguments=($(setting POSTGRES_INITDB_ARGS))"  # The variable holds shell words by definition.
   if [ -z "$password" ] && [ "$method" != trust ]; then
     fail "the database is new and has no superuser password: set POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE"
   fi
-  eval "set -- $arguments"  # The variable holds shell words by definition.
-  initdb --username="$user" --pwfile=<(printf '%s\n' "$password") ${waldir:+--waldir="$waldir"} "$@"
+  initdb --username="$user" --pwfile=<(printf '%s\n' "$password") ${waldir:+--waldir="$waldir"} "${arguments[@]}"
   printf '\nhost all all all %s\n' "$method" >> "$PGDATA/pg_hba.conf"
 
   export PGPASSWORD=$password
