@@ -33,7 +33,7 @@ from marketplace_paths import Paths
 from marketplace_rebuild import Rebuild, given, storage
 from marketplace_recovery import Target
 from marketplace_restore import restore_scratch, scratch, tidy
-from marketplace_restore_begun import confirm as confirm_restore
+from marketplace_restore_aside import confirm as confirm_restore
 from marketplace_restore_cache import restore_cache
 from marketplace_restore_live import restore_live, undo_live
 from marketplace_secrets import Store, UnknownSecret

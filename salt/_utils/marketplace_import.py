@@ -18,9 +18,9 @@ from marketplace_census import Census, census
 from marketplace_database import Database, DatabaseError
 from marketplace_import_pour import LONGEST_SECONDS, load_file, pour
 from marketplace_import_source import Source, is_custom, refuse_unusable
-from marketplace_journal import Journal
 from marketplace_postgres import identifier
 from marketplace_progress import Progress
+from marketplace_restore_begun import half_done
 from marketplace_restore_cache import exchange_cache
 from marketplace_units import amount
 
@@ -74,7 +74,9 @@ def imported(
     """
     refuse_unusable(source)
     with world.lock.held(by, "backup.import"):
-        _refuse_half_done(world)
+        waiting = half_done(world.paths, world.catalogue.disk)
+        if waiting:
+            raise BackupError(waiting)
         begun = world.clock.monotonic()
         run = _Import(world, settings, source, progress)
         try:
@@ -86,19 +88,6 @@ def imported(
             rows = f"{sum(run.found.rows.values())} rows" if run.found else "the cache"
             world.spool.emit("data.imported", "warning", f"{by} has imported {rows}")
         return answer | {"seconds": round(world.clock.monotonic() - begun, 1)}
-
-
-def _refuse_half_done(world: BackupWorld) -> None:
-    """Whoever finishes or undoes it would have other data before him than it was begun with."""
-    disk = world.catalogue.disk
-    entry = Journal(world.paths.journal, disk).read()
-    if entry is not None:
-        raise BackupError(
-            f"release {entry['run']['release']} was interrupted at {entry['step']}: first deploy.resume, which "
-            "finishes or undoes it"
-        )
-    if disk.read_json(world.paths.restore) is not None:
-        raise BackupError("a restore was interrupted: first backup.restore to=live, which takes it up again")
 
 
 class _Import:

@@ -18,7 +18,8 @@ from marketplace_durable import exchange, fsync_directory, to_json
 from marketplace_progress import Progress
 from marketplace_recovery import Recovery, Target
 from marketplace_restore import Restore
-from marketplace_restore_begun import database_directory, interrupted, taken_up, unfinished
+from marketplace_restore_aside import database_directory
+from marketplace_restore_begun import interrupted, taken_up, unfinished
 
 LIVE = "postgres-restore"
 # A server that was stopped cleanly is up within seconds; one that was not replays its log first.
@@ -62,7 +63,7 @@ def undo_live(world: BackupWorld, settings: dict[str, Any], progress: Progress, 
     """
     with world.lock.held(by, "backup.restore to=live undo=True"):
         begun = world.clock.monotonic()
-        entry = unfinished(world)
+        entry = unfinished(world.paths)
         if entry is None:
             raise BackupError("no restore in the database's place is unfinished: there is nothing to give up")
         if entry.get("came_up"):
@@ -165,7 +166,7 @@ class _LiveRestore(Restore):
         cls, world: BackupWorld, settings: dict[str, Any], target: Target, progress: Progress, by: str
     ) -> "_LiveRestore":
         """The restore that is in the journal, or a new one, which is written there."""
-        entry = unfinished(world)
+        entry = unfinished(world.paths)
         if entry is None:
             now = world.clock.now()
             entry = {
@@ -258,7 +259,7 @@ class _LiveRestore(Restore):
 
     def receiver(self) -> str:
         """The log goes another way from here on: receive that one."""
-        entry = unfinished(self.world) or {}
+        entry = unfinished(self.world.paths) or {}
         self.world.catalogue.disk.write(self.world.paths.restore, to_json(entry | {"came_up": True}))
         self.world.receiver.start_over()
         if not self.world.clock.wait_until(lambda: self.world.receiver.look().active, timeout=60):

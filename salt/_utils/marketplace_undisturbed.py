@@ -5,9 +5,9 @@ from contextlib import ExitStack, contextmanager
 
 from marketplace_docker import DockerError
 from marketplace_job_runs import containers
-from marketplace_journal import Journal
 from marketplace_lock import Lock, LockHeld
 from marketplace_paths import Paths
+from marketplace_restore_begun import half_done
 from marketplace_world import World
 
 ADVICE = "apply again when that is over"
@@ -35,7 +35,7 @@ def undisturbed(paths: Paths, by: str, what: str = "a restart of the data servic
                 stack.enter_context(lock.held(by, what, _MOMENT))
         except LockHeld as error:
             raise Busy(str(error)) from error
-        why = _half_done(paths) or _jobs(paths)
+        why = half_done(paths) or _jobs(paths)
         if why:
             raise Busy(why)
         yield
@@ -47,7 +47,7 @@ def busy(paths: Paths) -> str | None:
         owner = lock.holder()
         if owner is not None:
             return str(LockHeld(owner, lock=lock.name, advice=ADVICE))
-    return _half_done(paths) or _jobs(paths)
+    return half_done(paths) or _jobs(paths)
 
 
 def _locks(paths: Paths) -> tuple[Lock, ...]:
@@ -57,14 +57,6 @@ def _locks(paths: Paths) -> tuple[Lock, ...]:
         Lock(paths.backup_lock, "backup", ADVICE),
         Lock(paths.jobs_lock, "jobs", ADVICE),
     )
-
-
-def _half_done(paths: Paths) -> str | None:
-    if Journal(paths.journal).read() is not None:
-        return "a release was interrupted: deploy.resume settles it"
-    if paths.restore.exists():
-        return "a restore of the database was interrupted: backup.restore to=live takes it up again"
-    return None
 
 
 def _jobs(paths: Paths) -> str | None:

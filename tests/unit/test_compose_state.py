@@ -13,6 +13,7 @@ from marketplace_undisturbed import busy
 from tests.unit.test_states import load
 
 OLD, NEW, BAD = (f"postgres:17.{number}@sha256:{number * 32}" for number in ("10", "11", "12"))
+BEGUN = {"by": "bob", "started": "2026-11-25T12:00:00+00:00", "time": None}
 NEXT = "postgres:18.1@sha256:" + "18" * 32
 
 
@@ -197,12 +198,16 @@ def test_what_was_interrupted_is_settled_first(
 ) -> None:
     project.say(NEW)
     paths.state.mkdir(parents=True)
-    paths.restore.write_text("{}")
-    assert "backup.restore to=live takes it up again" in project.state(monkeypatch, paths)["comment"]
+    paths.restore.write_text(json.dumps(BEGUN | {"time": "2026-11-24T08:15:00+00:00", "came_up": True}))
+    words = "backup.restore to=live time='2026-11-24T08:15:00+00:00' takes it up again"
+    assert words in project.state(monkeypatch, paths)["comment"]
     paths.restore.unlink()
     paths.journal.mkdir()
-    (paths.journal / "current.json").write_text("{}")
-    assert "deploy.resume settles it" in project.state(monkeypatch, paths)["comment"]
+    (paths.journal / "current.json").write_text('{"run": {"release": "r"}, "step": "migrate"}')
+    assert (
+        "release r was interrupted at migrate: first deploy.resume"
+        in project.state(monkeypatch, paths)["comment"]
+    )
     assert project.image == OLD
 
 

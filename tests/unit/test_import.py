@@ -1,6 +1,7 @@
 """Moving in: what is refused before anything is touched, and what becomes of the data that were here."""
 
 import os
+import re
 from datetime import UTC, datetime
 from subprocess import TimeoutExpired
 from time import monotonic
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from marketplace_backup_world import BackupError
 from marketplace_census import Census
-from marketplace_durable import DISK, write_atomic
+from marketplace_durable import DISK, to_json, write_atomic
 from marketplace_import import ASIDE, LOADING, imported
 from marketplace_import_pour import pour
 from marketplace_import_source import Source, refuse_unusable
@@ -206,8 +207,11 @@ def test_it_waits_for_what_is_half_done(tmp_path, monkeypatch):
     ):
         move_in(tmp_path, monkeypatch, EMPTY, THEIRS)
     Journal(paths.journal).clear()
-    write_atomic(paths.restore, '{"id": "20261126T000000"}')
-    with pytest.raises(BackupError, match=r"first backup.restore to=live"):
+    time = "2026-11-24T08:15:00+00:00"
+    write_atomic(paths.restore, to_json({"id": "x", "by": "bob", "started": "today", "time": time}))
+    with pytest.raises(
+        BackupError, match=rf"backup.restore to=live time='{re.escape(time)}' takes it up again"
+    ):
         move_in(tmp_path, monkeypatch, EMPTY, THEIRS)
     paths.restore.unlink()
     assert move_in(tmp_path, monkeypatch, EMPTY, THEIRS)[0]["outcome"] == "imported"

@@ -19,7 +19,8 @@ from marketplace_lock import Lock
 from marketplace_paths import Paths
 from marketplace_progress import Progress
 from marketplace_recovery import Target
-from marketplace_restore_begun import closed_for, confirm, unfinished
+from marketplace_restore_aside import confirm
+from marketplace_restore_begun import closed_for, unfinished
 from marketplace_restore_live import restore_live, undo_live
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -116,7 +117,7 @@ class World(SimpleNamespace):
         """What is in the data directory's parent, when nothing is under way."""
         assert self.running
         assert self.receiving
-        assert unfinished(self) is None
+        assert unfinished(self.paths) is None
         return {path.name: self.rows(path.name) for path in self.data.iterdir()}
 
 
@@ -188,13 +189,13 @@ def test_wherever_it_is_killed_it_can_be_given_up_until_it_has_come_up(make):
         for again in itertools.count():
             world = make()
             killed = world.killed_after(steps, *RESTORE)
-            begun = unfinished(world)
+            begun = unfinished(world.paths)
             if not begun or begun.get("came_up"):
                 with pytest.raises(BackupError, match="unfinished" if not begun else "has come up"):
                     world.undo()
                 break
             cut_off = world.killed_after(again, *UNDO)
-            if unfinished(world):
+            if unfinished(world.paths):
                 # Even now the way forward is open.
                 assert world.undo()["outcome"] == "undone"
             if cut_off and not (world.running and world.receiving):
@@ -221,12 +222,12 @@ def test_a_restored_server_that_does_not_come_up_is_given_up(make):
     for other in (Target(), Target(time=NOW - timedelta(hours=9))):
         with pytest.raises(BackupError, match=rf"{re.escape(other.words)} is another target .*alice.*T08:00"):
             world.restore(other)
-    assert "backup.restore undo=True gives it up" in closed_for(world, None)
+    assert "backup.restore undo=True gives it up" in closed_for(world.paths, None)
     with pytest.raises(BackupError, match="not finished"):
         confirm(world, "alice")
     assert world.undo()["outcome"] == "undone"
     assert world.at_rest() == OLD
-    assert closed_for(world, None) == ""
+    assert closed_for(world.paths, None) == ""
     world.broken = set()
     assert world.restore(Target())["outcome"] == "restored"
 
@@ -240,7 +241,7 @@ def test_there_may_be_nothing_to_go_back_to(make):
     answer = world.undo()
     assert answer["outcome"] == "undone"
     assert "stays stopped" in answer["steps"][0]["detail"]
-    assert (list(world.data.iterdir()), unfinished(world)) == ([], None)
+    assert (list(world.data.iterdir()), unfinished(world.paths)) == ([], None)
 
 
 def test_old_data_that_are_no_good_are_said_to_be_so(make):
@@ -264,7 +265,7 @@ def test_old_data_that_are_no_good_are_said_to_be_so(make):
 )
 def test_the_edge_stays_closed_while_other_data_come_into_place(make, doing, closed):
     world = make()
-    assert bool(closed_for(world, {"doing": doing, "by": "alice"})) is closed
+    assert bool(closed_for(world.paths, {"doing": doing, "by": "alice"})) is closed
 
 
 def test_the_edge_may_be_opened_once_what_is_live_stays(make):
@@ -272,4 +273,4 @@ def test_the_edge_may_be_opened_once_what_is_live_stays(make):
     world.receiver.start_over = lambda: world._receive(False)
     assert world.restore()["outcome"] == "failed"
     assert json.loads(world.paths.restore.read_text())["came_up"]
-    assert closed_for(world, None) == ""
+    assert closed_for(world.paths, None) == ""
