@@ -66,12 +66,13 @@ def undo_live(world: BackupWorld, settings: dict[str, Any], progress: Progress, 
         entry = unfinished(world.paths)
         if entry is None:
             raise BackupError("no restore in the database's place is unfinished: there is nothing to give up")
-        if entry.get("came_up"):
+        run = _LiveRestore.of(world, settings, progress, entry)
+        # Whoever started it: a restore that was killed before it could note that, or a boot.
+        if entry.get("came_up") or (run.is_swapped() and world.docker.is_well("postgres")):
             raise BackupError(
                 "PostgreSQL has come up on the restored data, whose log goes another way: "
                 f"{taken_up(entry)} ends it; from then on another restore brings another time"
             )
-        run = _LiveRestore.of(world, settings, progress, entry)
         run.steps.all(("back", run.back), ("start", run.start_old))
         reason = run.steps.reason
         return {
@@ -195,7 +196,7 @@ class _LiveRestore(Restore):
 
     def perform(self) -> None:
         """All of it, or what is left of it."""
-        if self._is_swapped():
+        if self.is_swapped():
             self.steps.attempt("unpack", lambda: "was done before the interruption")
         elif not self.make_ready() or not self.steps.attempt("seal", self.seal):
             # Nothing live was touched: there is nothing to take up again.
@@ -224,7 +225,7 @@ class _LiveRestore(Restore):
         self._stop()
         # Until it is certain that the restored data stay, their log is not received: it would lead away from the old.
         self.world.receiver.stop()
-        if not self._is_swapped():
+        if not self.is_swapped():
             if self.live.exists():
                 exchange(self.recovery.directory, self.live)
             else:
@@ -276,7 +277,7 @@ class _LiveRestore(Restore):
 
     def back(self) -> str:
         """The old data in their place again, by the way on which they went; nothing is left of the restored ones."""
-        if self._is_swapped():
+        if self.is_swapped():
             self._stop()
             if self.aside.exists():
                 self.aside.rename(self.recovery.directory)
@@ -287,7 +288,6 @@ class _LiveRestore(Restore):
                 self.live.rename(self.recovery.directory)
                 fsync_directory(self.live.parent)
         self.recovery.discard()
-        self.world.catalogue.disk.remove(self.world.paths.restore)
         if not self.live.exists():
             return "there were no old data: PostgreSQL stays stopped until something is restored"
         return f"the old data are in {self.live} again"
@@ -296,9 +296,12 @@ class _LiveRestore(Restore):
         """The live server, on the old data, and the receiver of its log."""
         # It tries again for as long as the server is away.
         self.world.receiver.start()
+        if self.live.exists():
+            self.world.docker.start("postgres")
+        # Whatever is killed before is taken up again; whether they are any good is no part of it.
+        self.world.catalogue.disk.remove(self.world.paths.restore)
         if not self.live.exists():
             return "there is nothing to start on"
-        self.world.docker.start("postgres")
         if not self.world.clock.wait_until(
             lambda: self.world.docker.is_well("postgres"), timeout=START_SECONDS, interval=0.5
         ):
@@ -311,7 +314,8 @@ class _LiveRestore(Restore):
     def _stop(self) -> None:
         self.world.docker.stop("postgres", grace=self.settings["postgres"]["stop_grace"])
 
-    def _is_swapped(self) -> bool:
+    def is_swapped(self) -> bool:
+        """Whether the restored data have the live ones' name."""
         try:
             return (self.live / MARK).read_text() == self.identity
         except OSError:
