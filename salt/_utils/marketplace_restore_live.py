@@ -36,7 +36,8 @@ def restore_live(
     A restore that was interrupted is taken up again by the same target.
 
     Returns:
-        As :func:`marketplace_restore.restore_scratch`; ``aside`` (the old data directory) instead of ``container``.
+        As :func:`marketplace_restore.restore_scratch`; ``aside`` (the old data directory) instead of ``container``; what
+        to do ``next`` where it is not finished.
 
     Raises:
         LockHeld: somebody is at the backups already.
@@ -46,7 +47,8 @@ def restore_live(
         begun = world.clock.monotonic()
         run = _LiveRestore.begun(world, settings, target, progress, by)
         run.perform()
-        return run.answer(begun) | {"aside": str(run.aside) if run.aside.exists() else None}
+        aside = str(run.aside) if run.aside.exists() else None
+        return run.answer(begun) | {"aside": aside} | _left(world)
 
 
 def undo_live(world: BackupWorld, settings: dict[str, Any], progress: Progress, by: str) -> dict[str, Any]:
@@ -55,7 +57,8 @@ def undo_live(world: BackupWorld, settings: dict[str, Any], progress: Progress, 
     Killed at any point, it is taken up again by the same call; a restore to the same target would go on instead.
 
     Returns:
-        ``outcome`` (``undone`` or ``failed``), ``reason``, ``steps``, ``seconds``.
+        ``outcome`` (``undone`` or ``failed``), ``reason``, ``steps``, ``seconds``; what to do ``next`` where it is still
+        to be given up.
 
     Raises:
         LockHeld: somebody is at the backups already.
@@ -80,7 +83,7 @@ def undo_live(world: BackupWorld, settings: dict[str, Any], progress: Progress, 
             "reason": reason,
             "steps": run.steps.done,
             "seconds": round(world.clock.monotonic() - begun, 1),
-        }
+        } | _left(world)
 
 
 class FirstRestore:
@@ -133,6 +136,11 @@ class FirstRestore:
             "notes": restore.recovery.notes,
             **restore.found,
         }
+
+
+def _left(world: BackupWorld) -> dict[str, Any]:
+    entry = unfinished(world.paths)
+    return {"next": [interrupted(entry)]} if entry else {}
 
 
 def _target(entry: Mapping[str, Any]) -> Target:

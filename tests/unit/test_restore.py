@@ -214,6 +214,7 @@ def test_a_restored_server_that_does_not_come_up_is_given_up(make):
     world.broken = {"restored"}
     answer = world.restore()
     assert (answer["outcome"], "does not come up" in answer["reason"]) == ("failed", True)
+    assert "takes it up again; backup.restore undo=True gives it up" in answer["next"][0]
     # What it writes into its log would lead the backups away from the old data.
     assert (world.rows(), world.receiving) == ("restored", False)
     # Nor does the next try; nor can another time be asked for, or the edge be opened, meanwhile.
@@ -299,6 +300,9 @@ def test_the_edge_stays_closed_while_other_data_come_into_place(make, doing, clo
 def test_the_edge_may_be_opened_once_what_is_live_stays(make):
     world = make()
     world.receiver.start_over = lambda: world._receive(False)
-    assert world.restore()["outcome"] == "failed"
+    answer = world.restore()
+    assert (answer["outcome"], "undo=True" in answer["next"][0]) == ("failed", False)
     assert json.loads(world.paths.restore.read_text())["came_up"]
     assert closed_for(world.paths, None) == ""
+    world.receiver.start_over = lambda: world._receive(True)
+    assert "next" not in world.restore()
