@@ -70,6 +70,13 @@ def test_files_are_looked_at_before_anything_is_done(tmp_path, data):
     assert "no snapshot of Redis" in refusal(Source(cache=tmp_path / "dump"))
 
 
+def test_of_a_large_snapshot_no_more_is_read_than_says_what_it_is(tmp_path):
+    with (tmp_path / "dump.rdb").open("wb") as stream:
+        stream.write(b"REDIS0012")
+        stream.truncate(1 << 40)
+    refuse_unusable(Source(cache=tmp_path / "dump.rdb"))
+
+
 def test_a_plain_dump_has_to_have_its_end(tmp_path):
     """psql takes the end of a truncated file for the end of a table, and commits."""
     dump = tmp_path / "dump"
