@@ -28,8 +28,8 @@ def __virtual__():
 def received(name):
     """Ensure that the log of the PostgreSQL server ``name`` is received, from boot on.
 
-    Not while a restore in its place is unfinished that may still be given up: what the restored server writes would lead
-    the backups away from the old data.
+    Not while a restore in its place is unfinished that may still be given up: what the restored server writes would
+    lead the backups away from the old data.
 
     name
         The server, as Barman knows it.

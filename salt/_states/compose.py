@@ -60,9 +60,9 @@ def running(
     back first. Then the comment says why a restart is pending, and deploy.status shows it.
 
     What a restart needs is there before anything stops. It is refused while a release, backups or a job are at work,
-    and they are held off meanwhile; so is taking away what is retired. Starting what is down is refused only while other
-    data are being put in the live ones' place. Where a service does not come up with another image, it gets the one it
-    had back.
+    and they are held off meanwhile; so is taking away what is retired. Starting what is down is refused only while
+    other data are being put in the live ones' place. Where a service does not come up with another image, it gets the
+    one it had back.
 
     Args:
         name: the project.

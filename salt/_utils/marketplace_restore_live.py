@@ -36,8 +36,8 @@ def restore_live(
     A restore that was interrupted is taken up again by the same target.
 
     Returns:
-        As :func:`marketplace_restore.restore_scratch`; ``aside`` (the old data directory) instead of ``container``; what
-        to do ``next`` where it is not finished.
+        As :func:`marketplace_restore.restore_scratch`; ``aside`` (the old data directory) instead of ``container``;
+        what to do ``next`` where it is not finished.
 
     Raises:
         LockHeld: somebody is at the backups already.
@@ -57,8 +57,8 @@ def undo_live(world: BackupWorld, settings: dict[str, Any], progress: Progress, 
     Killed at any point, it is taken up again by the same call; a restore to the same target would go on instead.
 
     Returns:
-        ``outcome`` (``undone`` or ``failed``), ``reason``, ``steps``, ``seconds``; what to do ``next`` where it is still
-        to be given up.
+        ``outcome`` (``undone`` or ``failed``), ``reason``, ``steps``, ``seconds``; what to do ``next`` where it is
+        still to be given up.
 
     Raises:
         LockHeld: somebody is at the backups already.

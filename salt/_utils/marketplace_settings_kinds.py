@@ -327,7 +327,7 @@ def port() -> Integer:
 
 
 def name_kind(example: str, *refused: str, beginnings: tuple[str, ...] = ()) -> Text:
-    """Kind of a role's, user's or database's name; ``refused`` ones are taken, and so are all with such ``beginnings``."""
+    """Kind of a role's, user's or database's name; ``refused`` ones are taken, and all with such ``beginnings``."""
     ours = "".join(f"(?!{beginning})" for beginning in beginnings)
     what = "a name of lower-case letters, digits and underscores"
     if beginnings:
