@@ -276,7 +276,8 @@ def import_(dump="", data="", cache="", user="postgres", database="", replace=Fa
     Everything is loaded beside the live database, counted, and put in its place in one transaction; it belongs to the
     roles of this droplet then. What was here stays aside until ``backup.confirm``. Needs the edge closed
     (``deploy.maintenance on``), and the service here: a database at a provider takes no dump or data, a cache there no
-    snapshot. Where it was killed, the same call begins anew.
+    snapshot. Where it was killed, the same call begins anew; where the database has changed places by then, ``cache``
+    alone is left.
 
     Returns ``outcome`` (``imported``, ``failed`` or ``refused``), ``reason``, ``rows`` by table, ``schema``, ``aside``,
     ``notes``, ``steps``, ``seconds`` and what to do ``next``. Exit code 1 unless it is imported.
@@ -317,7 +318,10 @@ def import_(dump="", data="", cache="", user="postgres", database="", replace=Fa
             lambda: imported(_world(), settings, source, progress, by),
         )
 
-    answer = _shown("Moving in", work, "imported", "the same command begins anew")
+    left = (
+        "the same command begins anew; where the database is imported already, backup.import cache=... alone"
+    )
+    answer = _shown("Moving in", work, "imported", left)
     if answer["outcome"] == "imported":
         answer["next"] = [
             "deploy.release of the live version, which brings the schema to its head",

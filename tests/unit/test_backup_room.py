@@ -40,7 +40,9 @@ class World(SimpleNamespace):
             spool=Spool(paths.spool),
             clock=SimpleNamespace(now=lambda: NOW),
             host=SimpleNamespace(free=lambda _: (total - self.used(), total)),
-            barman=SimpleNamespace(bases=self.bases, delete=lambda _: None, discard=self.half.remove, directory=root / "barman"),
+            barman=SimpleNamespace(
+                bases=self.bases, delete=lambda _: None, discard=self.half.remove, directory=root / "barman"
+            ),
             database=SimpleNamespace(size=lambda _: 2 * SIZE),
         )
 

@@ -78,7 +78,11 @@ class Project:
     def _inspected(self) -> dict[str, Any]:
         bad = self.image == BAD
         self.restarts = self.restarts + 3 if bad else 0
-        state = {"Running": not bad and not self.down, "Health": {"Status": "healthy"}, "StartedAt": "2026-01-01T00:00:00Z"}
+        state = {
+            "Running": not bad and not self.down,
+            "Health": {"Status": "healthy"},
+            "StartedAt": "2026-01-01T00:00:00Z",
+        }
         labels = {
             "com.docker.compose.service": "postgres",
             "com.docker.compose.config-hash": self.image,

@@ -144,7 +144,12 @@ WRONG = [
     ("postgres.digest", "0" * 64, "postgres.digest", "64 hexadecimal"),
     ("postgres.database", "Market-Place", "postgres.database", "lower-case"),
     ("postgres.database", "postgres", "postgres.database", "can't be used"),
-    ("postgres.database", f"{LOADING}bot", "postgres.database", "does not begin with import_, before_import_"),
+    (
+        "postgres.database",
+        f"{LOADING}bot",
+        "postgres.database",
+        "does not begin with import_, before_import_",
+    ),
     ("postgres.database", f"{ASIDE}bot", "postgres.database", "does not begin with"),
     ("postgres.database", f"{PREFIX}1", "postgres.database", "does not begin with"),
     ("postgres.database", f"spoiled_{PREFIX}1", "postgres.database", "does not begin with"),
