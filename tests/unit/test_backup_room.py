@@ -194,6 +194,17 @@ def test_nothing_is_begun_that_has_no_room(tmp_path, monkeypatch, part):
     assert world.ids() == ["0.5", "1"]
 
 
+@pytest.mark.parametrize(("host", "left"), [("", []), ("db.test", ["first", "second"])])
+def test_what_never_got_done_goes_also_while_there_is_no_other(tmp_path, host, left):
+    """Each night's would stay, until the disk is full. Of a database that moved to a provider they are kept."""
+    world = World(tmp_path, total=1000)
+    world.half = ["first", "second"]
+    world.barman.discard = world.half.remove
+    postgres = SETTINGS["postgres"] | {"managed": {"host": host}}
+    _Run(world, SETTINGS | {"postgres": postgres}, Progress()).prune()
+    assert world.half == left
+
+
 def test_an_archive_that_is_just_being_packed_is_not_cleared_away(tmp_path):
     # backup.ship packs one whenever a setting changes, beside whoever is at the backups.
     world = World(tmp_path, total=1000)
