@@ -25,15 +25,15 @@ from marketplace_edge import EdgeError
 from marketplace_fetch import fetch as bring
 from marketplace_import import imported
 from marketplace_import_source import Source, refuse_provided
-from marketplace_job_runs import stop_jobs
 from marketplace_key import show
 from marketplace_lock import LockHeld
 from marketplace_managed import is_managed
 from marketplace_paths import Paths
+from marketplace_quiet import quietly
 from marketplace_rebuild import Rebuild, given, storage
 from marketplace_recovery import Target
 from marketplace_restore import restore_scratch, scratch, tidy
-from marketplace_restore_begun import confirm as confirm_restore
+from marketplace_restore_aside import confirm as confirm_restore
 from marketplace_restore_cache import restore_cache
 from marketplace_restore_live import restore_live, undo_live
 from marketplace_secrets import Store, UnknownSecret
@@ -144,9 +144,10 @@ def restore(time=None, to="scratch", what="database", undo=False, **unknown):
     to
         ``scratch``: into a server beside the live one, which is left running to look into
         (``docker exec -it postgres-scratch psql -U postgres ...``) until ``backup.discard``. ``live``: in the live
-        database's place. That one needs the edge closed (``deploy.maintenance on``; updates wait at Telegram), and
-        keeps the old data aside until ``backup.confirm``. Killed at any point, it is taken up again by the same call;
-        another ``time`` is refused until then. ``deploy.maintenance off`` is, too.
+        database's place. That one needs the edge closed (``deploy.maintenance on``; updates wait at Telegram), stops
+        backend, worker and jobs meanwhile, and keeps the old data aside until ``backup.confirm``. Killed at any point,
+        it is taken up again by the same call; another ``time`` is refused until then. ``deploy.maintenance off`` is,
+        too.
     what
         ``database``, or ``cache``: the newest snapshot that is not younger than ``time``, with ``to=live`` alone.
     undo
@@ -156,7 +157,8 @@ def restore(time=None, to="scratch", what="database", undo=False, **unknown):
     Of a database at a provider there is the newest dump that is not younger than ``time``, with ``to=scratch`` alone.
 
     Returns ``outcome`` (``restored``, ``undone``, ``failed`` or ``refused``), ``reason``, ``rows`` by table,
-    ``schema``, ``steps``, ``seconds`` and what to do ``next``. Exit code 1 unless it is restored or undone.
+    ``schema``, ``steps``, ``seconds``, ``backend`` (whether the live release runs again, which was stopped) and what to
+    do ``next``. Exit code 1 unless it is restored or undone.
 
     CLI Example:
 
@@ -207,8 +209,8 @@ def restore(time=None, to="scratch", what="database", undo=False, **unknown):
     return _shown(title, work, "restored", "the same command takes it up again")
 
 
-def _closed(doing, words, by, work):
-    """Work on the live data: behind a closed edge, with no release or job beside it."""
+def _closed(settings, doing, words, by, work):
+    """Work on the live data: behind a closed edge, with nobody beside it who writes."""
     releases = World.of(_paths())
     with releases.lock.held(by, doing):
         # Asked behind the lock: whoever has it keeps the edge from being opened.
@@ -217,12 +219,12 @@ def _closed(doing, words, by, work):
                 "outcome": "refused",
                 "reason": "the edge is open, and what users write meanwhile would be lost: deploy.maintenance on",
             }
-        stop_jobs(releases, words)
-        return work()
+        return quietly(releases, settings, words, work)
 
 
 def _undone(settings, progress, by):
     answer = _closed(
+        settings,
         "backup.restore to=live undo=True",
         "a restore is being given up",
         by,
@@ -239,7 +241,7 @@ def _live(settings, target, progress, by, what):
             return restore_cache(_world(), settings, target.time, progress, by)
         return restore_live(_world(), settings, target, progress, by)
 
-    answer = _closed("backup.restore to=live", f"the {what} is being restored", by, work)
+    answer = _closed(settings, "backup.restore to=live", f"the {what} is being restored", by, work)
     if answer["outcome"] == "restored" and what == "cache":
         answer["next"] = [
             "deploy.maintenance off",
@@ -275,11 +277,13 @@ def import_(dump="", data="", cache="", user="postgres", database="", replace=Fa
 
     Everything is loaded beside the live database, counted, and put in its place in one transaction; it belongs to the
     roles of this droplet then. What was here stays aside until ``backup.confirm``. Needs the edge closed
-    (``deploy.maintenance on``), and the service here: a database at a provider takes no dump or data, a cache there no
-    snapshot. Where it was killed, the same call begins anew.
+    (``deploy.maintenance on``; backend, worker and jobs are stopped meanwhile), and the service here: a database at a
+    provider takes no dump or data, a cache there no snapshot. Where it was killed, the same call begins anew; where the
+    database has changed places by then, ``cache`` alone is left.
 
     Returns ``outcome`` (``imported``, ``failed`` or ``refused``), ``reason``, ``rows`` by table, ``schema``, ``aside``,
-    ``notes``, ``steps``, ``seconds`` and what to do ``next``. Exit code 1 unless it is imported.
+    ``notes``, ``steps``, ``seconds``, ``backend`` (whether the live release runs again) and what to do ``next``. Exit
+    code 1 unless it is imported.
 
     CLI Example:
 
@@ -311,13 +315,17 @@ def import_(dump="", data="", cache="", user="postgres", database="", replace=Fa
 
     def work(progress):
         return _closed(
+            settings,
             "backup.import",
             "data are being imported",
             by,
             lambda: imported(_world(), settings, source, progress, by),
         )
 
-    answer = _shown("Moving in", work, "imported", "the same command begins anew")
+    left = (
+        "the same command begins anew; where the database is imported already, backup.import cache=... alone"
+    )
+    answer = _shown("Moving in", work, "imported", left)
     if answer["outcome"] == "imported":
         answer["next"] = [
             "deploy.release of the live version, which brings the schema to its head",

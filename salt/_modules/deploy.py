@@ -292,7 +292,7 @@ def maintenance(state=None, **unknown):
         half_done = unreleased(world.ledger, world.paths.releases, settings) if settings else None
         if half_done:
             return _refused(f"{half_done}; docs/managed.md says how to give it up")
-        replaced = closed_for(BackupWorld.of(_paths()), world.lock.holder()) if wanted is False else ""
+        replaced = closed_for(_paths(), world.lock.holder()) if wanted is False else ""
         if replaced:
             return _refused(replaced)
         before = world.edge.maintenance()

@@ -11,6 +11,7 @@ from marketplace_backups import kinds
 from marketplace_barman import BarmanError
 from marketplace_database import DatabaseError
 from marketplace_paths import Paths
+from marketplace_restore_begun import undecided
 from marketplace_salt import STATES_SECONDS, SaltCallError, function
 
 __virtualname__ = "backup"
@@ -26,6 +27,9 @@ def __virtual__():
 
 def received(name):
     """Ensure that the log of the PostgreSQL server ``name`` is received, from boot on.
+
+    Not while a restore in its place is unfinished that may still be given up: what the restored server writes would
+    lead the backups away from the old data.
 
     name
         The server, as Barman knows it.
@@ -44,6 +48,9 @@ def received(name):
         changes["received"] = {"old": False, "new": True}
     if not changes:
         return {"name": name, "result": True, "changes": {}, "comment": f"The log of {name} is received"}
+    waiting = undecided(world.paths)
+    if waiting:
+        return {"name": name, "result": False, "changes": {}, "comment": waiting}
     if __opts__["test"]:
         return {
             "name": name,

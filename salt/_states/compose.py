@@ -23,7 +23,7 @@ from marketplace_compose import (
 from marketplace_durable import make_directory, write_atomic
 from marketplace_paths import Paths
 from marketplace_pending import ALLOW, RESTART, record
-from marketplace_undisturbed import Busy, busy, undisturbed
+from marketplace_undisturbed import Busy, busy, not_replaced, replaced, undisturbed
 from salt.utils.path import which
 
 _SECONDS = 300
@@ -60,8 +60,9 @@ def running(
     back first. Then the comment says why a restart is pending, and deploy.status shows it.
 
     What a restart needs is there before anything stops. It is refused while a release, backups or a job are at work,
-    and they are held off meanwhile; so is taking away what is retired. Where a service does not come up with another
-    image, it gets the one it had back.
+    and they are held off meanwhile; so is taking away what is retired. Starting what is down is refused only while
+    other data are being put in the live ones' place. Where a service does not come up with another image, it gets the
+    one it had back.
 
     Args:
         name: the project.
@@ -104,11 +105,13 @@ def running(
         todo = plan(wanted, _containers(name), _times(read_at_start or {}), gone)
         changes = _changes(todo, allow_restart) | _unmarked(kept)
         waiting = {} if allow_restart else todo.pending
-        # What is down already serves nobody that could be disturbed. What is retired does until it goes.
+        # What is down already serves nobody that could be disturbed, but a restore may have stopped it. What is retired
+        # serves until it goes.
+        starts = bool(todo.missing or todo.stopped)
         disturbs = bool(todo.retired) or (allow_restart and bool(todo.pending.keys() - set(todo.stopped)))
         if __opts__["test"]:
             verdict = {"result": None, "comment": f"Project {name} would be brought up"} if changes else {}
-            why = busy(Paths()) if disturbs else None
+            why = busy(Paths()) if disturbs else replaced(Paths()) if starts else None
             if why:
                 verdict = {"result": False, "comment": f"Now it would be refused: {why}"}
             return _with_pending(ret | verdict | {"changes": changes}, waiting)
@@ -116,13 +119,14 @@ def running(
         _fetch([one for one in wanted if one.name in {*todo.missing, *remaking}], versions or {})
         with undisturbed(Paths(), "state.apply") if disturbs else nullcontext():
             if changes.keys() - _unmarked(kept).keys():
-                _bring_up(name, file, wanted, todo, allow_restart, prepare or {})
+                with not_replaced(Paths(), "state.apply") if starts and not disturbs else nullcontext():
+                    _bring_up(name, file, wanted, todo, allow_restart, prepare or {})
             found = _wait_or_return(name, file, wanted, todo if allow_restart else None, timeout)
         todo = plan(wanted, found, _times(read_at_start or {}), gone)
         _mark(kept)
         record(Paths().pending, f"{RESTART}{name}", todo.pending)
     except Busy as error:
-        comment = f"Project {name} is left as it is, for a restart would disturb what is at work: {error}"
+        comment = f"Project {name} is left as it is, for that would disturb what is at work: {error}"
         return _with_pending(ret | {"result": False, "comment": comment}, todo.pending)
     except (_Failure, ValueError, OSError) as error:
         return _with_pending(ret | {"result": False, "comment": str(error)}, waiting)

@@ -208,12 +208,9 @@ class _Run:
                 "backup.fetch goes on"
             )
         # Of a database that is at a provider now there may be base backups of before: those are kept.
-        known = (
-            {backup.id for backup in world.catalogue.of("postgres")}
-            if "postgres" in kinds(self.settings)
-            else set()
-        )
-        half = [base.id for base in world.barman.bases() if base.id not in known] if known else []
+        known = {backup.id for backup in world.catalogue.of("postgres")}
+        bases = world.barman.bases() if "postgres" in kinds(self.settings) else []
+        half = [base.id for base in bases if base.id not in known]
         for identity in half:
             world.barman.discard(identity)
         stray = _strays(world)

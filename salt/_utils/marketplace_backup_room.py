@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from marketplace_backup_world import BackupError, BackupWorld
-from marketplace_backups import Backup, kinds, superfluous
+from marketplace_backups import Backup, kinds, log_below, superfluous
 from marketplace_units import amount
 
 # Of the backups' file system, kept free for the log that comes meanwhile.
@@ -42,7 +42,7 @@ class Room:
             needed: bytes.
 
         Raises:
-            BackupError: there is not enough, with all gone that may go.
+            BackupError: there is not enough, nor would there be; of what ``keep_days`` needs nothing has gone then.
         """
         self._make(needed)
         gone = self._shorten(needed)
@@ -88,8 +88,10 @@ class Room:
         self.let_old_go()
 
     def _shorten(self, needed: int) -> list[Backup]:
-        """Let go of the oldest base backups, one by one, down to the floor."""
+        """Let go of the oldest base backups, one by one, down to the floor; of none where that would not be enough."""
         gone: list[Backup] = []
+        if self.free() + self._most() < needed:
+            return gone
         while self.free() < needed:
             bases, now = self.world.catalogue.of("postgres"), self.world.clock.now()
             oldest = next(iter(superfluous(bases, FLOOR, now)), None)
@@ -98,6 +100,16 @@ class Room:
             self.let_go(oldest)
             gone.append(oldest)
         return gone
+
+    def _most(self) -> int:
+        """Bytes that come free where every base backup goes that may, with the log that those alone need."""
+        bases = self.world.catalogue.of("postgres")
+        gone = superfluous(bases, FLOOR, self.world.clock.now())
+        needed = min((base.begin.number for base in bases if base not in gone and base.begin), default=0)
+        log = log_below(self.world.barman.directory).files if gone else {}
+        return sum(backup.bytes for backup in gone) + sum(
+            file.stat().st_size for segment, file in log.items() if segment.number < needed
+        )
 
     def _tell(self, gone: list[Backup]) -> None:
         left = min(backup.taken for backup in self.world.catalogue.of("postgres") if backup.good)
@@ -114,6 +126,6 @@ class Room:
         if self.free() < needed:
             raise BackupError(
                 f"about {amount(needed)} are needed below {self.world.paths.backups} and "
-                f"{amount(max(0, self.free()))} are free, with all gone that may go: a larger backup:disk, then "
-                "state.apply"
+                f"{amount(max(0, self.free()))} are free; not even all that may go would be enough: a larger "
+                "backup:disk, then state.apply"
             )

@@ -66,23 +66,40 @@ def place_snapshot(world: BackupWorld, snapshot: Backup, file: Path, user: str) 
         BackupError: the snapshot is not what was backed up.
         HostError: it can't be unpacked.
     """
-    changed = world.catalogue.changed(snapshot)
-    if changed:
-        raise BackupError("; ".join(changed))
     unfinished = file.with_name(f".{file.name}.restoring")
-    packed = world.paths.backups / next(iter(snapshot.files))
     try:
-        world.host.run(
-            ["zstd", "--quiet", "--force", "--decompress", "-o", str(unfinished), str(packed)], 600, {}
-        )
-        uid, gid = user.split(":")
-        os.chown(unfinished, int(uid), int(gid))
-        unfinished.chmod(0o600)
-        world.catalogue.disk.sync_file(unfinished)
+        unpack_snapshot(world, snapshot, unfinished)
+        hand_over(world, unfinished, user)
         unfinished.rename(file)
         fsync_directory(file.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def unpack_snapshot(world: BackupWorld, snapshot: Backup, file: Path) -> None:
+    """Write what a snapshot holds to a file.
+
+    Raises:
+        BackupError: the snapshot is not what was backed up.
+        HostError: it can't be unpacked.
+    """
+    changed = world.catalogue.changed(snapshot)
+    if changed:
+        raise BackupError("; ".join(changed))
+    packed = world.paths.backups / next(iter(snapshot.files))
+    world.host.run(["zstd", "--quiet", "--force", "--decompress", "-o", str(file), str(packed)], 600, {})
+
+
+def hand_over(world: BackupWorld, file: Path, user: str) -> None:
+    """Make a file, durably, one that Redis alone reads and writes.
+
+    Args:
+        user: uid and gid that Redis runs as.
+    """
+    uid, gid = user.split(":")
+    os.chown(file, int(uid), int(gid))
+    file.chmod(0o600)
+    world.catalogue.disk.sync_file(file)
 
 
 def check_snapshot(world: BackupWorld, settings: dict[str, Any], file: Path) -> None:

@@ -14,7 +14,8 @@ from marketplace_drills import Drills, last_passed, late, missed
 from marketplace_import import ASIDE
 from marketplace_key import is_kept
 from marketplace_receiver import Reception
-from marketplace_restore_begun import aside, interrupted, unfinished
+from marketplace_restore_aside import aside
+from marketplace_restore_begun import interrupted, unfinished
 from marketplace_restore_cache import kept_caches
 from marketplace_ship_given_up import missing
 from marketplace_ship_memory import Memory
@@ -156,7 +157,7 @@ def _pending(world: BackupWorld, target: str) -> list[str]:
         found.append(
             "nobody has kept the key of the backups' copy, without which it can't be read: backup.key shows it"
         )
-    begun = unfinished(world)
+    begun = unfinished(world.paths)
     if begun:
         found.append(interrupted(begun))
     found += [

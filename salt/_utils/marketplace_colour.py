@@ -62,6 +62,17 @@ def keep_up(world: World, settings: dict[str, Any], colour: str, patient: bool =
     Raises:
         DockerError: it cannot be started.
     """
+    started = start_stopped(world, settings, colour)
+    timeout = settings["backend"]["ready_timeout"] if patient or started else 0
+    return world.clock.wait_until(lambda: is_ready(world, settings, colour), timeout=timeout)
+
+
+def start_stopped(world: World, settings: dict[str, Any], colour: str) -> bool:
+    """Start what is stopped of a colour, its worker too, unless another host serves the bot; whether anything was.
+
+    Raises:
+        DockerError: it cannot be started.
+    """
     found = world.docker.containers(project(colour), worker(colour))
     if project(colour) not in found:
         raise DockerError(f"container {project(colour)} does not exist")
@@ -72,8 +83,7 @@ def keep_up(world: World, settings: dict[str, Any], colour: str, patient: bool =
         world.docker.stop(worker(other_colour(colour)), grace=stop_seconds(settings))
     if stopped:
         world.docker.start(*stopped)
-    timeout = settings["backend"]["ready_timeout"] if patient or stopped else 0
-    return world.clock.wait_until(lambda: is_ready(world, settings, colour), timeout=timeout)
+    return bool(stopped)
 
 
 def stop(world: World, grace: int, *colours: str) -> None:

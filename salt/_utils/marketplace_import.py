@@ -18,10 +18,10 @@ from marketplace_census import Census, census
 from marketplace_database import Database, DatabaseError
 from marketplace_import_pour import LONGEST_SECONDS, load_file, pour
 from marketplace_import_source import Source, is_custom, refuse_unusable
-from marketplace_journal import Journal
 from marketplace_postgres import identifier
 from marketplace_progress import Progress
-from marketplace_restore_cache import exchange_cache
+from marketplace_restore_begun import half_done
+from marketplace_restore_cache import discard_ready, exchange_cache, ready_cache
 from marketplace_units import amount
 
 CONTAINER, READER = "postgres", "postgres-import"
@@ -66,7 +66,8 @@ def imported(
 
     Returns:
         ``outcome`` (``imported`` or ``failed``), ``reason``, ``rows`` by table, ``schema``, ``aside`` (the database
-        that was here before, and the cache), ``notes``, ``steps``, ``seconds``.
+        that was here before, and the cache), ``notes``, ``steps``, ``seconds``; what to do ``next`` where it failed
+        half way.
 
     Raises:
         LockHeld: somebody is at the backups already.
@@ -74,38 +75,23 @@ def imported(
     """
     refuse_unusable(source)
     with world.lock.held(by, "backup.import"):
-        _refuse_half_done(world)
+        waiting = half_done(world.paths, world.catalogue.disk)
+        if waiting:
+            raise BackupError(waiting)
         begun = world.clock.monotonic()
-        run = _Import(world, settings, source, progress)
+        run = _Import(world, settings, source, progress, by)
         try:
             run.perform()
         finally:
             run.clear()
-        answer = run.answer()
-        if answer["outcome"] == "imported":
-            rows = f"{sum(run.found.rows.values())} rows" if run.found else "the cache"
-            world.spool.emit("data.imported", "warning", f"{by} has imported {rows}")
-        return answer | {"seconds": round(world.clock.monotonic() - begun, 1)}
-
-
-def _refuse_half_done(world: BackupWorld) -> None:
-    """Whoever finishes or undoes it would have other data before him than it was begun with."""
-    disk = world.catalogue.disk
-    entry = Journal(world.paths.journal, disk).read()
-    if entry is not None:
-        raise BackupError(
-            f"release {entry['run']['release']} was interrupted at {entry['step']}: first deploy.resume, which "
-            "finishes or undoes it"
-        )
-    if disk.read_json(world.paths.restore) is not None:
-        raise BackupError("a restore was interrupted: first backup.restore to=live, which takes it up again")
+        return run.answer() | {"seconds": round(world.clock.monotonic() - begun, 1)}
 
 
 class _Import:
     def __init__(
-        self, world: BackupWorld, settings: dict[str, Any], source: Source, progress: Progress
+        self, world: BackupWorld, settings: dict[str, Any], source: Source, progress: Progress, by: str
     ) -> None:
-        self.world, self.settings, self.source = world, settings, source
+        self.world, self.settings, self.source, self.by = world, settings, source, by
         self.steps = Steps(progress)
         self.reader = Database(world.docker, READER)
         self.live = settings["postgres"]["database"]
@@ -114,10 +100,13 @@ class _Import:
         self.there: Census | None = None
         self.aside: list[str] = []
         self.notes: list[str] = []
+        self.swapped = False
 
     def perform(self) -> None:
         """All of it, until a step fails."""
         steps = [("look", self.look)]
+        if self.source.cache:
+            steps.append(("check", self.check))
         if self.source.data:
             steps.append(("read", self.read))
         if self.source.dump or self.source.data:
@@ -131,9 +120,7 @@ class _Import:
         if not (self.source.dump or self.source.data):
             return "the database stays"
         here = census(self.world.database, self.live)
-        rows = {
-            table: count for table, count in here.rows.items() if count and table != "public.alembic_version"
-        }
+        rows = _rows(here)
         if rows and not self.source.replace:
             most = ", ".join(f"{table} ({count})" for table, count in sorted(rows.items())[:4])
             raise BackupError(
@@ -151,6 +138,12 @@ class _Import:
                 "postgres:disk and state.apply grow it in use"
             )
         return f"{amount(size)} needed at most, {amount(free)} free"
+
+    def check(self) -> str:
+        """Redis's own program reads the snapshot: what it can't is known before anything is exchanged."""
+        file = self.source.cache or Path()
+        ready_cache(self.world, self.settings, lambda ready: shutil.copyfile(file, ready))
+        return f"{amount(_size(file))}"
 
     def read(self) -> str:
         """A server of the pinned image, without a network, on the data directory."""
@@ -235,21 +228,29 @@ class _Import:
         kept = f"{ASIDE}{self.mark}"
         self.world.database.grant_alike(self.live, self._loading)
         self.world.database.change_places(self.live, self._loading, kept)
+        self.swapped = True
+        self._tell(f"{sum(self.found.rows.values())} rows" if self.found else "the database")
+        # Once more: since it was looked at, somebody may have written after all.
+        if not self.aside and _rows(census(self.world.database, kept)):
+            self.aside = [kept]
         if not self.aside:
             self.world.database.drop_point(kept)
         return f"what was here is in the database {kept}" if self.aside else "nothing was here before"
 
     def cache(self) -> str:
         """Redis begins with the snapshot."""
-        file = self.source.cache or Path()
-        kept = exchange_cache(self.world, self.settings, file)
-        self.aside += [str(kept)] if kept else []
-        return f"{amount(_size(file))}"
+        kept = exchange_cache(self.world, self.settings)
+        self.aside += map(str, kept)
+        if not self.swapped:
+            self._tell("the cache")
+        return f"what it had is in {kept[0]}" if kept else "it had nothing"
 
     def clear(self) -> None:
         """Nothing is left of a way there, however it ended."""
         self.world.docker.remove(READER)
         shutil.rmtree(self._place, ignore_errors=True)
+        if self.source.cache:
+            discard_ready(self.world)
         if self.steps.reason and (self.source.dump or self.source.data):
             # Where the server is away, the next import drops it.
             with contextlib.suppress(DatabaseError):
@@ -258,7 +259,12 @@ class _Import:
     def answer(self) -> dict[str, Any]:
         """What the caller is told."""
         reason = self.steps.reason
-        return {
+        # The same command once more would find rows that it must not replace.
+        todo = f"backup.import cache={self.source.cache}" if self.source.cache else "backup.confirm"
+        left = (
+            {"next": [f"the database is imported; what is left: {todo}"]} if reason and self.swapped else {}
+        )
+        return left | {
             "outcome": "failed" if reason else "imported",
             "reason": reason,
             "rows": self.found.rows if self.found else {},
@@ -267,6 +273,9 @@ class _Import:
             "notes": self.notes,
             "steps": self.steps.done,
         }
+
+    def _tell(self, what: str) -> None:
+        self.world.spool.emit("data.imported", "warning", f"{self.by} has imported {what}")
 
     @property
     def _database(self) -> str:
@@ -300,6 +309,13 @@ class _Import:
         )
         psql = ["psql", "-U", self.source.user, "-d", "template1", "-qAtX", "-v", "ON_ERROR_STOP=1"]
         return self.world.docker.exec_in(READER, psql, timeout=30, stdin=script).returncode == 0
+
+
+def _rows(found: Census) -> dict[str, int]:
+    """The tables that have rows, and how many; the schema's revision is none of the bot's data."""
+    return {
+        table: count for table, count in found.rows.items() if count and table != "public.alembic_version"
+    }
 
 
 def _size(file: Path | None) -> int:

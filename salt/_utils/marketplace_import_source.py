@@ -9,7 +9,7 @@ from marketplace_backup_world import BackupError
 from marketplace_managed import NAMES, is_managed, place
 
 MAJOR = "17"
-_CUSTOM = b"PGDMP"
+_CUSTOM, _SNAPSHOT = b"PGDMP", b"REDIS"
 # How pg_dump ends a plain dump, but for a line or two. psql takes the end of a shorter file for the end of a table.
 _END = b"-- PostgreSQL database dump complete"
 _END_BYTES = 1024
@@ -49,7 +49,7 @@ def refuse_unusable(source: Source) -> None:
     for file in (source.dump, source.cache):
         if file and not (file.is_file() and file.stat().st_size):
             raise BackupError(f"{file} is no file with anything in it")
-    if source.cache and source.cache.read_bytes()[:5] != b"REDIS":
+    if source.cache and not _begins(source.cache, _SNAPSHOT):
         raise BackupError(f"{source.cache} is no snapshot of Redis: on the old host BGSAVE writes dump.rdb")
     if source.dump and not (is_custom(source.dump) or _is_whole(source.dump)):
         raise BackupError(
@@ -103,8 +103,12 @@ def _refuse_directory(data: Path) -> None:
 
 def is_custom(dump: Path) -> bool:
     """Whether a dump is in pg_dump's custom format; otherwise it is a plain one."""
-    with dump.open("rb") as stream:
-        return stream.read(len(_CUSTOM)) == _CUSTOM
+    return _begins(dump, _CUSTOM)
+
+
+def _begins(file: Path, words: bytes) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(len(words)) == words
 
 
 def _is_whole(dump: Path) -> bool:

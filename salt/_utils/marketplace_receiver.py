@@ -4,7 +4,7 @@ import json
 import subprocess
 from dataclasses import dataclass
 
-from marketplace_barman import Barman
+from marketplace_barman import Barman, BarmanError
 from marketplace_database import Database
 
 SLOT = "barman"
@@ -90,7 +90,11 @@ class Receiver:
         self.start()
 
     def stop(self) -> None:
-        """Receive nothing until :meth:`start` or :meth:`start_over`, or the next boot."""
+        """Receive nothing until :meth:`start` or :meth:`start_over`, or the next boot.
+
+        Raises:
+            BarmanError: systemd says no, like :meth:`start`.
+        """
         self._systemctl("stop")
 
     def start(self) -> None:
@@ -102,4 +106,7 @@ class Receiver:
         return self.database.ask("postgres", slots) != "0"
 
     def _systemctl(self, verb: str) -> None:
-        subprocess.run(["systemctl", verb, self.unit], capture_output=True, timeout=60, check=True)
+        command = ["systemctl", verb, self.unit]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise BarmanError(f"{' '.join(command)} failed: {done.stderr.strip()}")

@@ -1,23 +1,16 @@
-"""What restores in the database's place have left behind them: one that is not finished, and old data set aside."""
+"""A restore in the database's place that was begun and is not finished: what there is to know of it, and to do."""
 
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from marketplace_backup_world import BackupError, BackupWorld
-from marketplace_import import ASIDE
-from marketplace_restore_cache import kept_caches
+from marketplace_durable import DISK, Disk
+from marketplace_journal import Journal
+from marketplace_paths import Paths
 
 
-def database_directory(world: BackupWorld) -> Path:
-    """Where the database's data directory lies, and those beside it: on one file system."""
-    return world.paths.root / "srv/data/postgres/data"
-
-
-def unfinished(world: BackupWorld) -> dict[str, Any] | None:
+def unfinished(paths: Paths, disk: Disk = DISK) -> dict[str, Any] | None:
     """The restore that was begun and not finished."""
-    found: dict[str, Any] | None = world.catalogue.disk.read_json(world.paths.restore)
+    found: dict[str, Any] | None = disk.read_json(paths.restore)
     return found
 
 
@@ -35,45 +28,36 @@ def interrupted(entry: Mapping[str, Any]) -> str:
     )
 
 
-def closed_for(world: BackupWorld, holder: Mapping[str, Any] | None) -> str:
+def undecided(paths: Paths, disk: Disk = DISK) -> str:
+    """The unfinished restore of which nobody knows yet whether its data stay; nothing where there is none."""
+    entry = unfinished(paths, disk)
+    # Where it has come up, what is live stays.
+    return interrupted(entry) if entry and not entry.get("came_up") else ""
+
+
+def closed_for(paths: Paths, holder: Mapping[str, Any] | None) -> str:
     """Why the edge has to stay closed: what users would write is not what stays. Nothing where it may be opened.
 
     Args:
-        world: what backups touch.
+        paths: where things are.
         holder: who has the release lock, which everything has that works on the live data.
     """
     doing = str((holder or {}).get("doing", ""))
     if holder and doing.startswith("backup."):
         return f"{doing} by {holder.get('by', 'unknown')} is putting other data in the live ones' place: wait for it"
-    begun = unfinished(world)
-    # Where it has come up, what is live stays.
-    return interrupted(begun) if begun and not begun.get("came_up") else ""
+    return undecided(paths)
 
 
-def aside(world: BackupWorld) -> list[Path]:
-    """The data directories that restores have put aside, oldest first."""
-    return sorted(database_directory(world).glob("17.before-*"))
+def half_done(paths: Paths, disk: Disk = DISK) -> str:
+    """What was interrupted and has to be finished or undone first, in words; nothing where all is settled.
 
-
-def confirm(world: BackupWorld, by: str) -> list[str]:
-    """Delete what restores and imports have put aside, the database's data and the cache's; the paths and names.
-
-    Raises:
-        LockHeld: somebody is at the backups already.
-        BackupError: a restore is not finished.
-        DatabaseError: the database can't be asked; files are deleted.
+    Whoever finishes or undoes it would have other data before him than it was begun with.
     """
-    with world.lock.held(by, "backup.confirm"):
-        begun = unfinished(world)
-        if begun:
-            raise BackupError(interrupted(begun))
-        found = aside(world)
-        for directory in found:
-            shutil.rmtree(directory)
-        caches = kept_caches(world)
-        for file in caches:
-            file.unlink()
-        databases = world.database.beginning(ASIDE)
-        for name in databases:
-            world.database.drop_point(name)
-        return [*(str(path) for path in (*found, *caches)), *(f"database {name}" for name in databases)]
+    entry = Journal(paths.journal, disk).read()
+    if entry is not None:
+        return (
+            f"release {entry['run']['release']} was interrupted at {entry['step']}: first deploy.resume, which "
+            "finishes or undoes it"
+        )
+    begun = unfinished(paths, disk)
+    return interrupted(begun) if begun else ""

@@ -1,12 +1,12 @@
-"""The cache as one of its snapshots had it, in the live one's place; what it was stays aside until it is confirmed."""
+"""The cache as a snapshot has it, in the live one's place; what it was stays aside until it is confirmed."""
 
 import os
-import shutil
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from marketplace_backup_snapshot import check_snapshot, place_snapshot
+from marketplace_backup_snapshot import SNAPSHOT, check_snapshot, hand_over, unpack_snapshot
 from marketplace_backup_steps import Steps
 from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Backup
@@ -23,7 +23,8 @@ def restore_cache(
 ) -> dict[str, Any]:
     """Put a snapshot in the place of what Redis has. Nobody writes meanwhile: the caller has seen to that.
 
-    It can be done again after it was killed at any point; what Redis had each time stays aside.
+    It can be done again after it was killed at any point; what Redis had each time stays aside. Where Redis does not
+    come up on the snapshot, it has what it had again.
 
     Args:
         time: the newest snapshot that is not younger; None: the newest.
@@ -38,60 +39,69 @@ def restore_cache(
     with world.lock.held(by, "backup.restore what=cache"):
         begun = world.clock.monotonic()
         snapshot = choose_snapshot(world.catalogue.of("redis"), time)
-        file = _file(world)
-        kept = file.with_name(f"{file.name}.before-{world.clock.now():%Y%m%dT%H%M%S}")
-        steps = Steps(progress)
+        steps, kept = Steps(progress), list[Path]()
 
-        def stop() -> str:
-            return f"what it had is in {kept}" if _stop(world, settings, kept) else "stopped; it had nothing"
+        def unpack() -> str:
+            ready_cache(world, settings, lambda file: unpack_snapshot(world, snapshot, file))
+            return f"as of {snapshot.taken.isoformat(timespec='seconds')}, read by Redis's own program"
 
-        def place() -> str:
-            place_snapshot(world, snapshot, file, settings["redis"]["user"])
-            return f"as of {snapshot.taken.isoformat(timespec='seconds')}"
+        def exchange() -> str:
+            kept.extend(exchange_cache(world, settings))
+            return f"Redis answers; what it had is in {kept[0]}" if kept else "Redis answers; it had nothing"
 
-        went_well = steps.all(("stop", stop), ("place", place))
-        if not went_well:
-            kept.unlink(missing_ok=True)
-        # Whatever went wrong: a cache that is away helps nobody.
-        steps.attempt("start", lambda: _start(world))
+        try:
+            steps.all(("unpack", unpack), ("exchange", exchange))
+        finally:
+            discard_ready(world)
         return {
             "outcome": "failed" if steps.reason else "restored",
             "reason": steps.reason,
             "snapshot": snapshot.id,
-            "aside": str(kept) if kept.exists() else None,
+            "aside": str(kept[0]) if kept else None,
             "steps": steps.done,
             "seconds": round(world.clock.monotonic() - begun, 1),
         }
 
 
-def exchange_cache(world: BackupWorld, settings: dict[str, Any], given: Path) -> Path | None:
-    """Put a snapshot of elsewhere in the place of what Redis has. Nobody writes meanwhile: the caller has seen to that.
+def ready_cache(world: BackupWorld, settings: dict[str, Any], fill: Callable[[Path], object]) -> None:
+    """Make a snapshot ready beside what Redis has, which goes on meanwhile; :func:`exchange_cache` puts it in place.
 
-    Returns:
-        Where that is kept; None where it had nothing.
+    Args:
+        fill: writes the snapshot to a file.
 
     Raises:
-        BackupError: the snapshot can't be read, or Redis does not come up on it; it has what it had again.
+        BackupError: Redis's own program can't read it.
+    """
+    ready = _ready(world)
+    fill(ready)
+    check_snapshot(world, settings, ready)
+    hand_over(world, ready, settings["redis"]["user"])
+
+
+def discard_ready(world: BackupWorld) -> None:
+    """Nothing is left of what was made ready; harmless where it is in its place, or never was."""
+    _ready(world).unlink(missing_ok=True)
+
+
+def exchange_cache(world: BackupWorld, settings: dict[str, Any]) -> list[Path]:
+    """Put what was made ready in the place of what Redis has. Nobody writes meanwhile: the caller has seen to that.
+
+    Returns:
+        Where that is kept; nothing where it had nothing.
+
+    Raises:
+        BackupError: Redis does not come up on it; it has what it had again.
     """
     file = _file(world)
-    ready = file.with_name(f".{file.name}.importing")
     kept = file.with_name(f"{file.name}.before-{world.clock.now():%Y%m%dT%H%M%S}")
     try:
-        shutil.copyfile(given, ready)
-        check_snapshot(world, settings, ready)
-        uid, gid = settings["redis"]["user"].split(":")
-        os.chown(ready, int(uid), int(gid))
-        ready.chmod(0o600)
-        world.catalogue.disk.sync_file(ready)
         had = _stop(world, settings, kept)
-        ready.rename(file)
+        _ready(world).rename(file)
         fsync_directory(file.parent)
     except BaseException:
         # Whatever went wrong: a cache that is away helps nobody.
         _start(world)
         raise
-    finally:
-        ready.unlink(missing_ok=True)
     try:
         _start(world)
     except Exception as error:
@@ -102,8 +112,8 @@ def exchange_cache(world: BackupWorld, settings: dict[str, Any], given: Path) ->
             file.unlink(missing_ok=True)
         fsync_directory(file.parent)
         _start(world)
-        raise BackupError(f"{error}. It runs again with what it had before {given}") from error
-    return kept if had else None
+        raise BackupError(f"{error}. It runs again with what it had before") from error
+    return [kept] if had else []
 
 
 def choose_snapshot(snapshots: list[Backup], time: datetime | None) -> Backup:
@@ -143,15 +153,18 @@ def _stop(world: BackupWorld, settings: dict[str, Any], kept: Path) -> bool:
     return True
 
 
-def _start(world: BackupWorld) -> str:
+def _start(world: BackupWorld) -> None:
     world.docker.start(CONTAINER)
-
     if not world.clock.wait_until(
         lambda: world.docker.is_well(CONTAINER), timeout=START_SECONDS, interval=0.5
     ):
         raise BackupError("Redis does not come up; see: deploy.logs service=redis")
-    return "Redis answers"
 
 
 def _file(world: BackupWorld) -> Path:
-    return world.paths.root / "srv/data/redis/data/dump.rdb"
+    return world.paths.root / SNAPSHOT
+
+
+def _ready(world: BackupWorld) -> Path:
+    file = _file(world)
+    return file.with_name(f".{file.name}.ready")

@@ -18,7 +18,8 @@ from marketplace_durable import exchange, fsync_directory, to_json
 from marketplace_progress import Progress
 from marketplace_recovery import Recovery, Target
 from marketplace_restore import Restore
-from marketplace_restore_begun import database_directory, interrupted, taken_up, unfinished
+from marketplace_restore_aside import database_directory
+from marketplace_restore_begun import interrupted, taken_up, unfinished
 
 LIVE = "postgres-restore"
 # A server that was stopped cleanly is up within seconds; one that was not replays its log first.
@@ -35,7 +36,8 @@ def restore_live(
     A restore that was interrupted is taken up again by the same target.
 
     Returns:
-        As :func:`marketplace_restore.restore_scratch`; ``aside`` (the old data directory) instead of ``container``.
+        As :func:`marketplace_restore.restore_scratch`; ``aside`` (the old data directory) instead of ``container``;
+        what to do ``next`` where it is not finished.
 
     Raises:
         LockHeld: somebody is at the backups already.
@@ -45,7 +47,8 @@ def restore_live(
         begun = world.clock.monotonic()
         run = _LiveRestore.begun(world, settings, target, progress, by)
         run.perform()
-        return run.answer(begun) | {"aside": str(run.aside) if run.aside.exists() else None}
+        aside = str(run.aside) if run.aside.exists() else None
+        return run.answer(begun) | {"aside": aside} | _left(world)
 
 
 def undo_live(world: BackupWorld, settings: dict[str, Any], progress: Progress, by: str) -> dict[str, Any]:
@@ -54,7 +57,8 @@ def undo_live(world: BackupWorld, settings: dict[str, Any], progress: Progress, 
     Killed at any point, it is taken up again by the same call; a restore to the same target would go on instead.
 
     Returns:
-        ``outcome`` (``undone`` or ``failed``), ``reason``, ``steps``, ``seconds``.
+        ``outcome`` (``undone`` or ``failed``), ``reason``, ``steps``, ``seconds``; what to do ``next`` where it is
+        still to be given up.
 
     Raises:
         LockHeld: somebody is at the backups already.
@@ -62,15 +66,16 @@ def undo_live(world: BackupWorld, settings: dict[str, Any], progress: Progress, 
     """
     with world.lock.held(by, "backup.restore to=live undo=True"):
         begun = world.clock.monotonic()
-        entry = unfinished(world)
+        entry = unfinished(world.paths)
         if entry is None:
             raise BackupError("no restore in the database's place is unfinished: there is nothing to give up")
-        if entry.get("came_up"):
+        run = _LiveRestore.of(world, settings, progress, entry)
+        # Whoever started it: a restore that was killed before it could note that, or a boot.
+        if entry.get("came_up") or (run.is_swapped() and world.docker.is_well("postgres")):
             raise BackupError(
                 "PostgreSQL has come up on the restored data, whose log goes another way: "
                 f"{taken_up(entry)} ends it; from then on another restore brings another time"
             )
-        run = _LiveRestore.of(world, settings, progress, entry)
         run.steps.all(("back", run.back), ("start", run.start_old))
         reason = run.steps.reason
         return {
@@ -78,7 +83,7 @@ def undo_live(world: BackupWorld, settings: dict[str, Any], progress: Progress, 
             "reason": reason,
             "steps": run.steps.done,
             "seconds": round(world.clock.monotonic() - begun, 1),
-        }
+        } | _left(world)
 
 
 class FirstRestore:
@@ -133,6 +138,11 @@ class FirstRestore:
         }
 
 
+def _left(world: BackupWorld) -> dict[str, Any]:
+    entry = unfinished(world.paths)
+    return {"next": [interrupted(entry)]} if entry else {}
+
+
 def _target(entry: Mapping[str, Any]) -> Target:
     return Target(time=datetime.fromisoformat(entry["time"]) if entry["time"] else None)
 
@@ -165,7 +175,7 @@ class _LiveRestore(Restore):
         cls, world: BackupWorld, settings: dict[str, Any], target: Target, progress: Progress, by: str
     ) -> "_LiveRestore":
         """The restore that is in the journal, or a new one, which is written there."""
-        entry = unfinished(world)
+        entry = unfinished(world.paths)
         if entry is None:
             now = world.clock.now()
             entry = {
@@ -194,7 +204,7 @@ class _LiveRestore(Restore):
 
     def perform(self) -> None:
         """All of it, or what is left of it."""
-        if self._is_swapped():
+        if self.is_swapped():
             self.steps.attempt("unpack", lambda: "was done before the interruption")
         elif not self.make_ready() or not self.steps.attempt("seal", self.seal):
             # Nothing live was touched: there is nothing to take up again.
@@ -223,7 +233,7 @@ class _LiveRestore(Restore):
         self._stop()
         # Until it is certain that the restored data stay, their log is not received: it would lead away from the old.
         self.world.receiver.stop()
-        if not self._is_swapped():
+        if not self.is_swapped():
             if self.live.exists():
                 exchange(self.recovery.directory, self.live)
             else:
@@ -258,7 +268,7 @@ class _LiveRestore(Restore):
 
     def receiver(self) -> str:
         """The log goes another way from here on: receive that one."""
-        entry = unfinished(self.world) or {}
+        entry = unfinished(self.world.paths) or {}
         self.world.catalogue.disk.write(self.world.paths.restore, to_json(entry | {"came_up": True}))
         self.world.receiver.start_over()
         if not self.world.clock.wait_until(lambda: self.world.receiver.look().active, timeout=60):
@@ -275,7 +285,7 @@ class _LiveRestore(Restore):
 
     def back(self) -> str:
         """The old data in their place again, by the way on which they went; nothing is left of the restored ones."""
-        if self._is_swapped():
+        if self.is_swapped():
             self._stop()
             if self.aside.exists():
                 self.aside.rename(self.recovery.directory)
@@ -286,7 +296,6 @@ class _LiveRestore(Restore):
                 self.live.rename(self.recovery.directory)
                 fsync_directory(self.live.parent)
         self.recovery.discard()
-        self.world.catalogue.disk.remove(self.world.paths.restore)
         if not self.live.exists():
             return "there were no old data: PostgreSQL stays stopped until something is restored"
         return f"the old data are in {self.live} again"
@@ -295,9 +304,12 @@ class _LiveRestore(Restore):
         """The live server, on the old data, and the receiver of its log."""
         # It tries again for as long as the server is away.
         self.world.receiver.start()
+        if self.live.exists():
+            self.world.docker.start("postgres")
+        # Whatever is killed before is taken up again; whether they are any good is no part of it.
+        self.world.catalogue.disk.remove(self.world.paths.restore)
         if not self.live.exists():
             return "there is nothing to start on"
-        self.world.docker.start("postgres")
         if not self.world.clock.wait_until(
             lambda: self.world.docker.is_well("postgres"), timeout=START_SECONDS, interval=0.5
         ):
@@ -310,7 +322,8 @@ class _LiveRestore(Restore):
     def _stop(self) -> None:
         self.world.docker.stop("postgres", grace=self.settings["postgres"]["stop_grace"])
 
-    def _is_swapped(self) -> bool:
+    def is_swapped(self) -> bool:
+        """Whether the restored data have the live ones' name."""
         try:
             return (self.live / MARK).read_text() == self.identity
         except OSError:

@@ -326,10 +326,13 @@ def port() -> Integer:
     return Integer("8080", "port, 1024 to 65535", 1024, 65535)
 
 
-def name_kind(example: str, *refused: str) -> Text:
-    """Kind of a role's, user's or database's name; ``refused`` ones are taken."""
-    pattern, what = r"(?!pg_)[a-z_][a-z0-9_]{0,62}", "a name of lower-case letters, digits and underscores"
-    return Text(example, "lower-case name", pattern, what, refused=refused)
+def name_kind(example: str, *refused: str, beginnings: tuple[str, ...] = ()) -> Text:
+    """Kind of a role's, user's or database's name; ``refused`` ones are taken, and all with such ``beginnings``."""
+    ours = "".join(f"(?!{beginning})" for beginning in beginnings)
+    what = "a name of lower-case letters, digits and underscores"
+    if beginnings:
+        what += f" that does not begin with {', '.join(beginnings)}"
+    return Text(example, "lower-case name", rf"(?!pg_){ours}[a-z_][a-z0-9_]{{0,62}}", what, refused=refused)
 
 
 def time_of_day(example: str) -> Text:

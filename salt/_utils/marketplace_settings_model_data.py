@@ -139,7 +139,14 @@ class Postgres:
     digest: str = setting(_DIGEST, "the image to the byte")
     user: str = setting(UserIds('"999:999"', "numeric uid:gid"), "user and group it runs as", "999:999")
     database: str = setting(
-        name_kind("marketplace", "postgres", "template0", "template1"),
+        # What is loaded, set aside and restored beside it has such names, and is dropped by them.
+        name_kind(
+            "marketplace",
+            "postgres",
+            "template0",
+            "template1",
+            beginnings=("import_", "before_import_", "restore_point_", "spoiled_"),
+        ),
         "the backend's database",
         "marketplace",
     )

@@ -12,6 +12,7 @@ from marketplace_managed import is_managed, ours
 from marketplace_provider import ProviderError, ping
 from marketplace_reference import Reference
 from marketplace_release_compose import environment, project, worker
+from marketplace_restore_begun import undecided
 from marketplace_retention import keep_name
 from marketplace_secrets import Store, UnknownSecret
 from marketplace_step import StepFailed, Unchanged
@@ -46,7 +47,8 @@ def _data_services(world: World, run: Run) -> list[str]:
         state = states.get(name)
         if state is None or not state.running:
             problems.append(
-                f"{name} does not run ({state.status if state else 'no container'}): run state.apply"
+                f"{name} does not run ({state.status if state else 'no container'}): "
+                + (undecided(world.paths, world.disk) or "run state.apply")
             )
         elif state.health == "unhealthy":
             problems.append(f"{name} fails its health check; see: deploy.logs service={name}")

@@ -1,13 +1,17 @@
-"""A restart of PostgreSQL or Redis, or new secrets: never into the middle of a release, of backups, or of a job."""
+"""A restart of PostgreSQL or Redis, or new secrets: never into the middle of a release, of backups, or of a job.
+
+What is down disturbs nobody when it is started, unless a restore has stopped it: it would go on with the old data, and
+take them along into the new ones' place.
+"""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from marketplace_docker import DockerError
 from marketplace_job_runs import containers
-from marketplace_journal import Journal
 from marketplace_lock import Lock, LockHeld
 from marketplace_paths import Paths
+from marketplace_restore_begun import closed_for, half_done
 from marketplace_world import World
 
 ADVICE = "apply again when that is over"
@@ -35,7 +39,7 @@ def undisturbed(paths: Paths, by: str, what: str = "a restart of the data servic
                 stack.enter_context(lock.held(by, what, _MOMENT))
         except LockHeld as error:
             raise Busy(str(error)) from error
-        why = _half_done(paths) or _jobs(paths)
+        why = half_done(paths) or _jobs(paths)
         if why:
             raise Busy(why)
         yield
@@ -47,7 +51,34 @@ def busy(paths: Paths) -> str | None:
         owner = lock.holder()
         if owner is not None:
             return str(LockHeld(owner, lock=lock.name, advice=ADVICE))
-    return _half_done(paths) or _jobs(paths)
+    return half_done(paths) or _jobs(paths)
+
+
+@contextmanager
+def not_replaced(paths: Paths, by: str) -> Iterator[None]:
+    """Hold off whatever puts other data in the live ones' place during the block, in which data services are started.
+
+    Everything else goes on: a release or a job may be what waits for them, and while one has the lock, no restore gets
+    it.
+
+    Args:
+        by: who does what they have to wait for.
+
+    Raises:
+        Busy: data are being replaced, or a restore was interrupted and is not settled yet.
+    """
+    with ExitStack() as stack:
+        with suppress(LockHeld):
+            stack.enter_context(Lock(paths.lock).held(by, "starting the data services"))
+        why = replaced(paths)
+        if why:
+            raise Busy(why)
+        yield
+
+
+def replaced(paths: Paths) -> str | None:
+    """Why :func:`not_replaced` would refuse just now, in words; None where it would not. Reads only."""
+    return closed_for(paths, Lock(paths.lock).holder()) or None
 
 
 def _locks(paths: Paths) -> tuple[Lock, ...]:
@@ -57,14 +88,6 @@ def _locks(paths: Paths) -> tuple[Lock, ...]:
         Lock(paths.backup_lock, "backup", ADVICE),
         Lock(paths.jobs_lock, "jobs", ADVICE),
     )
-
-
-def _half_done(paths: Paths) -> str | None:
-    if Journal(paths.journal).read() is not None:
-        return "a release was interrupted: deploy.resume settles it"
-    if paths.restore.exists():
-        return "a restore of the database was interrupted: backup.restore to=live takes it up again"
-    return None
 
 
 def _jobs(paths: Paths) -> str | None:

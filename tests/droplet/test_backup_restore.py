@@ -28,6 +28,11 @@ def closed(droplet: Droplet) -> Iterator[Droplet]:
     call(droplet, "deploy.maintenance", "off")
 
 
+def running(droplet: Droplet) -> set[str]:
+    """Names of the containers that run."""
+    return set(droplet.run(["docker", "ps", "--format", "{{.Names}}"]).stdout.split())
+
+
 def test_a_drill_under_load_passes_and_nobody_waits(droplet: Droplet, load: Callable[..., Load]) -> None:
     users = load(20, 1.0)
     answer = call(droplet, "backup.drill")
@@ -119,8 +124,16 @@ def test_a_restore_that_nobody_finishes_keeps_the_edge_closed_and_is_given_up(cl
         assert "backup.restore undo=True gives it up" in opened.value["reason"], opened.value
         other = call(closed, "backup.restore", "to=live", "time='2026-01-01T00:00:00'")
         assert "is another target than was begun with" in other.value["reason"], other.value
+        # The restore's last breath may have been to start it; once it has come up, it is not given up.
+        closed.run(["docker", "stop", "postgres"])
+        # Nobody writes, nor does anything start what was stopped, before it is decided which data are live.
+        assert not {"backend-blue", "backend-green"} & running(closed)
+        applied = call(closed, "state.apply", "marketplace.data")
+        assert "undo=True gives it up" in str(applied.failed), applied.value
+        assert "postgres" not in running(closed)
         undone = call(closed, "backup.restore", "undo=True")
         assert undone.value["outcome"] == "undone", f"{undone.value}\n{undone.stderr}"
+        assert {"backend-blue", "backend-green"} & running(closed), undone.value
         # The old data are live, and their log goes on as if nothing had been.
         rows.write(5)
         assert rows.there() == set(range(1, 11))

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -39,7 +40,9 @@ class World(SimpleNamespace):
             spool=Spool(paths.spool),
             clock=SimpleNamespace(now=lambda: NOW),
             host=SimpleNamespace(free=lambda _: (total - self.used(), total)),
-            barman=SimpleNamespace(bases=self.bases, delete=lambda _: None, discard=self.half.remove),
+            barman=SimpleNamespace(
+                bases=self.bases, delete=lambda _: None, discard=self.half.remove, directory=root / "barman"
+            ),
             database=SimpleNamespace(size=lambda _: 2 * SIZE),
         )
 
@@ -95,12 +98,46 @@ def test_below_keep_days_it_is_told_from_when_on_can_be_restored(tmp_path):
 
 def test_the_backup_of_the_night_before_stays_and_the_next_is_refused(tmp_path):
     world = World(tmp_path, total=400)
-    world.add(3, 2, 1)
+    world.add(1)
     world.add(0.1, 0.2)
-    with pytest.raises(BackupError, match="with all gone that may go: a larger backup:disk"):
+    with pytest.raises(BackupError, match="not even all that may go would be enough: a larger backup:disk"):
         world.run.room()
     assert world.ids() == ["0.1", "0.2", "1"]
-    assert len(world.shortened()) == 1
+    assert world.shortened() == []
+
+
+def test_nothing_goes_that_would_go_in_vain(tmp_path):
+    world = World(tmp_path, total=600)
+    world.add(6, 5, 4, 3, 2, 1)
+    world.add(0, kind="dump")
+    world.catalogue.add(replace(world.catalogue.of("postgres")[0], bytes=4 * SIZE))
+    with pytest.raises(BackupError, match="about 600 bytes are needed"):
+        world.run.room()
+    assert world.ids() == ["1", "2", "3", "4", "5", "6"]
+    assert world.shortened() == []
+
+
+def test_the_log_that_goes_along_is_counted(tmp_path):
+    """It may be the larger part: who left it out would refuse where there is room."""
+    world = World(tmp_path, total=600)
+    for number, days in enumerate((3, 2, 1)):
+        world.add(days, facts={"begin": f"0000000100000000000000{number:02X}", "end": f"{number}"})
+    log = world.barman.directory / "wals/0000000100000000"
+    log.mkdir(parents=True)
+    for number in range(3):
+        (log / f"0000000100000000000000{number:02X}").write_bytes(b"x" * 120)
+
+    def delete(_):
+        oldest = min(base.begin.number for base in world.catalogue.of("postgres"))
+        for file in log.iterdir():
+            if int(file.name[-2:], 16) < oldest:
+                file.unlink()
+
+    world.barman.delete = delete
+    bases = world.used
+    world.used = lambda: bases() + sum(file.stat().st_size for file in log.iterdir())
+    world.run.room()
+    assert world.ids() == ["1"]
 
 
 @given(
@@ -155,6 +192,17 @@ def test_nothing_is_begun_that_has_no_room(tmp_path, monkeypatch, part):
     assert len(begun) == 1
     # What can still be restored stays.
     assert world.ids() == ["0.5", "1"]
+
+
+@pytest.mark.parametrize(("host", "left"), [("", []), ("db.test", ["first", "second"])])
+def test_what_never_got_done_goes_also_while_there_is_no_other(tmp_path, host, left):
+    """Each night's would stay, until the disk is full. Of a database that moved to a provider they are kept."""
+    world = World(tmp_path, total=1000)
+    world.half = ["first", "second"]
+    world.barman.discard = world.half.remove
+    postgres = SETTINGS["postgres"] | {"managed": {"host": host}}
+    _Run(world, SETTINGS | {"postgres": postgres}, Progress()).prune()
+    assert world.half == left
 
 
 def test_an_archive_that_is_just_being_packed_is_not_cleared_away(tmp_path):

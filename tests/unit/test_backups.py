@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marketplace_backup_status import judge, status
 from marketplace_backups import Backup, Catalogue, digest_of, log_below, superfluous
-from marketplace_barman import Barman, base_of, reason
+from marketplace_barman import Barman, BarmanError, base_of, reason
 from marketplace_drills import Drills
 from marketplace_durable import make_directory
 from marketplace_lock import Lock
@@ -208,6 +208,15 @@ def test_only_a_log_that_is_gone_is_lost(tmp_path, wal_status, lost, at_risk):
     database = SimpleNamespace(ask=lambda *_: said)
     found = Receiver(database, Barman(tmp_path)).look()
     assert found == Reception(active=True, behind=7, lost=lost, at_risk=at_risk)
+
+
+def test_what_systemd_says_of_a_receiver_that_does_not_start_is_told(tmp_path, monkeypatch):
+    (tmp_path / "systemctl").write_text("#!/bin/sh\necho Unit is masked. >&2\nexit 1\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    receiver = Receiver(SimpleNamespace(), Barman(tmp_path / "barman"))
+    with pytest.raises(BarmanError, match=r"systemctl start barman-.* failed: Unit is masked\."):
+        receiver.start()
 
 
 INFORMATION = """backup_label='START WAL LOCATION: 0/D000028 (file 00000001000000000000000D)\\n'

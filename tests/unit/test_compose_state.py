@@ -13,6 +13,7 @@ from marketplace_undisturbed import busy
 from tests.unit.test_states import load
 
 OLD, NEW, BAD = (f"postgres:17.{number}@sha256:{number * 32}" for number in ("10", "11", "12"))
+BEGUN = {"by": "bob", "started": "2026-11-25T12:00:00+00:00", "time": None}
 NEXT = "postgres:18.1@sha256:" + "18" * 32
 
 
@@ -23,7 +24,7 @@ class Project:
         self.file = directory / "compose.yaml"
         self.data = directory / "PG_VERSION"
         self.data.write_text("17\n")
-        self.image, self.restarts = OLD, 0
+        self.image, self.restarts, self.down = OLD, 0, False
         self.here = {OLD}
         self.did: list[str] = []
         self.say(OLD)
@@ -66,7 +67,7 @@ class Project:
             case ["compose", *words] if "up" in words:
                 assert command[:2] == own_session, "Ctrl-C would leave no container"
                 said = yaml.safe_load(stdin or self.file.read_text())
-                self.image = said["services"]["postgres"]["image"]
+                self.image, self.down = said["services"]["postgres"]["image"], False
                 self.did.append(f"up {self.image}")
             case ["logs", *_]:
                 return 0, "FATAL: no"
@@ -77,7 +78,11 @@ class Project:
     def _inspected(self) -> dict[str, Any]:
         bad = self.image == BAD
         self.restarts = self.restarts + 3 if bad else 0
-        state = {"Running": not bad, "Health": {"Status": "healthy"}, "StartedAt": "2026-01-01T00:00:00Z"}
+        state = {
+            "Running": not bad and not self.down,
+            "Health": {"Status": "healthy"},
+            "StartedAt": "2026-01-01T00:00:00Z",
+        }
         labels = {
             "com.docker.compose.service": "postgres",
             "com.docker.compose.config-hash": self.image,
@@ -197,13 +202,68 @@ def test_what_was_interrupted_is_settled_first(
 ) -> None:
     project.say(NEW)
     paths.state.mkdir(parents=True)
-    paths.restore.write_text("{}")
-    assert "backup.restore to=live takes it up again" in project.state(monkeypatch, paths)["comment"]
+    paths.restore.write_text(json.dumps(BEGUN | {"time": "2026-11-24T08:15:00+00:00", "came_up": True}))
+    words = "backup.restore to=live time='2026-11-24T08:15:00+00:00' takes it up again"
+    assert words in project.state(monkeypatch, paths)["comment"]
     paths.restore.unlink()
     paths.journal.mkdir()
-    (paths.journal / "current.json").write_text("{}")
-    assert "deploy.resume settles it" in project.state(monkeypatch, paths)["comment"]
+    (paths.journal / "current.json").write_text('{"run": {"release": "r"}, "step": "migrate"}')
+    assert (
+        "release r was interrupted at migrate: first deploy.resume"
+        in project.state(monkeypatch, paths)["comment"]
+    )
     assert project.image == OLD
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_what_a_restore_has_stopped_is_not_started(
+    monkeypatch: pytest.MonkeyPatch, project: Project, paths: Paths, test: bool
+) -> None:
+    project.down = True
+    with Lock(paths.lock).held("bob", "backup.restore to=live"):
+        found = project.state(monkeypatch, paths, allow=False, test=test)
+    assert (found["result"], project.did) == (False, [])
+    assert "backup.restore to=live by bob is putting other data in the live ones' place" in found["comment"]
+    paths.restore.write_text(json.dumps(BEGUN))
+    found = project.state(monkeypatch, paths, allow=False, test=test)
+    assert (found["result"], project.did) == (False, [])
+    assert "backup.restore undo=True gives it up" in found["comment"]
+    # What has come up on the restored data stays.
+    paths.restore.write_text(json.dumps(BEGUN | {"came_up": True}))
+    assert project.state(monkeypatch, paths, allow=False)["result"] is True
+    assert project.did == [f"up {OLD}"]
+
+
+def test_what_is_down_is_started_whatever_else_is_at_work(
+    monkeypatch: pytest.MonkeyPatch, project: Project, paths: Paths
+) -> None:
+    """A release, a job or a backup may be what waits for it."""
+    project.down = True
+    paths.journal.mkdir(parents=True)
+    (paths.journal / "current.json").write_text('{"run": {"release": "r"}, "step": "migrate"}')
+    with (
+        Lock(paths.lock).held("alice", "release of 1.2.0"),
+        Lock(paths.backup_lock).held("root", "backup.create"),
+        Lock(paths.jobs_lock).held("root", "looking after jobs"),
+    ):
+        assert project.state(monkeypatch, paths, allow=False)["result"] is True
+    assert project.did == [f"up {OLD}"]
+
+
+def test_no_restore_begins_while_something_is_being_started(
+    monkeypatch: pytest.MonkeyPatch, project: Project, paths: Paths
+) -> None:
+    project.down, seen = True, []
+    run_all = project.run_all
+
+    def looking(command: list[str], **options: Any) -> dict[str, Any]:
+        if "up" in command:
+            seen.append(Lock(paths.lock).holder())
+        return run_all(command, **options)
+
+    monkeypatch.setattr(project, "run_all", looking)
+    assert project.state(monkeypatch, paths, allow=False)["result"] is True
+    assert [holder and holder["doing"] for holder in seen] == ["starting the data services"]
 
 
 def test_a_job_that_runs_is_named(monkeypatch: pytest.MonkeyPatch, paths: Paths) -> None:

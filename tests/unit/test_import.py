@@ -1,21 +1,24 @@
 """Moving in: what is refused before anything is touched, and what becomes of the data that were here."""
 
 import os
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from subprocess import TimeoutExpired
 from time import monotonic
 from types import SimpleNamespace
 
 import pytest
 from marketplace_backup_world import BackupError
+from marketplace_backups import Backup
 from marketplace_census import Census
-from marketplace_durable import DISK, write_atomic
+from marketplace_durable import DISK, to_json, write_atomic
 from marketplace_import import ASIDE, LOADING, imported
 from marketplace_import_pour import pour
 from marketplace_import_source import Source, refuse_unusable
 from marketplace_journal import Journal
 from marketplace_paths import Paths
-from marketplace_restore_cache import exchange_cache
+from marketplace_restore_cache import restore_cache
 from marketplace_survey_rules import ELSEWHERE, webhook
 
 from tests.unit.test_states import load
@@ -67,6 +70,13 @@ def test_files_are_looked_at_before_anything_is_done(tmp_path, data):
     assert "no file with anything in it" in refusal(Source(dump=tmp_path / "empty"))
     assert "no file with anything in it" in refusal(Source(dump=tmp_path / "nowhere"))
     assert "no snapshot of Redis" in refusal(Source(cache=tmp_path / "dump"))
+
+
+def test_of_a_large_snapshot_no_more_is_read_than_says_what_it_is(tmp_path):
+    with (tmp_path / "dump.rdb").open("wb") as stream:
+        stream.write(b"REDIS0012")
+        stream.truncate(1 << 40)
+    refuse_unusable(Source(cache=tmp_path / "dump.rdb"))
 
 
 def test_a_plain_dump_has_to_have_its_end(tmp_path):
@@ -206,8 +216,11 @@ def test_it_waits_for_what_is_half_done(tmp_path, monkeypatch):
     ):
         move_in(tmp_path, monkeypatch, EMPTY, THEIRS)
     Journal(paths.journal).clear()
-    write_atomic(paths.restore, '{"id": "20261126T000000"}')
-    with pytest.raises(BackupError, match=r"first backup.restore to=live"):
+    time = "2026-11-24T08:15:00+00:00"
+    write_atomic(paths.restore, to_json({"id": "x", "by": "bob", "started": "today", "time": time}))
+    with pytest.raises(
+        BackupError, match=rf"backup.restore to=live time='{re.escape(time)}' takes it up again"
+    ):
         move_in(tmp_path, monkeypatch, EMPTY, THEIRS)
     paths.restore.unlink()
     assert move_in(tmp_path, monkeypatch, EMPTY, THEIRS)[0]["outcome"] == "imported"
@@ -263,10 +276,11 @@ class Redis:
     """Docker, as far as a container is concerned that reads its snapshot when it starts."""
 
     def __init__(self, file):
-        self.file, self.runs = file, True
+        self.file, self.runs, self.stops = file, True, 0
 
     def stop(self, *_, **__):
         self.runs = False
+        self.stops += 1
 
     def start(self, *_):
         self.runs = not (self.file.exists() and self.file.read_text() == "REDIS bad")
@@ -274,33 +288,101 @@ class Redis:
     def is_well(self, _):
         return self.runs
 
+    def remove(self, *_):
+        pass
 
+
+class Cache:
+    """What a snapshot is put in place in: Redis's file (``had``), and a good snapshot of the night before."""
+
+    def __init__(self, root, had):
+        self.file = root / "srv/data/redis/data/dump.rdb"
+        self.file.parent.mkdir(parents=True)
+        if had:
+            self.file.write_text(had)
+        self.redis, self.told = Redis(self.file), []
+        self.settings = SETTINGS | {"redis": {"user": f"{os.getuid()}:{os.getgid()}", "stop_grace": 1}}
+        self.world = world_of(root, Server(EMPTY), self.redis, self.told)
+        self.world.clock.wait_until = lambda well, **_: well()
+
+    def restore(self, given):
+        at = datetime(2026, 11, 25, tzinfo=UTC).isoformat()
+        backup = Backup("redis", "x", at, at, 1, {"redis/x.zst": "0"})
+        self.world.catalogue = SimpleNamespace(disk=DISK, of=lambda _: [backup], changed=lambda _: [])
+        self.world.host.run = lambda command, *_: Path(command[-2]).write_text(given)
+        return restore_cache(self.world, self.settings, None, QUIET, "alice")
+
+    def move_in(self, given):
+        moving = self.world.paths.root / "moving.rdb"
+        moving.write_text(given)
+        return imported(self.world, self.settings, Source(cache=moving), QUIET, "alice")
+
+
+def checked(world, settings, file):
+    """As Redis's own program does."""
+    assert world.docker.runs, "it is away for as long as that takes"
+    if file.read_text() == "REDIS torn":
+        raise BackupError("the snapshot of Redis is not whole")
+
+
+@pytest.mark.parametrize("way", [Cache.restore, Cache.move_in])
 @pytest.mark.parametrize("had", ["REDIS old", None])
-@pytest.mark.parametrize("given", ["REDIS new", "REDIS bad"])
-def test_a_snapshot_that_redis_does_not_come_up_on_gives_way_again(tmp_path, monkeypatch, given, had):
-    monkeypatch.setattr("marketplace_restore_cache.check_snapshot", lambda *_: None)
-    file = tmp_path / "srv/data/redis/data/dump.rdb"
-    file.parent.mkdir(parents=True)
-    if had:
-        file.write_text(had)
-    (tmp_path / "moving.rdb").write_text(given)
-    redis = Redis(file)
-    clock = SimpleNamespace(
-        now=lambda: datetime(2026, 11, 26, tzinfo=UTC), wait_until=lambda well, **_: well()
-    )
-    catalogue = SimpleNamespace(disk=DISK)
-    world = SimpleNamespace(paths=Paths(tmp_path), docker=redis, clock=clock, catalogue=catalogue)
-    settings = {"redis": {"user": f"{os.getuid()}:{os.getgid()}", "stop_grace": 1}}
+@pytest.mark.parametrize("given", ["REDIS new", "REDIS bad", "REDIS torn"])
+def test_a_snapshot_that_redis_does_not_come_up_on_gives_way_again(tmp_path, monkeypatch, given, had, way):
+    monkeypatch.setattr("marketplace_restore_cache.check_snapshot", checked)
+    cache = Cache(tmp_path, had)
+    answer = way(cache, given)
+    aside = [Path(path) for path in ([answer["aside"]] if way is Cache.restore else answer["aside"]) if path]
+    now = given if given == "REDIS new" else had
+    assert (answer["outcome"] == "failed") is (given != "REDIS new")
     if given == "REDIS bad":
-        with pytest.raises(BackupError, match=r"does not come up.* runs again with what it had before"):
-            exchange_cache(world, settings, tmp_path / "moving.rdb")
-        kept, now = None, had
-    else:
-        kept, now = exchange_cache(world, settings, tmp_path / "moving.rdb"), given
-        assert (kept.read_text() if kept else None) == had
-    assert (file.read_text() if file.exists() else None) == now
-    assert redis.runs
-    assert sorted(file.parent.iterdir()) == sorted(path for path in (file, kept) if path and path.exists())
+        assert "does not come up" in answer["reason"]
+        assert "runs again with what it had before" in answer["reason"]
+    assert [path.read_text() for path in aside] == ([had] if had and given == "REDIS new" else [])
+    assert (cache.file.read_text() if cache.file.exists() else None) == now
+    assert cache.redis.runs
+    # A snapshot that can't be read is known before anybody notices.
+    assert bool(cache.redis.stops) is (given != "REDIS torn")
+    assert sorted(cache.file.parent.iterdir()) == sorted(
+        path for path in (cache.file, *aside) if path.exists()
+    )
+
+
+@pytest.mark.parametrize("given", ["REDIS bad", "REDIS torn"])
+def test_an_import_that_fails_at_the_cache_says_what_is_left(tmp_path, monkeypatch, given):
+    monkeypatch.setattr("marketplace_restore_cache.check_snapshot", checked)
+    cache = Cache(tmp_path, "REDIS old")
+    server = cache.world.database
+    monkeypatch.setattr("marketplace_import.census", lambda _, name: server.databases[name])
+    loading = f"{LOADING}20261126t000000"
+    monkeypatch.setattr("marketplace_import.load_file", lambda *_: server.databases.update({loading: THEIRS}))
+    (tmp_path / "dump").write_bytes(b"PGDMP...")
+    (tmp_path / "moving.rdb").write_text(given)
+    source = Source(dump=tmp_path / "dump", cache=tmp_path / "moving.rdb")
+    answer = imported(cache.world, cache.settings, source, QUIET, "alice")
+    assert answer["outcome"] == "failed"
+    if given == "REDIS torn":
+        assert (server.databases, cache.told, "next" in answer) == ({"marketplace": EMPTY}, [], False)
+        return
+    assert server.databases["marketplace"] == THEIRS
+    assert cache.told == [("data.imported", "warning", "alice has imported 7 rows")]
+    left = f"the database is imported; what is left: backup.import cache={tmp_path}/moving.rdb"
+    assert answer["next"] == [left]
+
+
+def test_what_was_written_meanwhile_is_not_dropped(tmp_path, monkeypatch):
+    server = Server(EMPTY)
+    world = world_of(tmp_path, server, SimpleNamespace(remove=lambda *_: None), [])
+    monkeypatch.setattr("marketplace_import.census", lambda _, name: server.databases[name])
+
+    def loaded(*_):
+        server.databases |= {f"{LOADING}20261126t000000": THEIRS, "marketplace": USED}
+
+    monkeypatch.setattr("marketplace_import.load_file", loaded)
+    (tmp_path / "dump").write_bytes(b"PGDMP...")
+    answer = imported(world, SETTINGS, Source(dump=tmp_path / "dump"), QUIET, "alice")
+    assert answer["aside"] == [f"{ASIDE}20261126t000000"]
+    assert server.databases == {"marketplace": THEIRS, answer["aside"][0]: USED}
 
 
 def test_a_webhook_of_another_host_is_left_alone_and_nobody_is_told_of_it():

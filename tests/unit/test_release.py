@@ -2,6 +2,7 @@
 
 import pytest
 from marketplace_docker import DockerError
+from marketplace_durable import to_json
 from marketplace_lock import LockHeld
 from marketplace_retention import keep_name
 from marketplace_steps import STEP_NAMES
@@ -203,6 +204,12 @@ def _no_data_services(droplet: Droplet) -> None:
     droplet.docker.there["redis"].status = "exited"
 
 
+def _half_restored(droplet: Droplet) -> None:
+    droplet.docker.there["postgres"].status = "exited"
+    begun = {"by": "bob", "started": "2026-11-25T12:00:00+00:00", "time": None}
+    droplet.disk.place(droplet.paths.restore, to_json(begun))
+
+
 def _no_database(droplet: Droplet) -> None:
     droplet.database.answers = False
 
@@ -225,6 +232,7 @@ def _hook_says_no(droplet: Droplet) -> None:
         (Image(DIGEST_3, labels=LABELS | {"marketplace.environment": "PAYMENT_KEY"}), None, "pull", "PAYMENT_KEY"),
         (None, None, "pull", "could not be pulled"),
         (Image(DIGEST_3), _no_data_services, "preflight", "redis does not run (exited)"),
+        (Image(DIGEST_3), _half_restored, "preflight", "(exited): a restore that bob began"),
         (Image(DIGEST_3), _no_database, "preflight", "PostgreSQL cannot be asked"),
         (Image(DIGEST_3), _no_room, "preflight", "backend:disk_reserve"),
         (Image(DIGEST_3), _hook_says_no, "before", "may-i failed with exit code 2"),

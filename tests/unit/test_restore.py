@@ -19,8 +19,11 @@ from marketplace_lock import Lock
 from marketplace_paths import Paths
 from marketplace_progress import Progress
 from marketplace_recovery import Target
-from marketplace_restore_begun import closed_for, confirm, unfinished
+from marketplace_restore_aside import confirm
+from marketplace_restore_begun import closed_for, unfinished
 from marketplace_restore_live import restore_live, undo_live
+
+from tests.unit.test_states import load
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 MORNING = Target(time=NOW - timedelta(hours=4))
@@ -116,7 +119,7 @@ class World(SimpleNamespace):
         """What is in the data directory's parent, when nothing is under way."""
         assert self.running
         assert self.receiving
-        assert unfinished(self) is None
+        assert unfinished(self.paths) is None
         return {path.name: self.rows(path.name) for path in self.data.iterdir()}
 
 
@@ -188,18 +191,15 @@ def test_wherever_it_is_killed_it_can_be_given_up_until_it_has_come_up(make):
         for again in itertools.count():
             world = make()
             killed = world.killed_after(steps, *RESTORE)
-            begun = unfinished(world)
-            if not begun or begun.get("came_up"):
+            begun = unfinished(world.paths)
+            if not begun or begun.get("came_up") or (world.rows() == "restored" and world.running):
                 with pytest.raises(BackupError, match="unfinished" if not begun else "has come up"):
                     world.undo()
                 break
             cut_off = world.killed_after(again, *UNDO)
-            if unfinished(world):
+            if unfinished(world.paths):
                 # Even now the way forward is open.
                 assert world.undo()["outcome"] == "undone"
-            if cut_off and not (world.running and world.receiving):
-                # It was killed between its last word and the start: what state.apply, or a boot, puts right.
-                world.running = world.receiving = True
             assert world.at_rest() == OLD, (steps, again)
             given_up += 1
             if not cut_off:
@@ -214,6 +214,7 @@ def test_a_restored_server_that_does_not_come_up_is_given_up(make):
     world.broken = {"restored"}
     answer = world.restore()
     assert (answer["outcome"], "does not come up" in answer["reason"]) == ("failed", True)
+    assert "takes it up again; backup.restore undo=True gives it up" in answer["next"][0]
     # What it writes into its log would lead the backups away from the old data.
     assert (world.rows(), world.receiving) == ("restored", False)
     # Nor does the next try; nor can another time be asked for, or the edge be opened, meanwhile.
@@ -221,14 +222,43 @@ def test_a_restored_server_that_does_not_come_up_is_given_up(make):
     for other in (Target(), Target(time=NOW - timedelta(hours=9))):
         with pytest.raises(BackupError, match=rf"{re.escape(other.words)} is another target .*alice.*T08:00"):
             world.restore(other)
-    assert "backup.restore undo=True gives it up" in closed_for(world, None)
+    assert "backup.restore undo=True gives it up" in closed_for(world.paths, None)
     with pytest.raises(BackupError, match="not finished"):
         confirm(world, "alice")
     assert world.undo()["outcome"] == "undone"
     assert world.at_rest() == OLD
-    assert closed_for(world, None) == ""
+    assert closed_for(world.paths, None) == ""
     world.broken = set()
     assert world.restore(Target())["outcome"] == "restored"
+
+
+def test_what_something_else_has_started_is_not_given_up_once_it_has_come_up(make):
+    """A restore was killed behind the exchange, and the droplet booted: nobody has noted that it came up."""
+    world = make()
+    world.broken = {"restored"}
+    world.restore()
+    world.broken = set()
+    assert "came_up" not in unfinished(world.paths)
+    with pytest.raises(BackupError, match=r"has come up.*: backup.restore to=live time=.* ends it"):
+        world.undo()
+    assert world.restore()["outcome"] == "restored"
+    assert world.at_rest() == RESTORED
+
+
+def test_the_log_of_what_may_be_given_up_is_not_received(make, monkeypatch):
+    world = make()
+    world.broken = {"restored"}
+    world.restore()
+    unit = {"retcode": 0, "stdout": "", "stderr": ""}
+    module = load("backup", __salt__={"cmd.run_all": lambda *_, **__: unit}, __opts__={"test": False})
+    monkeypatch.setattr(module, "_world", lambda: world)
+    world.receiver.is_replaced = lambda: True
+    world.broken = set()
+    found = module.received("postgres")
+    assert (found["result"], world.receiving) == (False, False)
+    assert "backup.restore undo=True gives it up" in found["comment"]
+    world.restore()
+    assert module.received("postgres")["result"] is True
 
 
 def test_there_may_be_nothing_to_go_back_to(make):
@@ -240,7 +270,7 @@ def test_there_may_be_nothing_to_go_back_to(make):
     answer = world.undo()
     assert answer["outcome"] == "undone"
     assert "stays stopped" in answer["steps"][0]["detail"]
-    assert (list(world.data.iterdir()), unfinished(world)) == ([], None)
+    assert (list(world.data.iterdir()), unfinished(world.paths)) == ([], None)
 
 
 def test_old_data_that_are_no_good_are_said_to_be_so(make):
@@ -264,12 +294,15 @@ def test_old_data_that_are_no_good_are_said_to_be_so(make):
 )
 def test_the_edge_stays_closed_while_other_data_come_into_place(make, doing, closed):
     world = make()
-    assert bool(closed_for(world, {"doing": doing, "by": "alice"})) is closed
+    assert bool(closed_for(world.paths, {"doing": doing, "by": "alice"})) is closed
 
 
 def test_the_edge_may_be_opened_once_what_is_live_stays(make):
     world = make()
     world.receiver.start_over = lambda: world._receive(False)
-    assert world.restore()["outcome"] == "failed"
+    answer = world.restore()
+    assert (answer["outcome"], "undo=True" in answer["next"][0]) == ("failed", False)
     assert json.loads(world.paths.restore.read_text())["came_up"]
-    assert closed_for(world, None) == ""
+    assert closed_for(world.paths, None) == ""
+    world.receiver.start_over = lambda: world._receive(True)
+    assert "next" not in world.restore()

@@ -5,6 +5,8 @@ import re
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from marketplace_database import PREFIX
+from marketplace_import import ASIDE, LOADING
 from marketplace_settings import examine, parse
 from marketplace_settings_fields import read_section, settable, walk
 from marketplace_settings_model import Settings
@@ -142,6 +144,15 @@ WRONG = [
     ("postgres.digest", "0" * 64, "postgres.digest", "64 hexadecimal"),
     ("postgres.database", "Market-Place", "postgres.database", "lower-case"),
     ("postgres.database", "postgres", "postgres.database", "can't be used"),
+    (
+        "postgres.database",
+        f"{LOADING}bot",
+        "postgres.database",
+        "does not begin with import_, before_import_",
+    ),
+    ("postgres.database", f"{ASIDE}bot", "postgres.database", "does not begin with"),
+    ("postgres.database", f"{PREFIX}1", "postgres.database", "does not begin with"),
+    ("postgres.database", f"spoiled_{PREFIX}1", "postgres.database", "does not begin with"),
     ("postgres.disk", "100M", "postgres.disk", "at least 256M"),
     ("postgres.disk", "60G", "droplet.disk", r"postgres\.disk 60G"),
     ("postgres.max_connections", 10, "postgres.max_connections", "20 to 2000"),

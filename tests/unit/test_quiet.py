@@ -1,0 +1,83 @@
+"""Work on the live data: nobody writes beside it, and what was live runs again behind it, however it ends."""
+
+import itertools
+
+import pytest
+from marketplace_backup_world import BackupError
+from marketplace_durable import to_json
+from marketplace_quiet import quietly
+
+from tests.simulation.droplet import Droplet
+from tests.simulation.gate import Fault, Plan
+from tests.simulation.images import DIGEST_3, LABELS, WORKER, Image
+from tests.simulation.operations import Ended, run
+from tests.support.releases import settle, ship
+
+BEGUN = {"by": "bob", "started": "2026-11-25T12:00:00+00:00", "time": None}
+
+
+@pytest.fixture
+def serving(droplet: Droplet) -> Droplet:
+    """A release with a worker is live, behind an edge that somebody has closed."""
+    droplet.push("2.0.0", Image(DIGEST_3, labels=LABELS | WORKER))
+    assert ship(droplet, "2.0.0").outcome == "live"
+    droplet.world.edge.maintain("operator", True)
+    assert _runs(droplet)
+    return droplet
+
+
+def _runs(droplet: Droplet) -> bool:
+    return droplet.running == {f"backend-{droplet.live}", f"worker-{droplet.live}"}
+
+
+def _work(droplet: Droplet, plan: Plan | None = None, error: Exception | None = None) -> Ended:
+    """What is done in the database's place, which fails with ``error``."""
+
+    def work() -> dict[str, str]:
+        assert not droplet.running, "somebody writes"
+        droplet.gate.look("other data come into place")
+        if error is not None:
+            raise error
+        return {"outcome": "restored"}
+
+    return run(droplet, lambda _: quietly(droplet.world, droplet.settings, "a restore", work), plan)
+
+
+def test_nobody_writes_meanwhile_and_all_runs_again(serving: Droplet) -> None:
+    answer = _work(serving).answer
+    assert answer == {"outcome": "restored", "backend": f"backend-{serving.live} is ready"}
+    assert _runs(serving)
+
+
+def test_it_runs_again_also_where_the_work_fails(serving: Droplet) -> None:
+    assert isinstance(_work(serving, error=BackupError("no room")).error, BackupError)
+    assert _runs(serving)
+
+
+def test_wherever_it_is_killed_the_same_or_a_boot_starts_it_again(serving: Droplet) -> None:
+    for number in itertools.count(1):
+        killed = _work(serving, Plan(at={number: Fault("kill")})).killed
+        if number % 2:
+            assert _work(serving).answer["outcome"] == "restored"
+        else:
+            settle(serving)
+        assert _runs(serving), number
+        if not killed:
+            break
+    assert number > 5
+
+
+def test_it_stays_stopped_while_nobody_knows_which_data_are_live(serving: Droplet) -> None:
+    serving.disk.place(serving.paths.restore, to_json(BEGUN))
+    assert "stays stopped: a restore that bob began" in _work(serving).answer["backend"]
+    assert not serving.running
+    serving.disk.place(serving.paths.restore, to_json(BEGUN | {"came_up": True}))
+    assert "is ready" in _work(serving).answer["backend"]
+    assert _runs(serving)
+
+
+def test_what_can_not_be_started_is_no_reason_to_forget_what_was_done(serving: Droplet) -> None:
+    serving.docker.there.clear()
+    answer = _work(serving).answer
+    assert answer["outcome"] == "restored"
+    assert "deploy.resume starts it" in answer["backend"]
