@@ -1,5 +1,6 @@
 """Taking a backup: the database's files and its log, the cache's snapshot. Each is recorded when it is complete."""
 
+import contextlib
 import hashlib
 import math
 import time
@@ -232,8 +233,11 @@ class _Run:
                 (self.world.paths.backups / name).unlink(missing_ok=True)
 
     def _as_before(self, kind: str) -> int:
-        """Bytes that the next backup of a kind may take, by the newest; 0 where there is none."""
-        newest = self.world.catalogue.newest(kind)
+        """Bytes that the next backup of a kind may take, by the newest; 0 where there is none, or none can be told."""
+        # A record that can't be read keeps nothing from being taken: what is deleted asks for all of them itself.
+        newest = None
+        with contextlib.suppress(ValueError):
+            newest = self.world.catalogue.newest(kind)
         return round(newest.bytes * 1.5) if newest else 0
 
     def _size(self) -> int:

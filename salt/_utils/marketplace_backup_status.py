@@ -83,17 +83,35 @@ def _received(reception: Reception) -> list[str]:
 
 
 def status(world: BackupWorld, settings: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The backups at a glance. Reads only.
+    """The backups at a glance. Reads only. A file that can't be read is a sentence in ``trouble``.
 
     Args:
         settings: the effective settings; None before the first state.apply.
 
     Returns:
-        ``newest`` (a row, or None, by each kind that is backed up here), ``count``, ``bytes`` (on disk), ``receiver``
-        (``active``, ``behind``; None where nobody can tell, or the database is at a provider), ``busy`` (who is at
-        them), ``drill`` (the last that passed: when, and what it measured), ``trouble`` (what is wrong, one sentence
-        each), ``copy`` (the one elsewhere, and when it was last up to date), ``pending`` (what waits for somebody).
+        ``newest`` (a row, or None, by each kind that is backed up here), ``count`` (None where a record can't be read),
+        ``bytes`` (on disk), ``receiver`` (``active``, ``behind``; None where nobody can tell, or the database is at a
+        provider), ``busy`` (who is at them), ``drill`` (the last that passed: when, and what it measured), ``trouble``
+        (what is wrong, one sentence each), ``copy`` (the one elsewhere, and when it was last up to date), ``pending``
+        (what waits for somebody).
     """
+    try:
+        return _told(world, settings)
+    except (OSError, ValueError) as error:
+        return {
+            "newest": {},
+            "count": None,
+            "bytes": {"used": 0, "of": 0},
+            "receiver": None,
+            "busy": world.lock.holder(),
+            "drill": None,
+            "copy": None,
+            "trouble": [f"the backups cannot be told: {error}"],
+            "pending": [],
+        }
+
+
+def _told(world: BackupWorld, settings: Mapping[str, Any] | None) -> dict[str, Any]:
     backups = world.catalogue.all()
     newest = {
         kind: next((backup for backup in backups if backup.kind == kind and backup.good), None)

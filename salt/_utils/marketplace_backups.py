@@ -159,15 +159,25 @@ class Catalogue:
         found = []
         for name in self.disk.names(directory):
             if name.endswith(".json") and not name.startswith("."):
-                document: Any = self.disk.read_json(directory / name)
-                if document is None:
-                    # Another process has taken it away since.
-                    continue
-                try:
-                    found.append(Backup(**document | {"problems": tuple(document["problems"])}))
-                except (TypeError, KeyError) as error:
-                    raise ValueError(f"{directory / name} is no record of a backup: {error}") from error
+                backup = self._backup(directory / name)
+                if backup is not None:
+                    found.append(backup)
         return sorted(found, key=lambda backup: (backup.taken, backup.kind), reverse=True)
+
+    def _backup(self, file: Path) -> Backup | None:
+        """One backup by its record; None where another process has taken that away since."""
+        try:
+            document: Any = self.disk.read_json(file)
+            if document is None:
+                return None
+            backup = Backup(**document | {"problems": tuple(document["problems"])})
+            datetime.fromisoformat(backup.ended)
+            return backup
+        except (TypeError, KeyError, ValueError) as error:
+            raise ValueError(
+                f"{file} is no record of a backup ({error}): move it away; backup.fetch brings it back where there is "
+                "a copy, and else backup.create takes a new backup, and clears what this one was of"
+            ) from error
 
     def changed(self, backup: Backup) -> list[str]:
         """One sentence for each file of a backup that is not as it was when it was recorded."""

@@ -33,11 +33,23 @@ class Drills:
         Raises:
             ValueError: one is not readable; the message names it.
         """
-        return [self.disk.read_json(self.directory / name) or {} for name in reversed(self._names())]
+        found = (self._record(self.directory / name) for name in reversed(self._names()))
+        return [record for record in found if record is not None]
 
     def passed(self) -> dict[str, Any] | None:
         """The last one that passed."""
         return last_passed(self.all())
+
+    def _record(self, file: Path) -> dict[str, Any] | None:
+        try:
+            record: dict[str, Any] | None = self.disk.read_json(file)
+            if record is not None:
+                datetime.fromisoformat(record["time"])
+        except (TypeError, KeyError, ValueError) as error:
+            raise ValueError(
+                f"{file} is no record of a drill ({error}): move it away; backup.drill makes a new one"
+            ) from error
+        return record
 
     def _names(self) -> list[str]:
         return [

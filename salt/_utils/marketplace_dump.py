@@ -35,10 +35,10 @@ SNAPSHOT_SECONDS = 3600.0
 def due(world: BackupWorld, settings: Mapping[str, Any]) -> bool:
     """Whether it is time for one: the newest good one is a week old, or of a database that was still empty, or there is
     none of where it is now; and always where there is nothing else."""
-    newest = next((dump for dump in world.catalogue.of("dump") if dump.good and dump.of_now(settings)), None)
-    if newest is None or is_managed(settings, "postgres"):
+    if is_managed(settings, "postgres"):
         return True
-    return not newest.facts.get("tables") or world.clock.now() - newest.taken > EVERY
+    newest = next((dump for dump in world.catalogue.of("dump") if dump.good and dump.of_now(settings)), None)
+    return newest is None or not newest.facts.get("tables") or world.clock.now() - newest.taken > EVERY
 
 
 def take_dump(world: BackupWorld, settings: dict[str, Any]) -> Backup:

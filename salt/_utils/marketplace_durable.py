@@ -131,6 +131,8 @@ class Disk:
             text = self.read_text(path)
         except FileNotFoundError:
             return None
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is not valid JSON: {error}") from error
         try:
             return json.loads(text)
         except json.JSONDecodeError as error:

@@ -50,6 +50,21 @@ class Memory:
 
     @classmethod
     def read(cls, world: BackupWorld) -> "Memory":
+        """What is known; nothing was ever sent where there is no file.
+
+        Raises:
+            ValueError: the file is not readable; the message names it, and what to do.
+        """
+        try:
+            return cls._read(world)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{_file(world)} does not say what was sent to the copy ({error}): move it away, and give "
+                "backup:storage:target a place of its own, where everything is sent anew"
+            ) from error
+
+    @classmethod
+    def _read(cls, world: BackupWorld) -> "Memory":
         found: Any = world.catalogue.disk.read_json(_file(world)) or {}
         return cls(
             dict(found.get("files", {})),

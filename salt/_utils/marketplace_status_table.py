@@ -210,6 +210,8 @@ def _under_way(found: Mapping[str, Any]) -> Iterator[_Row]:
 
 
 def _backups(found: Mapping[str, Any]) -> _Row:
+    if found["count"] is None:
+        return _Row(_odd(found["trouble"]), "backups", "cannot be told")
     # Of a database at a provider there is the dump alone.
     newest, drill = found["newest"].get("postgres", found["newest"].get("dump")), found["drill"]
     words = [f"database {_moment(newest['when'])}" if newest else "none of the database yet"]

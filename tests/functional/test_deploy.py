@@ -72,6 +72,17 @@ def test_status_before_and_after_the_first_converge(host: Host) -> None:
     assert (code, history[0]["version"]) == (0, "1.0.0")
 
 
+def test_a_damaged_record_of_a_backup_hides_no_release(converged: Host) -> None:
+    damaged = converged.paths.backups / "records/postgres-x.json"
+    make_directory(damaged.parent)
+    damaged.write_text("")
+    status, code = converged.call("deploy.status")
+    assert code == 0
+    assert "lock" in status
+    (told,) = status["backups"]["trouble"]
+    assert f"the backups cannot be told: {damaged} is no record of a backup" in told
+
+
 @pytest.mark.parametrize(
     ("function", "arguments", "keywords", "words"),
     [

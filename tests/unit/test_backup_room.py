@@ -214,3 +214,20 @@ def test_an_archive_that_is_just_being_packed_is_not_cleared_away(tmp_path):
         os.utime(file, (NOW.timestamp() - 60 * minutes,) * 2)
     assert "1 that never got done" in world.run.prune()
     assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_a_damaged_record_keeps_no_backup_from_being_taken_and_nothing_goes(tmp_path, monkeypatch):
+    world = World(tmp_path, total=1000)
+    world.add(8, 9)
+    world.host = SimpleNamespace(free=lambda _: (1000, 1000))
+    world.half.append("killed")
+    damaged = world.catalogue.records / "redis-x.json"
+    damaged.write_text("")
+    house = Backup("house", "x", *2 * (NOW.isoformat(),), 1, {})
+    monkeypatch.setattr("marketplace_backup_create.take_house", lambda _: house)
+    assert "needed" in world.run.room()
+    assert "x: 1 byte" in world.run.house()
+    with pytest.raises(ValueError, match=f"{damaged}.*move it away"):
+        world.run.prune()
+    assert world.half == ["killed"]
+    assert len(list(world.catalogue.records.glob("postgres-*"))) == 2

@@ -154,8 +154,8 @@ def test_a_database_that_is_away_is_not_the_backups_trouble():
     assert judge(newest(), None, ["log segment 3 is missing"], NOW) == ["log segment 3 is missing"]
 
 
-@pytest.mark.parametrize(("most", "says"), [(0, "for 72 h; none was tried"), (1, "for 1 days")])
-def test_a_droplet_on_which_no_drill_passes_says_so_once(tmp_path, most, says):
+@pytest.fixture
+def world(tmp_path):
     paths = Paths(tmp_path)
     world = SimpleNamespace(
         paths=paths,
@@ -168,6 +168,31 @@ def test_a_droplet_on_which_no_drill_passes_says_so_once(tmp_path, most, says):
     )
     for kind, days in (("postgres", 3), ("postgres", 0.5), ("dump", 3), ("redis", 0.5), ("house", 0.5)):
         world.catalogue.add(backup(days, kind))
+    return world
+
+
+@pytest.mark.parametrize(
+    ("damaged", "advice"),
+    [
+        (lambda paths: paths.backups / "records/redis-x.json", "backup.fetch brings it back"),
+        (lambda paths: paths.backups / "drills/20261124T043000.json", "backup.drill makes a new one"),
+        (lambda paths: paths.state / "shipped.json", "backup:storage:target"),
+    ],
+)
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"problems": 5, "time": 5, "files": 5}', b"\xff\xfe"])
+def test_a_damaged_file_is_named_and_hides_nothing_else(world, damaged, advice, content):
+    file = damaged(world.paths)
+    make_directory(file.parent)
+    file.write_bytes(content)
+    (told,) = status(world, None)["trouble"]
+    assert str(file) in told
+    assert "move it away" in told
+    assert advice in told
+
+
+@pytest.mark.parametrize(("most", "says"), [(0, "for 72 h; none was tried"), (1, "for 1 days")])
+def test_a_droplet_on_which_no_drill_passes_says_so_once(world, most, says):
+    paths = world.paths
     make_directory(paths.ledger)
     (paths.ledger / "20261120T081500Z.json").write_text("{}")
     here = {"managed": {"host": ""}}
