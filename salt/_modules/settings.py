@@ -1,5 +1,6 @@
 """The effective settings: what they are, where each comes from, and what is wrong with them."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -137,12 +138,16 @@ def rotate(*names: str, controller: dict[str, Any] | None = None) -> dict[str, A
         return _failed("refused", unfit)
     world, store, by = World.of(_paths()), Store(_paths().secrets), caller(os.environ)
     hands = DropletHands(world, settings, by, _from_controller if away else apply)
-    if not wanted and not hands.noted():
+    try:
+        begun = hands.noted()
+    except RotationError as error:
+        return _unfinished(error)
+    if not wanted and not begun:
         return _failed("refused", f"which secrets? One or more of {', '.join(WAYS)}, or all")
     occupied = busy(_paths())
     if occupied:
         return _failed("refused", occupied)
-    if DATABASE_LOGIN in {*wanted, *hands.noted()} and unencrypted_release(_paths()):
+    if DATABASE_LOGIN in {*wanted, *begun} and unencrypted_release(_paths()):
         return _failed("refused", _PLAIN)
     lock = Lock(_paths().rotation_lock, "rotation", "wait for it, then ask again")
     try:
@@ -150,11 +155,17 @@ def rotate(*names: str, controller: dict[str, Any] | None = None) -> dict[str, A
             answer = replace(wanted, store, hands, progress.say)
     except LockHeld as error:
         return _failed("refused", str(error))
-    except RotationError as error:
-        return _failed("unfinished", f"{error}. Both values are taken: settings.rotate goes on")
+    except (RotationError, OSError) as error:
+        return _unfinished(error)
     told = f"{by} replaced {', '.join(answer['secrets'])}"
-    world.spool.emit("settings.rotated", "info", told, answer | {"by": by})
+    # They are, whether a full disk lets it be told or not.
+    with contextlib.suppress(OSError):
+        world.spool.emit("settings.rotated", "info", told, answer | {"by": by})
     return answer
+
+
+def _unfinished(error):
+    return _failed("unfinished", f"{error}. Both values are taken: settings.rotate goes on")
 
 
 def _from_controller(*states):

@@ -7,8 +7,8 @@ value before is in the secret store for as long as it counts. So a rotation that
 asking for it again.
 """
 
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -132,12 +132,10 @@ def rotate(names: list[str], store: Store, hands: Hands, say: Callable[[str], No
         if DATABASE_LOGIN in wanted:
             say("the running backend keeps its way into the database")
             hands.admit()
-        try:
+        with _storing():
             for name in wanted:
                 if store.replace(name):
                     say(f"{name} has a new value")
-        except UnknownSecret as error:
-            raise RotationError(str(error)) from error
         say("the new values are taken beside those before")
         hands.apply(states)
     release = ""
@@ -146,8 +144,18 @@ def rotate(names: list[str], store: Store, hands: Hands, say: Callable[[str], No
         release = hands.ship()
     say("the values before are no longer taken")
     hands.readmit()
-    for name in wanted:
-        store.forget(name)
+    with _storing():
+        for name in wanted:
+            store.forget(name)
     hands.apply(states)
     hands.note(())
     return {"outcome": "rotated", "secrets": wanted, "release": release}
+
+
+@contextmanager
+def _storing() -> Iterator[None]:
+    """The store may lack a secret, or its disk be full."""
+    try:
+        yield
+    except (UnknownSecret, OSError) as error:
+        raise RotationError(str(error)) from error

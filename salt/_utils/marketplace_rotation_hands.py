@@ -103,7 +103,10 @@ class DropletHands:
         """From the file of :meth:`note`; where a rebuild has brought back the store alone, by the values before."""
         store = Store(self.world.paths.secrets)
         with _failing("looking which secrets are being replaced"):
-            told = [str(name) for name in read_json(self.world.paths.rotation) or []]
+            try:
+                told = [str(name) for name in read_json(self.world.paths.rotation) or []]
+            except ValueError as error:
+                raise ValueError(f"{error}; move it away, the values before say it as well") from error
         return list(dict.fromkeys([*told, *(name for name in WAYS if store.has(before_of(name)))]))
 
     def _addresses(self) -> list[str]:

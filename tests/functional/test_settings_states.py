@@ -14,6 +14,7 @@ import salt.config
 import salt.loader
 import salt.pillar
 import yaml
+from marketplace_paths import Paths
 from marketplace_settings_secrets import CATALOGUE
 
 from tests.support.pillars import DIGEST, TOKEN, pillar
@@ -413,6 +414,18 @@ def test_rotate_refuses_what_it_cannot_do_and_changes_nothing(converged, names, 
     assert says in answer["reason"]
     assert minion.context["retcode"] == 1
     assert converged.listing() == before
+
+
+def test_rotate_says_how_to_go_on_where_nobody_can_tell_what_was_begun(converged):
+    paths = Paths(converged.root)
+    paths.rotation.parent.mkdir(parents=True, exist_ok=True)
+    paths.rotation.write_text("[")
+    minion = converged.minion()
+    answer = minion.modules["settings.rotate"]("webhook_path")
+    assert answer["outcome"] == "unfinished"
+    assert f"{paths.rotation} is not valid JSON" in answer["reason"]
+    assert "move it away" in answer["reason"]
+    paths.rotation.unlink()
 
 
 def test_rotate_refuses_before_the_droplet_is_converged_and_without_its_pillar(droplet):

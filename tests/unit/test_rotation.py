@@ -1,5 +1,6 @@
 """Rotation of secrets: whoever is cut off, and wherever, nobody is turned away, and another go ends it."""
 
+import errno
 from contextlib import contextmanager
 
 import pytest
@@ -172,6 +173,23 @@ def test_a_release_that_fails_leaves_both_taken(tmp_path):
     droplet.check()
     assert len(droplet.taken["redis_app_password"]) == 2
     droplet.ship = ship
+    droplet.rotate([])
+    assert_done(droplet, before, ["redis_app_password"])
+
+
+@pytest.mark.parametrize("doing", ["write", "forget"])
+def test_a_full_disk_leaves_both_taken(tmp_path, monkeypatch, doing):
+    droplet = Droplet(tmp_path / "secrets")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = values(droplet)
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, doing, full)
+        with pytest.raises(RotationError, match="No space left"):
+            droplet.rotate(["redis_app_password"])
+    droplet.check()
     droplet.rotate([])
     assert_done(droplet, before, ["redis_app_password"])
 
