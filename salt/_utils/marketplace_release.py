@@ -235,7 +235,6 @@ def take_back(world: World, flight: Flight, progress: Progress, outcome: str = "
                 done = known is not None and known.outcome in ("done", "undone")
                 flight.note(step.name, seconds, "undone" if done else "failed", detail)
                 progress.end(step.name, "undone", seconds, "taken back")
-        flight.steps.sort(key=lambda step: STEP_NAMES.index(step.name))
         return conclude(world, flight, flight.outcome, progress)
 
 
@@ -247,7 +246,8 @@ def _stay(world: World, flight: Flight, words: str, progress: Progress) -> Relea
     with contextlib.suppress(OSError):
         world.spool.emit("release.stays", "critical", summary, subject=flight.run.release)
     progress.say(summary)
-    move_worker(world, flight.run)
+    # Taken back a moment ago, and noted so.
+    flight.note("worker", 0.0, "done", move_worker(world, flight.run))
     return carry_on(world, flight, progress, resumed=True)
 
 
@@ -276,6 +276,8 @@ def _tell_trouble(world: World, flight: Flight, step: Step, words: str, progress
 
 def conclude(world: World, flight: Flight, outcome: str, progress: Progress) -> ReleaseRecord:
     """Record, tell, and only then forget the flight: each may be done again by a resume that finds it."""
+    # What was undone, or looked at again, was noted later than it stands.
+    flight.steps.sort(key=lambda step: STEP_NAMES.index(step.name))
     record = _record(world, flight, outcome, flight.reason)
     try:
         if outcome == "refused":  # nothing was changed: it is told, and not kept

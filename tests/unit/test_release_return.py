@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from marketplace_docker import DockerError
-from marketplace_steps import STEPS
+from marketplace_steps import STEP_NAMES, STEPS
 
 from tests.simulation.droplet import Droplet
 from tests.simulation.gate import Fault, Plan
@@ -84,6 +84,10 @@ def test_alarm_while_the_old_colour_cannot_serve_leaves_the_new_one_live(
     assert droplet.live == droplet.edge.runtime == "green"
     assert droplet.running == {"backend-green"}
     assert "release.stays" in [event.kind for event in droplet.world.spool.pending()]
+    # The worker was moved again, and the record says so, in the steps' own order.
+    outcomes = {step.name: step.outcome for step in record.steps}
+    assert outcomes["worker"] == "done"
+    assert list(outcomes) == [name for name in STEP_NAMES if name in outcomes]
 
 
 def test_rollback_beside_a_release_that_is_refused_takes_nothing_else_back(droplet: Droplet) -> None:
