@@ -20,6 +20,7 @@ from marketplace_arguments import Unusable, caller, command, flag, nothing_else,
 from marketplace_arguments import version as version_in
 from marketplace_backup_status import status as backup_status
 from marketplace_backup_world import BackupWorld
+from marketplace_docker import DockerTimeout
 from marketplace_durable import read_json
 from marketplace_edge import EdgeError
 from marketplace_effective import release_digest
@@ -319,10 +320,11 @@ def exec_(*words, timeout=300, **unknown):
         The command as one text, which is split into words as a shell would (none runs), or as a list. Salt reads
         options and numbers among plain words for its own, so quote the whole.
     timeout
-        Seconds to wait for its end (default 300). A command that takes longer is no longer waited for.
+        Seconds to wait for its end (default 300). A command that takes longer goes on, and is no longer waited for.
 
-    Returns ``stdout``, ``stderr``, ``retcode`` and ``container``. With ``--retcode-passthrough`` the exit code is the
-    command's, else 1 where that is not 0.
+    Returns ``stdout``, ``stderr``, ``retcode`` and ``container``; of one that takes longer ``outcome`` (``running``),
+    ``reason`` and ``container``; ``outcome`` is ``refused`` where it was not begun. With ``--retcode-passthrough`` the
+    exit code is the command's, else 1 where that is not 0.
 
     CLI Example:
 
@@ -348,6 +350,16 @@ def exec_(*words, timeout=300, **unknown):
         if live is None:
             return _refused("nothing is live that it could run in; see deploy.status")
         done = world.docker.exec_in(project(live), argv, timeout=patient)
+    except DockerTimeout:
+        __context__["retcode"] = 1
+        return {
+            "outcome": "running",
+            "reason": (
+                f"it takes longer than {patient:g} s and is no longer waited for; it goes on in {project(live)}, "
+                f"where docker top {project(live)} shows it"
+            ),
+            "container": project(live),
+        }
     except TROUBLE as error:
         return _refused(str(error))
     if done.returncode:

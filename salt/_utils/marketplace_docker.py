@@ -17,6 +17,10 @@ class DockerError(Exception):
     """A docker command failed; the message is docker's own, shortened to what matters."""
 
 
+class DockerTimeout(DockerError):
+    """A docker command took too long, and was no longer waited for; what it began in a container may go on."""
+
+
 @dataclass(frozen=True)
 class ContainerState:
     """What matters of a container's state; ``status`` is docker's (running, exited, restarting, ...).
@@ -95,7 +99,8 @@ class Docker:
             stdin: what the command reads; nothing by default.
 
         Raises:
-            DockerError: it failed, took too long, or docker is not installed.
+            DockerTimeout: it took too long.
+            DockerError: it failed, or docker is not installed.
         """
         environment = dict(os.environ)
         if self.config.is_dir():
@@ -114,7 +119,7 @@ class Docker:
         except FileNotFoundError as error:
             raise DockerError("docker is not installed; run state.apply first") from error
         except subprocess.TimeoutExpired as error:
-            raise DockerError(f"docker {arguments[0]} took longer than {timeout:.0f} s") from error
+            raise DockerTimeout(f"docker {arguments[0]} took longer than {timeout:.0f} s") from error
         if check and result.returncode != 0:
             message = (result.stderr.strip() or result.stdout.strip() or "no output").splitlines()
             raise DockerError(f"docker {arguments[0]} failed: " + " / ".join(message[-3:]))

@@ -417,7 +417,8 @@ def test_command_that_takes_too_long_is_said(converged: Host, docker: Path) -> N
     converged.paths.live_map.write_text("live green\n")
     (docker / "docker").write_text("#!/bin/sh\nexec sleep 60\n")
     answer, code = converged.call("deploy.exec", "sleep 60", timeout=0.2)
-    assert (code, answer["outcome"]) == (1, "refused")
+    assert (code, answer["outcome"], answer["container"]) == (1, "running", "backend-green")
+    assert "goes on in backend-green, where docker top backend-green shows it" in answer["reason"]
 
 
 def wrapper() -> tuple[Any, list[tuple[Any, ...]]]:
