@@ -1,6 +1,5 @@
 """Taking a backup: the database's files and its log, the cache's snapshot. Each is recorded when it is complete."""
 
-import contextlib
 import hashlib
 import math
 import time
@@ -8,14 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from marketplace_backup_room import Room
+from marketplace_backup_room import Room, as_before
 from marketplace_backup_snapshot import SNAPSHOT, take_snapshot
 from marketplace_backup_steps import Steps
 from marketplace_backup_verify import inspect
 from marketplace_backup_world import WHERE, BackupError, BackupWorld
 from marketplace_backups import Backup, arriving, digest_of, kinds, log_files
 from marketplace_barman import size_of
-from marketplace_dump import due, take_dump
+from marketplace_dump import due, dump_bytes, half_of, take_dump
 from marketplace_house import take_house
 from marketplace_progress import Progress
 from marketplace_units import amount
@@ -112,7 +111,7 @@ class _Run:
 
     def room(self) -> str:
         """Room for the next base backup."""
-        return self.space.base(self._as_before("postgres") or self._size() // 2)
+        return self.space.base(as_before(self.world, "postgres") or half_of(self.world, self.settings))
 
     def database(self) -> str:
         """The files of the database, and its log up to their end."""
@@ -158,7 +157,7 @@ class _Run:
         """Once a week, what another major version can read; at a provider's, each time."""
         if not due(self.world, self.settings):
             return "of this week"
-        self.space.other(self._as_before("dump") or self._size() // 2)
+        self.space.other(dump_bytes(self.world, self.settings))
         return self._record(take_dump(self.world, self.settings))
 
     def cache(self) -> str:
@@ -169,7 +168,7 @@ class _Run:
 
     def house(self) -> str:
         """Settings, secrets, certificates and ledger."""
-        self.space.other(self._as_before("house"))
+        self.space.other(as_before(self.world, "house"))
         return self._record(take_house(self.world))
 
     def verify(self) -> str:
@@ -231,17 +230,6 @@ class _Run:
         else:
             for name in backup.files:
                 (self.world.paths.backups / name).unlink(missing_ok=True)
-
-    def _as_before(self, kind: str) -> int:
-        """Bytes that the next backup of a kind may take, by the newest; 0 where there is none, or none can be told."""
-        # A record that can't be read keeps nothing from being taken: what is deleted asks for all of them itself.
-        newest = None
-        with contextlib.suppress(ValueError):
-            newest = self.world.catalogue.newest(kind)
-        return round(newest.bytes * 1.5) if newest else 0
-
-    def _size(self) -> int:
-        return self.world.database.size(self.settings["postgres"]["database"])
 
 
 def _strays(world: BackupWorld) -> list[Path]:

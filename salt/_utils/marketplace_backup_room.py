@@ -1,7 +1,9 @@
 """Room for the next backup: what goes for it and in which order, and what never does."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from marketplace_backup_world import BackupError, BackupWorld
@@ -12,6 +14,41 @@ from marketplace_units import amount
 RESERVE = 0.05
 # However little room there is, the backup of the night before stays until the next is good.
 FLOOR = timedelta(hours=20)
+
+
+def spare(world: BackupWorld, directory: Path) -> int:
+    """Bytes that may be taken below a directory: on the backups' file system all that is free but for the reserve."""
+    free, total = world.host.free(directory)
+    return free - round(total * RESERVE) if directory.is_relative_to(world.paths.backups) else free
+
+
+def refuse_below(world: BackupWorld, directory: Path, needed: int, advice: str) -> None:
+    """Refuse what has no room.
+
+    Args:
+        world: what backups touch.
+        directory: where it is to be.
+        needed: bytes.
+        advice: how room is made, the words behind what is free.
+
+    Raises:
+        BackupError: there is not enough.
+    """
+    free = spare(world, directory)
+    if free < needed:
+        kept = " (what is kept for the log aside)" if directory.is_relative_to(world.paths.backups) else ""
+        raise BackupError(
+            f"about {amount(needed)} are needed below {directory} and {amount(max(0, free))} are free{kept}{advice}"
+        )
+
+
+def as_before(world: BackupWorld, kind: str) -> int:
+    """Bytes that the next backup of a kind may take, by the newest; 0 where there is none, or none can be told."""
+    # A record that can't be read keeps nothing from being taken: what is deleted asks for all of them itself.
+    newest = None
+    with contextlib.suppress(ValueError):
+        newest = world.catalogue.newest(kind)
+    return round(newest.bytes * 1.5) if newest else 0
 
 
 class Room:
@@ -78,8 +115,7 @@ class Room:
 
     def free(self) -> int:
         """Bytes that backups may take."""
-        free, total = self.world.host.free(self.world.paths.backups)
-        return free - round(total * RESERVE)
+        return spare(self.world, self.world.paths.backups)
 
     def _make(self, needed: int) -> None:
         if self.free() >= needed:
@@ -123,9 +159,5 @@ class Room:
         )
 
     def _refuse_below(self, needed: int) -> None:
-        if self.free() < needed:
-            raise BackupError(
-                f"about {amount(needed)} are needed below {self.world.paths.backups} and "
-                f"{amount(max(0, self.free()))} are free; not even all that may go would be enough: a larger "
-                "backup:disk, then state.apply"
-            )
+        advice = "; not even all that may go would be enough: a larger backup:disk, then state.apply"
+        refuse_below(self.world, self.world.paths.backups, needed, advice)

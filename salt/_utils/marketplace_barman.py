@@ -67,6 +67,11 @@ class Barman:
     def directory(self) -> Path:
         return self.home / self.server
 
+    @property
+    def _staging(self) -> Path:
+        """Where a restore copies a packed base backup to before it unpacks it."""
+        return self.home.parent / "staging"
+
     def run(
         self,
         *arguments: str,
@@ -118,9 +123,11 @@ class Barman:
         return output
 
     def end(self) -> None:
-        """End what an earlier command left running; harmless where there is nothing."""
+        """End what an earlier command left running, and clear what it left; harmless where there is nothing."""
         subprocess.run(["systemctl", "stop", UNIT], capture_output=True, timeout=60, check=False)
         subprocess.run(["systemctl", "reset-failed", UNIT], capture_output=True, timeout=60, check=False)
+        # Barman removes its own copies at the end of a restore that comes to one.
+        shutil.rmtree(self._staging, ignore_errors=True)
 
     def bases(self) -> list[Base]:
         """Every base backup that there is, whatever became of it; oldest first."""
@@ -177,12 +184,11 @@ class Barman:
         The directory may be anywhere: it is mounted below the backups for it.
         """
         inside = self.home.parent / "restoring"
-        staging = self.home.parent / "staging"
-        for place in (inside, staging):
+        for place in (inside, self._staging):
             place.mkdir(mode=0o700, exist_ok=True)
             shutil.chown(place, USER, USER)
         self.run(
-            "restore", "--no-get-wal", "--target-tli=latest", f"--recovery-staging-path={staging}", self.server,
+            "restore", "--no-get-wal", "--target-tli=latest", f"--recovery-staging-path={self._staging}", self.server,
             identity, str(inside), timeout=RESTORE_SECONDS, look=look, bind=(directory, inside),
         )  # fmt: skip
 

@@ -104,6 +104,7 @@ class _Run:
     def unpack(self) -> str:
         """The files of the newest backup, where there is room for them beside the backups."""
         self.ordered = self.world.clock.monotonic()
+        self.world.barman.end()
         self.world.barman.put_away()
         histories = log_below(self.world.barman.directory).histories
         bases = self.world.catalogue.of("postgres")

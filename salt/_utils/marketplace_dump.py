@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from marketplace_backup_room import as_before, refuse_below
 from marketplace_backup_world import TROUBLE, BackupError, BackupWorld
 from marketplace_backups import Backup, digest_of
 from marketplace_census import Census, exported
@@ -39,6 +40,16 @@ def due(world: BackupWorld, settings: Mapping[str, Any]) -> bool:
         return True
     newest = next((dump for dump in world.catalogue.of("dump") if dump.good and dump.of_now(settings)), None)
     return newest is None or not newest.facts.get("tables") or world.clock.now() - newest.taken > EVERY
+
+
+def dump_bytes(world: BackupWorld, settings: Mapping[str, Any]) -> int:
+    """About how many bytes the next one takes."""
+    return as_before(world, "dump") or half_of(world, settings)
+
+
+def half_of(world: BackupWorld, settings: Mapping[str, Any]) -> int:
+    """Bytes that what is packed takes at most, of a database of which there was never a backup."""
+    return world.database.size(settings["postgres"]["database"]) // 2
 
 
 def take_dump(world: BackupWorld, settings: dict[str, Any]) -> Backup:
@@ -128,11 +139,18 @@ class Dumps:
         """Take one, and list it among the backups; in words, what it is.
 
         Raises:
-            BackupError: it could not be taken.
+            BackupError: it could not be taken, or there is no room for it.
         """
         world = BackupWorld.of(self._paths)
         try:
             with world.lock.held(by, "a dump before a migration", wait=BUSY_SECONDS):
+                needed = dump_bytes(world, settings)
+                refuse_below(
+                    world,
+                    world.paths.backups,
+                    needed,
+                    ": backup.create makes room, or else a larger backup:disk",
+                )
                 dump = take_dump(world, settings)
                 world.catalogue.add(dump)
         except (LockHeld, DatabaseError, *TROUBLE) as error:

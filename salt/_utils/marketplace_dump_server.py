@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from marketplace_backup_room import refuse_below
 from marketplace_backup_world import BackupError
 from marketplace_backups import Backup
 from marketplace_managed import home
@@ -53,13 +54,7 @@ class DumpServer(Recovery):
             BackupError: there is no room, or the server does not come up.
             DatabaseError: the dump can't be restored.
         """
-        free, _ = self.world.host.free(self.directory.parent)
-        needed = dump.bytes * UNPACKED
-        if free < needed:
-            raise BackupError(
-                f"about {amount(needed)} are needed below {self.directory.parent} and {amount(free)} are free: "
-                "give it more (backup:disk)"
-            )
+        refuse_below(self.world, self.directory.parent, dump.bytes * UNPACKED, ": give it more (backup:disk)")
         self._start_empty()
         name = self.settings["postgres"]["database"]
         if (

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from marketplace_backup_room import refuse_below
 from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Backup, log_below
 from marketplace_barman import size_of
@@ -144,16 +145,15 @@ class Recovery:
     def configuration(self) -> Path:
         return self.directory.parent / f"{self.directory.name}.conf"
 
-    def room(self, base: Backup) -> str:
-        """Refuse where the files and their log have no room."""
-        needed = round(self._size(base) * 1.05)
-        free, _ = self.world.host.free(self.directory.parent)
-        if free < needed:
-            raise BackupError(
-                f"{amount(needed)} are needed below {self.directory.parent} and {amount(free)} are free: make room, or "
-                "give it more (postgres:disk, backup:disk)"
-            )
-        return f"{amount(needed)} needed, {amount(free)} free"
+    def room(self, base: Backup) -> None:
+        """Refuse where the files and their log have no room, or Barman's copy of the packed ones has none meanwhile."""
+        place, needed = self.directory.parent, round(self._size(base) * 1.05)
+        backups = self.world.paths.backups
+        if place.is_relative_to(backups):
+            needed += base.bytes
+        else:
+            refuse_below(self.world, backups, base.bytes, ": give it more (backup:disk)")
+        refuse_below(self.world, place, needed, ": make room, or give it more (postgres:disk, backup:disk)")
 
     def unpack(self, base: Backup, progress: Progress) -> str:
         """The files of the base backup and all of the log behind it, that which is just being received included."""

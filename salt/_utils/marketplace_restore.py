@@ -58,6 +58,7 @@ def tidy(world: BackupWorld, settings: dict[str, Any]) -> None:
     with contextlib.suppress(LockHeld), world.lock.held("backup.check", "clearing up"):
         left = drill_recovery(world, settings)
         if left.exists():
+            world.barman.end()
             left.discard()
 
 

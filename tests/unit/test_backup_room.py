@@ -14,8 +14,13 @@ from marketplace_backup_room import FLOOR, RESERVE
 from marketplace_backup_world import BackupError
 from marketplace_backups import Backup, Catalogue
 from marketplace_barman import Base
+from marketplace_drill import drill_recovery
+from marketplace_dump import Dumps
+from marketplace_dump_server import DumpServer
+from marketplace_lock import Lock
 from marketplace_paths import Paths
 from marketplace_progress import Progress
+from marketplace_recovery import Recovery
 from marketplace_spool import Spool
 
 NOW = datetime(2026, 11, 25, 2, 35, tzinfo=UTC)
@@ -44,6 +49,7 @@ class World(SimpleNamespace):
                 bases=self.bases, delete=lambda _: None, discard=self.half.remove, directory=root / "barman"
             ),
             database=SimpleNamespace(size=lambda _: 2 * SIZE),
+            docker=None,
         )
 
     def used(self):
@@ -231,3 +237,57 @@ def test_a_damaged_record_keeps_no_backup_from_being_taken_and_nothing_goes(tmp_
         world.run.prune()
     assert world.half == ["killed"]
     assert len(list(world.catalogue.records.glob("postgres-*"))) == 2
+
+
+def lacking(world, bytes_):
+    """A message of what finds so many bytes too few."""
+    return rf"are needed below {world.paths.backups} and {bytes_} bytes are free \(what is kept for the log aside\)"
+
+
+def test_a_dump_inside_a_release_leaves_the_reserve_and_is_refused_before_it_is_begun(tmp_path, monkeypatch):
+    world = World(tmp_path, total=1000)
+    world.add(1, kind="dump")
+    world.host = SimpleNamespace(free=lambda _: (199, 1000))
+    world.lock = Lock(tmp_path / "lock")
+    monkeypatch.setattr("marketplace_dump.BackupWorld.of", lambda _: world)
+    begun = []
+    monkeypatch.setattr("marketplace_dump.take_dump", lambda *_: begun.append("dump"))
+    with pytest.raises(BackupError, match=f"about 150 bytes {lacking(world, 149)}"):
+        Dumps(world.paths).take(SETTINGS, "alice")
+    assert begun == []
+
+
+@pytest.mark.parametrize(("free", "fits"), [(SIZE + 105 + 50, True), (SIZE + 105 + 49, False)])
+def test_a_drill_has_room_for_what_barman_copies_and_leaves_the_reserve(tmp_path, monkeypatch, free, fits):
+    world = World(tmp_path, total=1000)
+    world.host = SimpleNamespace(free=lambda _: (free, 1000))
+    monkeypatch.setattr(Recovery, "_size", lambda *_: 100)
+    base = Backup("postgres", "x", NOW.isoformat(), NOW.isoformat(), SIZE, {})
+    recovery = drill_recovery(world, SETTINGS)
+    if fits:
+        recovery.room(base)
+        return
+    with pytest.raises(BackupError, match=f"about 205 bytes {lacking(world, 204)}"):
+        recovery.room(base)
+
+
+def test_a_restore_in_place_needs_room_for_what_barman_copies_at_the_backups(tmp_path, monkeypatch):
+    world = World(tmp_path, total=1000)
+    room = {tmp_path: 105, world.paths.backups: SIZE + 49}
+    world.host = SimpleNamespace(free=lambda place: (room[place], 1000))
+    monkeypatch.setattr(Recovery, "_size", lambda *_: 100)
+    base = Backup("postgres", "x", NOW.isoformat(), NOW.isoformat(), SIZE, {})
+    recovery = Recovery(world, SETTINGS, tmp_path / "17", user="1:1", name="x", durable=True)
+    with pytest.raises(BackupError, match=f"about 100 bytes {lacking(world, 99)}"):
+        recovery.room(base)
+    room[world.paths.backups] += 1
+    recovery.room(base)
+
+
+def test_a_dump_in_a_server_of_its_own_leaves_the_reserve(tmp_path):
+    world = World(tmp_path, total=1000)
+    world.host = SimpleNamespace(free=lambda _: (6 * SIZE + 49, 1000))
+    dump = Backup("dump", "x", NOW.isoformat(), NOW.isoformat(), SIZE, {})
+    server = DumpServer(world, SETTINGS, world.paths.backups / "drill", user="1:1", name="x", durable=False)
+    with pytest.raises(BackupError, match=f"about 600 bytes {lacking(world, 599)}"):
+        server.load(dump)

@@ -275,6 +275,16 @@ def test_what_barman_says_twice_is_said_once():
     assert reason("\n") == "no output"
 
 
+def test_what_a_killed_restore_has_left_is_cleared(tmp_path, monkeypatch):
+    # Where Barman copies a packed backup to, before it unpacks it.
+    monkeypatch.setattr("marketplace_barman.subprocess.run", lambda *_, **__: None)
+    staged = tmp_path / "staging/barman-staging-postgres-20261126T010707/base.tar.zst"
+    staged.parent.mkdir(parents=True)
+    staged.write_text("half")
+    Barman(tmp_path / "barman").end()
+    assert not staged.exists()
+
+
 def base_on_disk(home, identity, information):
     meta, data = home / "postgres" / "meta", home / "postgres" / "base" / identity
     meta.mkdir(parents=True, exist_ok=True)
