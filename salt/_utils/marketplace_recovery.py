@@ -212,11 +212,13 @@ class Recovery:
 
         A log that ends before the target is replayed to its end: so far everything is known.
         """
-        begun, files = time.monotonic(), 0
+        begun = time.monotonic()
+        replayed: set[str] = set()
         while True:
             state = self.world.docker.containers(self.name).get(self.name)
             said = self.world.docker.logs(self.name, 400)
-            files = max(files, len(_RESTORED.findall(said)))
+            # Of a long log only the last of it is seen at a time.
+            replayed.update(_RESTORED.findall(said))
             if state is None or not state.running:
                 if _SHORT not in said:
                     raise BackupError(f"the server that replays the log gave up: {_last_words(said)}")
@@ -226,10 +228,10 @@ class Recovery:
                 target = Target()
                 self.start(target)
             elif self._is_open():
-                return f"{files} log segments replayed" if files else "replayed"
+                return f"{len(replayed)} log segments replayed" if replayed else "replayed"
             if time.monotonic() - begun > LONGEST_SECONDS:
                 raise BackupError(f"the log is not replayed after {LONGEST_SECONDS / 3600:.0f} h")
-            progress.update(f"{files} log segments so far")
+            progress.update(f"{len(replayed)} log segments so far")
             time.sleep(0.2)
 
     def finish(self) -> None:

@@ -1,13 +1,15 @@
 """From which backup, to where, with which settings; what a census tells; when drills are overdue."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from marketplace_backup_world import BackupError
 from marketplace_backups import Backup, passed_over
 from marketplace_census import Census
 from marketplace_drills import KEPT, Drills, first_release, missed, overdue
-from marketplace_recovery import Target, choose, recovery_settings, without_recovery
+from marketplace_recovery import Recovery, Target, choose, recovery_settings, without_recovery
 from marketplace_restore_cache import choose_snapshot
 from marketplace_wal import Segment
 
@@ -187,3 +189,24 @@ def test_the_newest_good_snapshot_that_is_not_younger_is_chosen(time, chosen):
 def test_where_there_is_no_snapshot_it_says_so(snapshots, time, says):
     with pytest.raises(BackupError, match=says):
         choose_snapshot(snapshots, time)
+
+
+def test_a_long_replay_is_counted_on_though_only_its_last_lines_are_seen(monkeypatch):
+    looks = iter(range(1, 6))
+    told = []
+
+    def logs(name, lines):
+        # As many segments a look as lines are asked for.
+        first = next(looks) * lines
+        return "\n".join(f'restored log file "{n:024X}" from archive' for n in range(first, first + lines))
+
+    docker = SimpleNamespace(
+        containers=lambda name: {name: SimpleNamespace(running=True)},
+        logs=logs,
+        exec_in=lambda *_, **__: SimpleNamespace(returncode=0, stdout="f" if len(told) == 3 else "t"),
+    )
+    monkeypatch.setattr("marketplace_recovery.time.sleep", lambda _: None)
+    recovery = Recovery(SimpleNamespace(docker=docker), {}, Path("x"), user="1:1", name="x", durable=False)
+    said = recovery.wait_open(Target(), SimpleNamespace(update=told.append))
+    assert told == [f"{400 * look} log segments so far" for look in (1, 2, 3)]
+    assert said == "1600 log segments replayed"
