@@ -118,7 +118,7 @@ def is_lossy(run: Run) -> bool:
 def dump(world: World, run: Run) -> str:
     """Keep what is about to go in a dump: the log would bring back all of the database, and only for some days."""
     try:
-        return world.dumps.take(run.settings, run.release)
+        return world.dumps.take(run.settings, run.request.by)
     except BackupError as error:
         raise StepFailed(f"no dump could be taken before what nothing brings back: {error}") from error
 

@@ -42,7 +42,7 @@ class SimTelegram(Telegram):
 
 
 class SimDumps(Dumps):
-    """``taken``: the schema's heads in each, by the release that asked for it."""
+    """``taken``: the schema's heads in each, by who asked for it."""
 
     def __init__(self, gate: Gate, database: SimDatabase) -> None:
         self.gate = gate

@@ -266,7 +266,7 @@ def test_what_nothing_brings_back_is_kept_in_a_dump_first(droplet: Droplet) -> N
     droplet.push("2.0.0", Image(DIGEST_3, chain("0001", Change("0003", reversible=False))))
     droplet.push("3.0.0", Image(DIGEST_2, chain("0001", Change("0003", reversible=False), Change("0004"))))
     record = ship(droplet, "2.0.0")
-    assert (record.outcome, droplet.dumps.taken) == ("live", [(record.release, ["0001"])])
+    assert (record.outcome, droplet.dumps.taken) == ("live", [(record.by, ["0001"])])
     assert ship(droplet, "3.0.0").outcome == "live"
     assert len(droplet.dumps.taken) == 1
 
