@@ -7,7 +7,9 @@ from typing import Any
 
 from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Backup, digest_of
+from marketplace_docker import confined
 from marketplace_durable import fsync_directory
+from marketplace_last_words import last_words
 from marketplace_redis import Connection, reach
 from marketplace_secrets import Store
 
@@ -111,16 +113,15 @@ def check_snapshot(world: BackupWorld, settings: dict[str, Any], file: Path) -> 
     file.chmod(0o444)
     done = world.docker.run_once(
         [
-            "--rm", "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges",
-            "--pids-limit=16", "--log-driver=none", f"--user={settings['redis']['user']}",
+            "--rm", *confined(settings["redis"]["user"], 16), "--log-driver=none",
             f"--volume={file}:/snapshot.rdb:ro", "--entrypoint=redis-check-rdb",
             settings["redis"]["reference"], "/snapshot.rdb",
         ],
         timeout=300,
     )  # fmt: skip
     if done.returncode != 0:
-        said = (done.stdout + done.stderr).strip().splitlines()[-3:]
-        raise BackupError(f"the snapshot of Redis is not whole, or of a newer one: {' / '.join(said)}")
+        said = last_words(done.stdout + done.stderr)
+        raise BackupError(f"the snapshot of Redis is not whole, or of a newer one: {said}")
 
 
 def _connection(world: BackupWorld, settings: dict[str, Any]) -> Connection:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from marketplace_last_words import last_words
+
 USER = "backup"
 RESTORE_SECONDS = 4 * 3600.0
 UNIT = "marketplace-barman.service"
@@ -43,7 +45,6 @@ class Base:
     ended: str
     bytes: int
     cluster: int
-    error: str
 
     @property
     def done(self) -> bool:
@@ -213,7 +214,7 @@ class Barman:
 def reason(said: str) -> str:
     """Why it failed, out of all it said: it says things twice, to a log and to who asked."""
     lines = [_BEFORE.sub("", line).strip() for line in said.splitlines()]
-    return " / ".join([line for line in dict.fromkeys(lines) if line][-3:]) or "no output"
+    return last_words("\n".join(line for line in dict.fromkeys(lines) if line))
 
 
 def base_of(identity: str, information: str, size: int) -> Base:
@@ -229,7 +230,6 @@ def base_of(identity: str, information: str, size: int) -> Base:
         ended=facts.get("end_time", ""),
         bytes=size,
         cluster=int(facts.get("cluster_size") or 0),
-        error=facts.get("error", ""),
     )
 
 

@@ -3,16 +3,14 @@
 import json
 from dataclasses import dataclass
 
-from marketplace_database import HEADS, Database, DatabaseError
+from marketplace_database import HEADS, ROWS, Database, DatabaseError
 from marketplace_postgres import literal
 
 # Somebody who is just committing makes a moment useless; there is a quiet one among so many even under load.
 ATTEMPTS = 200
 # One count that is taken as a query of its own for each table, in the snapshot of the transaction around it.
 _COUNTS = f"""SELECT json_build_object(
-  'rows', (SELECT coalesce(json_object_agg(n.nspname || '.' || c.relname, (xpath('/row/c/text()',
-      query_to_xml(format('SELECT count(*) AS c FROM %I.%I', n.nspname, c.relname), false, true, '')))[1]::text::bigint
-      ORDER BY 1), '{{}}')
+  'rows', (SELECT coalesce(json_object_agg(n.nspname || '.' || c.relname, {ROWS} ORDER BY 1), '{{}}')
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND c.relpersistence = 'p'
       AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')),

@@ -6,24 +6,32 @@ backup. Source for the rules: https://www.postgresql.org/docs/17/sql-createdatab
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from marketplace_docker import Docker, DockerError
+from marketplace_last_words import last_words
 from marketplace_postgres import identifier, literal
 
+# Of the server's image, of its data, and of the host's own client: what dumps, drills and ways back are made with
+# reads no other.
+MAJOR = 17
 PREFIX = "restore_point_"
 # Somebody who connects just now keeps a database from being copied or renamed.
 ATTEMPTS = 5
+LONGEST_SECONDS = 4 * 3600.0
 
 # Only what was asked for, and an end at the first mistake.
 PSQL = ("-qAtX", "-v", "ON_ERROR_STOP=1")
-_COUNTS = """SELECT coalesce(json_object_agg(n.nspname || '.' || c.relname, (xpath('/row/c/text()',
-  query_to_xml(format('SELECT count(*) AS c FROM %I.%I', n.nspname, c.relname), false, true, '')))[1]::text::bigint
-  ORDER BY 1), '{}')
+# The rows of the table c in the schema n, counted by a query of its own.
+ROWS = """(xpath('/row/c/text()', query_to_xml(
+  format('SELECT count(*) AS c FROM %I.%I', n.nspname, c.relname), false, true, '')))[1]::text::bigint"""
+_COUNTS = f"""SELECT coalesce(json_object_agg(n.nspname || '.' || c.relname, {ROWS} ORDER BY 1), '{{}}')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"""
+WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"""  # noqa: S608
 
 # The revisions that a schema is at; "[]" where no migration ran, or another tool than Alembic keeps account of them.
 HEADS = """(CASE WHEN to_regclass('public.alembic_version') IS NULL THEN '[]'::json ELSE
@@ -41,6 +49,45 @@ class Command(NamedTuple):
 
     argv: list[str]
     environment: dict[str, str]
+
+
+def run(command: Command, *, stdout: Any = None, stdin: Any = None, timeout: float = LONGEST_SECONDS) -> None:
+    """Run one of the server's programs.
+
+    Raises:
+        DatabaseError: it failed, or took too long; the message is its own.
+    """
+    try:
+        done = subprocess.run(
+            command.argv,
+            env=os.environ | command.environment,
+            stdin=stdin or subprocess.DEVNULL,
+            stdout=stdout or subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=timeout,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise DatabaseError(f"{_program(command)}: {error}") from error
+    if done.returncode != 0:
+        raise DatabaseError(f"{_program(command)}: {last_words(done.stderr.decode(errors='replace'))}")
+
+
+def popen(command: Command, **pipes: Any) -> "subprocess.Popen[bytes]":
+    """Start one of the server's programs, its output and complaints in pipes.
+
+    Raises:
+        DatabaseError: it is not there.
+    """
+    wanted: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | pipes
+    try:
+        return subprocess.Popen(command.argv, env=os.environ | command.environment, **wanted)
+    except OSError as error:
+        raise DatabaseError(f"{_program(command)}: {error}") from error
+
+
+def _program(command: Command) -> str:
+    return next((Path(word).name for word in command.argv if Path(word).name.startswith(("pg_", "psql"))), "")
 
 
 class Database:
@@ -192,8 +239,7 @@ class Database:
     def _psql(self, database: str, timeout: float, *arguments: str, stdin: str | None = None) -> str:
         result = self._run(["psql", "-d", database, *PSQL, *arguments], timeout, stdin)
         if result.returncode != 0:
-            said = (result.stderr.strip() or result.stdout.strip() or "no output").splitlines()
-            raise DatabaseError(f"PostgreSQL: {' / '.join(said[-3:])}")
+            raise DatabaseError(f"PostgreSQL: {last_words(result.stderr.strip() or result.stdout)}")
         return result.stdout.strip()
 
     def _run(self, argv: list[str], timeout: float, stdin: str | None) -> subprocess.CompletedProcess[str]:

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from marketplace_last_words import last_words
+
 SIGKILLED = 137  # 128 and the signal's number, as a shell would say it
 
 
@@ -77,6 +79,19 @@ class ImageFacts:
     architecture: str = "amd64"
 
 
+def confined(user: str, processes: int) -> list[str]:
+    """Arguments of ``docker run`` for a program that reaches no network and changes nothing but what is mounted.
+
+    Args:
+        user: uid and gid that it runs as.
+        processes: how many it may have.
+    """
+    return [
+        "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", f"--user={user}",
+        f"--pids-limit={processes}",
+    ]  # fmt: skip
+
+
 class Docker:
     """Runs ``docker`` with the deployment's own registry credentials.
 
@@ -121,8 +136,9 @@ class Docker:
         except subprocess.TimeoutExpired as error:
             raise DockerTimeout(f"docker {arguments[0]} took longer than {timeout:.0f} s") from error
         if check and result.returncode != 0:
-            message = (result.stderr.strip() or result.stdout.strip() or "no output").splitlines()
-            raise DockerError(f"docker {arguments[0]} failed: " + " / ".join(message[-3:]))
+            raise DockerError(
+                f"docker {arguments[0]} failed: {last_words(result.stderr.strip() or result.stdout)}"
+            )
         return result
 
     def pull(self, reference: str, timeout: float = 900) -> None:
@@ -189,7 +205,8 @@ class Docker:
             if line.strip() and "no such container" not in line.lower()
         ]
         if result.returncode != 0 and trouble:
-            raise DockerError(f"docker container inspect failed: {' / '.join(trouble[-3:])}")
+            said = "\n".join(trouble)
+            raise DockerError(f"docker container inspect failed: {last_words(said)}")
         try:
             documents = json.loads(result.stdout or "[]")
         except ValueError as error:

@@ -8,8 +8,10 @@ from marketplace_backup_steps import Steps
 from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Backup, log_below, passed_over
 from marketplace_census import Census, census, marked
+from marketplace_docker import confined
 from marketplace_drills import Drills
 from marketplace_dump_server import DumpServer, choose_dump
+from marketplace_last_words import last_words
 from marketplace_managed import is_managed
 from marketplace_progress import Progress
 from marketplace_recovery import INSIDE, Recovery, Target, choose
@@ -122,8 +124,7 @@ class _Run:
         ignored = ("barman_wal", "recovery.signal", ".barman-recover.info", "pg_wal", "tablespace_map")
         done = self.world.docker.run_once(
             [
-                "--rm", "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges",
-                "--user=34:34", "--log-driver=none", "--cpu-shares=256", "--pids-limit=16",
+                "--rm", *confined("34:34", 16), "--log-driver=none", "--cpu-shares=256",
                 f"--volume={self.recovery.directory}:{INSIDE}:ro", "--entrypoint=pg_verifybackup",
                 self.settings["postgres"]["reference"], "--no-parse-wal", "--quiet",
                 f"--manifest-path={INSIDE}/{manifests[0].name}",
@@ -132,7 +133,7 @@ class _Run:
             timeout=CHECK_SECONDS,
         )  # fmt: skip
         if done.returncode != 0:
-            raise BackupError(f"pg_verifybackup: {_last(done.stdout + done.stderr)}")
+            raise BackupError(f"pg_verifybackup: {last_words(done.stdout + done.stderr)}")
         return "each as its manifest says"
 
     def replay(self) -> str:
@@ -168,7 +169,7 @@ class _Run:
             timeout=CHECK_SECONDS,
         )
         if done.returncode != 0:
-            raise BackupError(f"pg_amcheck: {_last(done.stdout + done.stderr)}")
+            raise BackupError(f"pg_amcheck: {last_words(done.stdout + done.stderr)}")
         return "pg_amcheck finds nothing"
 
     def record(self, by: str) -> dict[str, Any]:
@@ -232,7 +233,3 @@ class _DumpRun(_Run):
         said = self.server.load(self.base)
         self.rto = round(self.world.clock.monotonic() - self.ordered, 1)
         return f"{said}; {self.rto:.1f} s after the order"
-
-
-def _last(said: str) -> str:
-    return " / ".join(said.strip().splitlines()[-3:]) or "no output"

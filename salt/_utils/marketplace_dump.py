@@ -17,12 +17,11 @@ from marketplace_backup_room import as_before, refuse_below
 from marketplace_backup_world import TROUBLE, BackupError, BackupWorld
 from marketplace_backups import Backup, digest_of
 from marketplace_census import Census, exported
-from marketplace_database import Command, Database, DatabaseError
+from marketplace_database import Command, Database, DatabaseError, run
 from marketplace_durable import fsync_directory
 from marketplace_lock import LockHeld
 from marketplace_managed import home, is_managed
 from marketplace_paths import Paths
-from marketplace_provider_database import run
 from marketplace_units import amount
 
 # A nightly backup is done within that, or somebody has to look.

@@ -8,8 +8,8 @@ from typing import Any
 from marketplace_backup_room import refuse_below
 from marketplace_backup_world import BackupError
 from marketplace_backups import Backup
+from marketplace_database import run
 from marketplace_managed import home
-from marketplace_provider_database import run
 from marketplace_recovery import INSIDE, Recovery
 from marketplace_units import amount
 

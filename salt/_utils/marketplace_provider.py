@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from marketplace_database import MAJOR
 from marketplace_managed import NAMES, place
 from marketplace_provider_database import PROGRAMS, login_of
 from marketplace_redis import Connection, RedisError, client_context
@@ -18,8 +19,6 @@ from marketplace_settings_derive import SYSTEM_AUTHORITIES
 from marketplace_settings_kinds_net import SYSTEM
 
 SECONDS = 10.0
-# What dumps, drills and ways back are made with here reads no other.
-MAJOR = 17
 _QUESTION = "SELECT current_setting('server_version_num')::int / 10000"
 _MAY = (
     "SELECT has_database_privilege(current_database(), 'CREATE') AND has_schema_privilege('public', 'CREATE')"

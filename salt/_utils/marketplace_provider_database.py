@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from marketplace_database import PSQL, Command, Database, DatabaseError
+from marketplace_database import MAJOR, PSQL, ROWS, Command, Database, DatabaseError, popen, run
 from marketplace_docker import Docker
 from marketplace_durable import fsync_directory, read_json
+from marketplace_last_words import last_words
 from marketplace_managed import is_managed, place
 from marketplace_paths import Paths
 from marketplace_secrets import Store, UnknownSecret
 
 # Debian's client of the images' major version.
-PROGRAMS = Path("/usr/lib/postgresql/17/bin")
+PROGRAMS = Path(f"/usr/lib/postgresql/{MAJOR}/bin")
 CONNECT_SECONDS = 10
-LONGEST_SECONDS = 4 * 3600.0
 # Whose schemas the user that migrates may drop and make again: all that are the application's.
 _OURS = """FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"""
 _EMPTIED = f"""DO $empty$
@@ -36,8 +36,7 @@ BEGIN
 END
 $empty$;
 """  # noqa: S608
-_ROWS = f"""SELECT coalesce(sum((xpath('/row/c/text()', query_to_xml(format('SELECT count(*) AS c FROM %I.%I',
-  n.nspname, c.relname), false, true, '')))[1]::text::bigint), 0)
+_ROWS = f"""SELECT coalesce(sum({ROWS}), 0)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.oid IN (SELECT oid {_OURS})
   AND NOT EXISTS (SELECT FROM pg_depend d
@@ -201,7 +200,7 @@ class ProviderDatabase(Database):
                 restore.kill()
             said = _stream(server.stderr).read().decode(errors="replace").strip()
         if restore.returncode or server.returncode:
-            raise DatabaseError(f"going back to {point} failed, and nothing has changed: {_last(said)}")
+            raise DatabaseError(f"going back to {point} failed, and nothing has changed: {last_words(said)}")
         self.drop_point(point)
 
     def _listed(self, point: str) -> Path:
@@ -260,41 +259,6 @@ class ProviderDatabase(Database):
         return self._points / f"{point}.dump"
 
 
-def run(command: Command, *, stdout: Any = None, stdin: Any = None, timeout: float = LONGEST_SECONDS) -> None:
-    """Run one of the server's programs.
-
-    Raises:
-        DatabaseError: it failed, or took too long; the message is its own.
-    """
-    try:
-        done = subprocess.run(
-            command.argv,
-            env=os.environ | command.environment,
-            stdin=stdin or subprocess.DEVNULL,
-            stdout=stdout or subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=timeout,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise DatabaseError(f"{_program(command)}: {error}") from error
-    if done.returncode != 0:
-        raise DatabaseError(f"{_program(command)}: {_last(done.stderr.decode(errors='replace'))}")
-
-
-def popen(command: Command, **pipes: Any) -> "subprocess.Popen[bytes]":
-    """Start one of the server's programs, its output and complaints in pipes.
-
-    Raises:
-        DatabaseError: it is not there.
-    """
-    wanted: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | pipes
-    try:
-        return subprocess.Popen(command.argv, env=os.environ | command.environment, **wanted)
-    except OSError as error:
-        raise DatabaseError(f"{_program(command)}: {error}") from error
-
-
 def rows_of(script: Iterable[bytes]) -> int:
     """How many rows a dump's script has for tables: the lines between each COPY and its end. Pure."""
     rows, inside = 0, False
@@ -313,15 +277,7 @@ def _application(argv: list[str]) -> str:
     return words.get("application_name", "deploy")
 
 
-def _program(command: Command) -> str:
-    return next((Path(word).name for word in command.argv if Path(word).name.startswith(("pg_", "psql"))), "")
-
-
 def _stream(pipe: IO[bytes] | None) -> IO[bytes]:
     if pipe is None:
         raise DatabaseError("a program was started without a pipe")
     return pipe
-
-
-def _last(said: str) -> str:
-    return " / ".join(said.strip().splitlines()[-3:]) or "no output"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_arguments import Unusable
-from marketplace_backup_snapshot import place_snapshot
+from marketplace_backup_snapshot import SNAPSHOT, place_snapshot
 from marketplace_backup_steps import Steps
 from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Catalogue
@@ -241,7 +241,7 @@ class Rebuild:
         """The cache, likewise."""
         if is_managed(self._settings(), "redis"):
             return self._elsewhere("redis")
-        file = self.world.paths.root / "srv/data/redis/data/dump.rdb"
+        file = self.world.paths.root / SNAPSHOT
         if file.exists():
             self.notes.append("the cache had its data already: they were kept")
             return self.notes[-1]

@@ -19,11 +19,13 @@ from marketplace_backup_room import refuse_below
 from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Backup, log_below
 from marketplace_barman import size_of
-from marketplace_database import Database
+from marketplace_database import MAJOR, Database
+from marketplace_docker import confined
+from marketplace_last_words import last_words
 from marketplace_progress import Progress
 from marketplace_units import amount
 
-INSIDE = "/var/lib/postgresql/data/17"
+INSIDE = f"/var/lib/postgresql/data/{MAJOR}"
 # Replaying 5 GB takes minutes; whatever takes this long is stuck.
 LONGEST_SECONDS = 4 * 3600.0
 _OURS = "# Written for a restore, and taken out again behind it."
@@ -199,9 +201,8 @@ class Recovery:
         """Arguments of ``docker run`` that keep a server to itself, with its data where a server has them."""
         uid, gid = self._owner
         return [
-            "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges",
-            f"--user={self.user}", "--cpu-shares=256", f"--memory={self.settings['backup']['limits']['memory']}",
-            f"--cpus={self.settings['postgres']['limits']['cpus']}", "--pids-limit=64", "--shm-size=64m",
+            *confined(self.user, 64), "--cpu-shares=256", f"--memory={self.settings['backup']['limits']['memory']}",
+            f"--cpus={self.settings['postgres']['limits']['cpus']}", "--shm-size=64m",
             "--log-driver=json-file", "--log-opt=max-size=1m", "--tmpfs=/tmp:size=16m,mode=1777,noexec,nosuid,nodev",
             f"--tmpfs=/var/run/postgresql:size=1m,mode=0775,noexec,nosuid,nodev,uid={uid},gid={gid}",
             f"--volume={self.directory}:{INSIDE}",
@@ -325,4 +326,4 @@ def _last_words(said: str) -> str:
         for line in said.splitlines()
         if any(word in line for word in ("FATAL", "PANIC", "ERROR", "HINT"))
     ]
-    return " / ".join((lines or said.splitlines() or ["no output"])[-3:])
+    return last_words("\n".join(lines) or said)

@@ -57,7 +57,7 @@ class World(SimpleNamespace):
 
     def bases(self):
         known = [backup.id for backup in self.catalogue.of("postgres")]
-        return [Base(name, "", "x", "", "", "", SIZE, 0, "") for name in (*known, *self.half)]
+        return [Base(name, "", "x", "", "", "", SIZE, 0) for name in (*known, *self.half)]
 
     def add(self, *days, kind="postgres", **changes):
         for each in days:
