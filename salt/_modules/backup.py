@@ -344,7 +344,9 @@ def _path(name, value, example):
 
 
 def discard(**unknown):
-    """Throw away the scratch server of ``backup.restore to=scratch``.
+    """Throw away the scratch server of ``backup.restore to=scratch``; harmless where there is none.
+
+    Returns ``outcome`` (``done`` or ``refused``), and ``reason`` where it is refused. Exit code 1 unless it is done.
 
     CLI Example:
 
@@ -365,7 +367,12 @@ def discard(**unknown):
 
 
 def confirm(**unknown):
-    """Delete the old data that ``backup.restore to=live`` has put aside. Returns the directories.
+    """Delete what ``backup.restore to=live`` and ``backup.import`` have put aside: data, caches and databases.
+
+    Refused while a restore is not finished.
+
+    Returns ``outcome`` (``done`` or ``refused``), ``reason`` where it is refused, and ``deleted`` (paths, and names of
+    databases). Exit code 1 unless it is done.
 
     CLI Example:
 
@@ -430,8 +437,8 @@ def ship(rounds=1, every=30, **unknown):
     their time, and log goes on meanwhile. A round that finds another one at its work is left out.
 
     Returns the last round: ``outcome`` (``shipped``, ``failed``, ``unchanged`` where no copy is asked for, or
-    ``refused``), ``reason``, ``files``, ``dropped``. Exit code 1 where it failed. A copy that can't be reached for five
-    minutes is an event; nothing else waits for it.
+    ``refused``), ``reason``, ``files``, ``dropped``. Exit code 1 unless it is shipped or unchanged. A copy that
+    can't be reached for five minutes is an event; nothing else waits for it.
 
     CLI Example:
 
@@ -461,6 +468,9 @@ def ship(rounds=1, every=30, **unknown):
 
 def fetch(**unknown):
     """Bring every backup from the copy elsewhere that is not on this host. Nothing that is here is touched.
+
+    Returns ``outcome`` (``fetched`` or ``refused``), ``reason`` where it is refused, ``backups`` (how many there are
+    now), ``bytes`` and ``size`` of them, and ``seconds``. Exit code 1 unless it is fetched.
 
     CLI Example:
 
@@ -570,7 +580,10 @@ def check():
     """Whether the backups can be relied on: the newest is recent, none is broken, and the log is received.
 
     The watchdog asks the same and tells people. Cron asks every hour, which clears up behind a drill that was killed.
-    Exit code 1 where something is wrong.
+
+    Returns what ``deploy.status`` shows as ``backups``: ``newest`` by kind, ``count``, ``bytes``, ``receiver``,
+    ``busy``, ``drill``, ``copy``, ``trouble`` (what is wrong, one sentence each) and ``pending`` (what waits for
+    somebody). Exit code 1 where something is wrong.
 
     CLI Example:
 

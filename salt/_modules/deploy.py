@@ -194,6 +194,9 @@ def plan(version=None, image=None, rollback=False, wait=0, **unknown):
 def resume():
     """Finish or undo a release that was killed, and start what should run. Runs at boot; harmless at any time.
 
+    Returns ``live`` (the colour, or None), ``ready`` (whether it answers), and ``resumed`` (what was done, in words, or
+    None); where it is refused, as while a release runs, ``outcome`` and ``reason``, with exit code 1.
+
     CLI Example:
 
     .. code-block:: bash

@@ -54,7 +54,7 @@ class BackupWorld:
             database=database,
             host=Host(paths.run / "pause"),
             spool=Spool(paths.spool),
-            lock=Lock(paths.backup_lock, "backup", "wait for it, or see backup.list"),
+            lock=Lock(paths.backup_lock, "backup", "wait for it; deploy.status shows who is at it"),
             ship_lock=Lock(paths.state / "ship.lock", "shipping", "the next round is in a minute"),
             bulk_lock=Lock(
                 paths.state / "ship-backups.lock",

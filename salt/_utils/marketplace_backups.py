@@ -1,4 +1,4 @@
-"""The catalogue of backups: one record each, written when the backup is complete, and what is there. Reads files only.
+"""The catalogue of backups: one record each, written when the backup is complete, and what there is of the log.
 
 A backup without a record is none: it was interrupted, or is being taken.
 """

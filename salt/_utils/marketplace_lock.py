@@ -1,4 +1,5 @@
-"""The locks of releases and of backups: one flock each, held by a living process, with its owner written beside it.
+"""Locks, of releases, backups and whatever else one at a time does: one flock each, held by a living process, with its
+owner written beside it.
 
 The kernel drops the lock when its holder dies, however it dies, so a dead owner never blocks. The owner's note is
 for people only: it says who holds the lock and since when, and is believed only while the lock is really held.

@@ -1,4 +1,4 @@
-"""The little of Redis's protocol that states need, so that no password ever stands on a command line."""
+"""The little of Redis's protocol that is needed here, so that no password ever stands on a command line."""
 
 import socket
 import ssl

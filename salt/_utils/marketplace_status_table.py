@@ -210,11 +210,13 @@ def _under_way(found: Mapping[str, Any]) -> Iterator[_Row]:
 
 
 def _backups(found: Mapping[str, Any]) -> _Row:
+    busy = found["busy"]
+    at_them = [f"{busy.get('doing', 'somebody')} by {busy.get('by', 'unknown')} is at them"] if busy else []
     if found["count"] is None:
-        return _Row(_odd(found["trouble"]), "backups", "cannot be told")
+        return _Row(_odd(found["trouble"]), "backups", "; ".join([*at_them, "cannot be told"]))
     # Of a database at a provider there is the dump alone.
     newest, drill = found["newest"].get("postgres", found["newest"].get("dump")), found["drill"]
-    words = [f"database {_moment(newest['when'])}" if newest else "none of the database yet"]
+    words = [*at_them, f"database {_moment(newest['when'])}" if newest else "none of the database yet"]
     if found["bytes"]["of"]:
         share = 100 * found["bytes"]["used"] / found["bytes"]["of"]
         words.append(f"{found['count']} kept, {share:.0f}% of their disk used")

@@ -94,7 +94,7 @@ def discard(**options):
 
 
 def confirm(**options):
-    """Delete the old data that ``backup.restore to=live`` has put aside.
+    """Delete what ``backup.restore to=live`` and ``backup.import`` have put aside.
 
     CLI Example:
 

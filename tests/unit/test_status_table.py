@@ -43,7 +43,7 @@ STATUS = {
     "slo": "100% uptime",
     "backups": {
         "newest": {"postgres": {"when": AT}}, "count": 3, "bytes": {"used": 10, "of": 100},
-        "drill": {"time": AT}, "copy": None, "trouble": [], "pending": [],
+        "drill": {"time": AT}, "copy": None, "trouble": [], "pending": [], "busy": None,
     },
 }  # fmt: skip
 
@@ -166,6 +166,15 @@ def test_what_is_live_comes_first_and_what_waits_last():
 )
 def test_what_is_odd_is_marked(changes, line):
     assert line in shown(**changes)
+
+
+def test_who_is_at_the_backups_is_shown_and_that_they_cannot_be_told():
+    backups = STATUS["backups"] | {"busy": {"doing": "backup.drill", "by": "bob"}}
+    (line,) = (line for line in shown(backups=backups) if "backups" in line)
+    assert line.startswith("+ backups   backup.drill by bob is at them; database 2026-11-26 01:05 UTC")
+    told = shown(backups=backups | {"busy": None, "count": None, "trouble": ["a record is none"]})
+    assert "! backups   cannot be told" in told
+    assert "x a record is none" in told
 
 
 @pytest.mark.parametrize(
