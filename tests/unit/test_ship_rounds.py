@@ -479,3 +479,32 @@ def test_a_copy_that_another_droplet_has_taken_over_is_noticed_without_anything_
     assert ship(here, shelf, "x")["outcome"] == "shipped"
     here.clock.now = lambda: NOW + timedelta(hours=25)
     assert "another droplet" in ship(here, shelf, "x")["reason"]
+
+
+def test_a_damaged_record_is_named_and_once_it_is_moved_away_the_copy_still_has_it(here):
+    shelf = Shelf()
+    ship(here, shelf, "x")
+    whole = dict(shelf.files)
+    damaged = here.catalogue.records / "redis-1.json"
+    damaged.write_text("")
+    answer = ship(here, shelf, "x")
+    assert answer["outcome"] == "failed"
+    assert f"{damaged} is no record of a backup" in answer["reason"]
+    assert "move it away; backup.fetch brings it back" in answer["reason"]
+    damaged.unlink()
+    assert ship(here, shelf, "x")["outcome"] == "shipped"
+    assert shelf.backups == {"redis/1.rdb.zst", "records/redis-1.json"}
+    assert shelf.files["records/redis-1.json"] == whole["records/redis-1.json"]
+
+
+def test_what_was_sent_is_not_guessed_where_its_file_is_damaged(here):
+    shelf = Shelf()
+    ship(here, shelf, "x")
+    memory = here.paths.state / "shipped.json"
+    memory.write_text("{")
+    with pytest.raises(ValueError, match=rf"{memory} does not say what was sent.*move it away, and give"):
+        ship(here, shelf, "x")
+    # As it says: another place gets everything.
+    memory.unlink()
+    assert "is the copy of another droplet" in ship(here, shelf, "x")["reason"]
+    assert ship(here, Shelf("s3:other/x"), "x")["outcome"] == "shipped"
