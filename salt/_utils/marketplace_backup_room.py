@@ -126,7 +126,8 @@ class Room:
     def _shorten(self, needed: int) -> list[Backup]:
         """Let go of the oldest base backups, one by one, down to the floor; of none where that would not be enough."""
         gone: list[Backup] = []
-        if self.free() + self._most() < needed:
+        free = self.free()
+        if free >= needed or free + self._most() < needed:
             return gone
         while self.free() < needed:
             bases, now = self.world.catalogue.of("postgres"), self.world.clock.now()
