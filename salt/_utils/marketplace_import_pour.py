@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import IO
 
 from marketplace_backup_world import BackupError
+from marketplace_last_words import last_words
 
 LONGEST_SECONDS = 4 * 3600.0
 
@@ -54,7 +55,7 @@ def _loaded(command: list[str], stream: IO[bytes] | None) -> subprocess.Complete
 
 
 def _said(stderr: bytes) -> str:
-    return " / ".join(stderr.decode(errors="replace").strip().splitlines()[-3:])
+    return last_words(stderr.decode(errors="replace"))
 
 
 def _hint(stderr: bytes) -> str:
