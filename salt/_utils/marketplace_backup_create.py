@@ -210,7 +210,8 @@ class _Run:
         # Of a database that is at a provider now there may be base backups of before: those are kept.
         known = {backup.id for backup in world.catalogue.of("postgres")}
         bases = world.barman.bases() if "postgres" in kinds(self.settings) else []
-        half = [base.id for base in bases if base.id not in known]
+        # Where no record is left at all, those that are complete may be all that there is.
+        half = [base.id for base in bases if base.id not in known and (known or not base.done)]
         for identity in half:
             world.barman.discard(identity)
         stray = _strays(world)

@@ -35,10 +35,10 @@ SIZE = 100
 class World(SimpleNamespace):
     """A file system of so many bytes, on which base backups of ``SIZE`` are all that counts."""
 
-    def __init__(self, root, total):
+    def __init__(self, root, total, status="x"):
         paths = Paths(root)
         (paths.backups / "house").mkdir(parents=True)
-        self.half = []
+        self.half, self.status = [], status
         super().__init__(
             paths=paths,
             catalogue=Catalogue(paths.backups),
@@ -57,7 +57,7 @@ class World(SimpleNamespace):
 
     def bases(self):
         known = [backup.id for backup in self.catalogue.of("postgres")]
-        return [Base(name, "", "x", "", "", "", SIZE, 0) for name in (*known, *self.half)]
+        return [Base(name, self.status, "", "", "", "", SIZE, 0) for name in (*known, *self.half)]
 
     def add(self, *days, kind="postgres", **changes):
         for each in days:
@@ -200,10 +200,17 @@ def test_nothing_is_begun_that_has_no_room(tmp_path, monkeypatch, part):
     assert world.ids() == ["0.5", "1"]
 
 
-@pytest.mark.parametrize(("host", "left"), [("", []), ("db.test", ["first", "second"])])
-def test_what_never_got_done_goes_also_while_there_is_no_other(tmp_path, host, left):
-    """Each night's would stay, until the disk is full. Of a database that moved to a provider they are kept."""
-    world = World(tmp_path, total=1000)
+@pytest.mark.parametrize(
+    ("host", "status", "left"),
+    [
+        ("", "WAITING_FOR_WALS", []),
+        ("", "DONE", ["first", "second"]),
+        ("db.test", "WAITING_FOR_WALS", ["first", "second"]),
+    ],
+)
+def test_what_never_got_done_goes_also_while_there_is_no_other(tmp_path, host, status, left):
+    """Each night's would stay, until the disk is full. What is complete and lost its record, or is of before, stays."""
+    world = World(tmp_path, total=1000, status=status)
     world.half = ["first", "second"]
     world.barman.discard = world.half.remove
     postgres = SETTINGS["postgres"] | {"managed": {"host": host}}

@@ -230,7 +230,9 @@ def test_the_worker_follows_which_host_serves_the_bot(tmp_path, monkeypatch, reg
 
 
 @pytest.mark.parametrize(("answers", "result"), [([False, None, None, True], True), ([False, None], False)])
-def test_a_database_that_is_away_while_its_receiver_starts_is_asked_again(monkeypatch, answers, result):
+def test_a_database_that_is_away_while_its_receiver_starts_is_asked_again(
+    monkeypatch, tmp_path, answers, result
+):
     """``None`` is no answer, and the last one stays."""
     left = list(answers)
 
@@ -244,7 +246,7 @@ def test_a_database_that_is_away_while_its_receiver_starts_is_asked_again(monkey
     module = load("backup", __opts__={"test": False}, __salt__={"cmd.run_all": lambda *_, **__: done})
     monkeypatch.setattr(module, "_SECONDS", 0.5)
     receiver = SimpleNamespace(look=look, is_replaced=lambda: False)
-    world = SimpleNamespace(receiver=receiver, clock=Clock())
+    world = SimpleNamespace(receiver=receiver, clock=Clock(), paths=Paths(tmp_path))
     monkeypatch.setattr(module, "_world", lambda: world)
     found = module.received("postgres")
     assert found["result"] is result
