@@ -50,29 +50,34 @@ class JobError(Exception):
 
 @dataclass(frozen=True)
 class Schedule:
-    """What is live: its release, its compose file, when its backend was started last, and its jobs by name."""
+    """What is live: its release, its compose file, whether its backend runs, when that was started last, and its jobs by
+    name.
+    """
 
     release: str
     file: Path
+    running: bool
     begun: datetime
     jobs: Mapping[str, Job]
 
 
 def schedule(world: World) -> Schedule | None:
-    """The jobs of the release whose backend is live and runs; None where none does.
+    """The jobs of the release that is live; None where none is, or its backend's container is gone.
+
+    One that is stopped counts, as during a restore: what falls due meanwhile waits.
 
     Raises:
         EdgeError, DockerError, OSError: it cannot be told.
     """
     colour = world.edge.live()
     state = world.docker.containers(project(colour)).get(project(colour)) if colour else None
-    if state is None or not state.running:
+    if state is None:
         return None
     release = state.labels.get("marketplace.release", "")
     file = world.paths.releases / release / "compose.yaml"
     described = yaml.safe_load(world.disk.read_text(file))["services"].values()
     jobs = [_job(service) for service in described if JOB_LABEL in service["labels"]]
-    return Schedule(release, file, state.begun, {job.name: job for job in jobs})
+    return Schedule(release, file, state.running, state.begun, {job.name: job for job in jobs})
 
 
 def _job(service: Mapping[str, Any]) -> Job:
@@ -80,7 +85,7 @@ def _job(service: Mapping[str, Any]) -> Job:
     return Job(labels[JOB_LABEL], tuple(service["command"]), labels[TIME_LABEL], int(labels[TIMEOUT_LABEL]))
 
 
-def in_the_way(world: World) -> str | None:
+def in_the_way(world: World, found: Schedule) -> str | None:
     """Why no job may start now, in words; None where one may.
 
     A provider's services are not looked at: a job that needs one that is away fails, as it does in the midst of it.
@@ -96,7 +101,9 @@ def in_the_way(world: World) -> str | None:
     here = SERVICES if settings is None else ours(settings)
     states = world.docker.containers(*here)
     away = [name for name in here if name not in states or states[name].health != "healthy"]
-    return f"{' and '.join(away)} {'is' if len(away) == 1 else 'are'} not up" if away else None
+    if away:
+        return f"{' and '.join(away)} {'is' if len(away) == 1 else 'are'} not up"
+    return None if found.running else "the backend does not run"
 
 
 def tick(world: World, settings: Mapping[str, Any], progress: Progress) -> bool:
@@ -109,21 +116,22 @@ def tick(world: World, settings: Mapping[str, Any], progress: Progress) -> bool:
         stop_jobs(world, _ELSEWHERE)
     with alone(world, SCHEDULE):
         running = collect(world, progress)
-        found = schedule(world)
-        if found is None:
-            return bool(running)
         now = world.clock.now()
         if not serves_here(settings):
             # Nothing is due here, nor was anything missed once that changes.
             keep_looked(world, now.replace(second=0, microsecond=0), {})
             return bool(running)
+        found = schedule(world)
+        if found is None:
+            return bool(running)
         since, waiting = looked(world, now)
         pending = due(found.jobs.values(), ZoneInfo(settings["droplet"]["timezone"]), since, now, waiting)
-        why = in_the_way(world) if pending else None
+        why = in_the_way(world, found) if pending else None
         left = {}
         for name, at in pending.items():
             if now - at > LATEST_START:
-                _miss(world, name, at, why or "another job ran", progress)
+                held = (why or "another job ran") if name in waiting else "nobody looked for jobs meanwhile"
+                _miss(world, name, at, held, progress)
             elif name in running:
                 _skip(world, name, at, "the run before it goes on", progress)
             elif why or running:
@@ -171,7 +179,7 @@ def run_now(
         if name not in found.jobs:
             known = f"there are: {', '.join(sorted(found.jobs))}" if found.jobs else "it declares none"
             raise JobError(f"release {found.release} has no job '{name}'; {known}")
-        why = in_the_way(world)
+        why = in_the_way(world, found)
         if why:
             raise JobError(f"no job starts now: {why}")
         if running:
@@ -193,7 +201,7 @@ def run_now(
 
 def unlooked(world: World, settings: Mapping[str, Any], found: Schedule) -> str | None:
     """Why jobs that are due do not start, where that is because nobody looks; None where somebody does."""
-    if not found.jobs or not serves_here(settings):
+    if not found.jobs or not found.running or not serves_here(settings):
         return None
     file = world.paths.jobs_looked
     try:

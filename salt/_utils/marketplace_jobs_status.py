@@ -57,7 +57,7 @@ def _told(world: World, settings: Mapping[str, Any], found: Schedule) -> dict[st
     nobody = unlooked(world, settings, found)
     if nobody:
         trouble.append(f"no job starts: {nobody}; deploy.logs service=deploy since=1h has why")
-    why = in_the_way(world)
+    why = in_the_way(world, found)
     return {
         "scheduled": rows,
         "pending": [f"no job starts: {why}"] if why and rows else [],

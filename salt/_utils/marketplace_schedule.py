@@ -16,6 +16,8 @@ TIMEOUT = 600
 LONGEST_TIMEOUT = 6 * 3600
 # What could not start for so long (maintenance, another job, a droplet that was off) is left to its next time.
 LATEST_START = timedelta(hours=1)
+# Nobody is told of more than he can make up for, nor is every minute of a year gone through.
+LONGEST_BACK = timedelta(days=7)
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _KEYS = ("name", "command", "time", "timeout")
 
@@ -97,13 +99,15 @@ def _wrong(entry: Mapping[str, Any]) -> list[str]:
 def due(
     jobs: Iterable[Job], zone: ZoneInfo, looked: datetime, now: datetime, waiting: Mapping[str, datetime]
 ) -> dict[str, datetime]:
-    """Which jobs are due, and since when, the longest first. Several times that have passed are one.
+    """Which jobs are due, and since when, the longest first. Several times that have passed are one, the last.
+
+    One that is due for longer than ``LATEST_START`` is no longer to be started: it was missed.
 
     Args:
         looked: when this was last asked; now: the time; both aware.
         waiting: those that were due then already.
     """
-    since = max(looked, now - LATEST_START)
+    since = max(looked, now - LONGEST_BACK)
     found = {
         job.name: waiting.get(job.name) or latest(Cron.parse(job.time), zone, since, now) for job in jobs
     }

@@ -256,15 +256,16 @@ def test_none_starts_while_the_database_is_restored_and_too_late_is_not_at_all(d
         run_now(droplet.world, "often", "alice", Progress())
 
 
-def test_what_is_not_started_at_all_is_told_once_until_it_runs_again(droplet: Droplet) -> None:
-    def missed() -> list[str]:
-        return [event.summary for event in droplet.world.spool.pending() if event.kind == "job.missed"]
+def missed(droplet: Droplet) -> list[str]:
+    return [event.summary for event in droplet.world.spool.pending() if event.kind == "job.missed"]
 
+
+def test_what_is_not_started_at_all_is_told_once_until_it_runs_again(droplet: Droplet) -> None:
     droplet.world.edge.maintain("operator", True)
     for until in ("00:31", "01:32", "02:33", "03:34"):
         wait(droplet, until)
         look(droplet)
-    often, hourly = sorted(missed(), reverse=True)
+    often, hourly = sorted(missed(droplet), reverse=True)
     assert often.startswith(
         "job often was not started at 2026-01-01T00:30:00+00:00, nor within an hour: the edge"
     )
@@ -278,7 +279,7 @@ def test_what_is_not_started_at_all_is_told_once_until_it_runs_again(droplet: Dr
     for until in ("03:40", "04:41"):
         wait(droplet, until)
         look(droplet)
-    assert len([words for words in missed() if "job often" in words]) == 2
+    assert len([words for words in missed(droplet) if "job often" in words]) == 2
 
 
 def surveyed(droplet: Droplet) -> str | None:
@@ -356,13 +357,60 @@ def test_a_release_stops_the_old_ones_job_and_the_new_one_runs_it(droplet: Dropl
 
 
 def test_nothing_runs_while_nothing_is_live(droplet: Droplet) -> None:
-    droplet.docker.stop(f"backend-{droplet.live}", grace=1)
+    droplet.docker.remove(f"backend-{droplet.live}")
     wait(droplet, "00:05")
     look(droplet)
     assert jobs(droplet) == set()
     assert jobs_status(droplet.world, droplet.settings)["scheduled"] == []
     with pytest.raises(JobError, match="nothing is live"):
         run_now(droplet.world, "often", "alice", Progress())
+
+
+def test_what_falls_due_while_the_backend_is_stopped_waits_for_it(droplet: Droplet) -> None:
+    backend = f"backend-{droplet.live}"
+    droplet.docker.stop(backend, grace=1)
+    wait(droplet, "00:05")
+    look(droplet)
+    assert jobs(droplet) == set()
+    status = jobs_status(droplet.world, droplet.settings)
+    assert status["pending"] == ["no job starts: the backend does not run"]
+    with pytest.raises(JobError, match="no job starts now: the backend does not run"):
+        run_now(droplet.world, "often", "alice", Progress())
+    droplet.docker.start(backend)
+    wait(droplet, "00:07")
+    look(droplet)
+    assert jobs(droplet) == {"job-often"}
+
+
+def test_what_falls_due_during_a_long_restore_is_told(droplet: Droplet) -> None:
+    backend = f"backend-{droplet.live}"
+    droplet.disk.place(droplet.paths.restore, "{}")
+    droplet.docker.stop(backend, grace=1)
+    for until in ("00:30", "01:31"):
+        wait(droplet, until)
+        look(droplet)
+    assert any("job hourly was not started" in words and "restored" in words for words in missed(droplet))
+    droplet.disk.remove(droplet.paths.restore)
+    droplet.docker.start(backend)
+    wait(droplet, "01:35")
+    look(droplet)
+    assert jobs(droplet) == {"job-often"}
+
+
+def test_what_fell_due_while_nobody_looked_is_told(droplet: Droplet) -> None:
+    wait(droplet, "02:10")
+    look(droplet)
+    assert missed(droplet) == []  # Both have a time within the last hour, and start.
+    droplet.push("1.0.1", Image(DIGEST_2, labels=labels(HOURLY | {"time": "30 4 * * *"})))
+    ship(droplet, "1.0.1")
+    look(droplet)
+    wait(droplet, "07:00")
+    look(droplet)
+    (words,) = missed(droplet)
+    assert words == (
+        "job hourly was not started at 2026-01-01T04:30:00+00:00, nor within an hour: "
+        "nobody looked for jobs meanwhile"
+    )
 
 
 def test_one_by_hand(droplet: Droplet) -> None:

@@ -85,7 +85,11 @@ def test_what_is_due() -> None:
 
 def test_several_times_that_passed_are_one_and_what_is_too_long_ago_is_none() -> None:
     jobs = [Job("often", ("b",), "*/5 * * * *"), Job("early", ("e",), "5 2 * * *")]
-    assert due(jobs, ZONE, NOW - timedelta(days=3), NOW, {}) == {"often": NOW.replace(second=0)}
+    minute = NOW.replace(second=0)
+    early = minute.replace(hour=minute.hour - 1, minute=minute.minute - 5)
+    assert due(jobs, ZONE, NOW - timedelta(days=3), NOW, {}) == {"early": early, "often": minute}
+    jobs = [Job("rare", ("r",), f"0 0 {(NOW - timedelta(days=9)).day} * *")]
+    assert due(jobs, ZONE, NOW - timedelta(days=30), NOW, {}) == {}
 
 
 def test_what_waits_comes_first_and_is_forgotten_with_its_job() -> None:
