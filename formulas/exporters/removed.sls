@@ -17,4 +17,11 @@ Ensure nothing of ours is left of {{ unit }}'s unit:
     - name: /etc/systemd/system/{{ unit }}.service.d/confined.conf
     - require:
       - apt_package: Ensure exporters that nobody wants are not installed
+
+Ensure {{ unit }} runs without it where it stays:
+  systemd_unit.current:
+    - name: {{ unit }}.service
+    - files: [/etc/systemd/system/{{ unit }}.service.d]
+    - onchanges:
+      - file: Ensure nothing of ours is left of {{ unit }}'s unit
 {% endfor %}

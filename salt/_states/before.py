@@ -69,6 +69,7 @@ def restored(
     trees: Mapping[str, str] | None = None,
     packaged: Mapping[str, str] | None = None,
     below: str = "/",
+    package: str = "",
 ) -> dict[str, Any]:
     """Put back what was at the places that states have written to, and remove directories that are theirs alone.
 
@@ -77,8 +78,11 @@ def restored(
         trees: directories and files that go, as ``{path: ""}``.
         packaged: directory -> package: one goes where that is not installed, and neither was there before.
         below: only what is below this directory is put back.
+        package: nothing is put back where this one is not installed.
     """
     ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": "All is as it was before"}
+    if package and package not in _installed():
+        return ret | {"comment": f"{package} is not installed"}
     paths = _paths()
     trees = {**(trees or {}), **(packaged or {})}
     try:

@@ -143,6 +143,24 @@ def test_what_measures_is_there_or_gone_by_strength(minion, strength, there):
     assert {"prometheus", *EXPORTERS} <= packages
 
 
+def test_of_what_measured_here_before_only_ours_goes_and_it_runs_without(minion):
+    low = minion["state.show_low_sls"]("marketplace.no_metrics", pillar=minion.pillar)
+    gone = [chunk["name"] for chunk in low if (chunk["state"], chunk["fun"]) == ("file", "absent")]
+    ours = ("/etc/exporters/", "/etc/marketplace/delivered/", "/etc/prometheus/rules/", "/etc/systemd/system/")
+    assert [name for name in gone if not name.startswith(ours)] == [
+        "/var/lib/prometheus/node-exporter/logs.prom"
+    ]
+    again = {chunk["name"]: chunk for chunk in low if chunk["state"] == "systemd_unit"}
+    confined = {name for name in gone if name.endswith("/confined.conf")}
+    assert {f"/etc/systemd/system/{unit}.d/confined.conf" for unit in again} == confined
+    for unit, chunk in again.items():
+        assert f"/etc/systemd/system/{unit}.d" in chunk["files"]
+        assert chunk["onchanges"]
+    (back,) = [chunk for chunk in low if chunk["state"] == "before"]
+    assert (back["below"], back["package"]) == ("/etc/prometheus", "prometheus")
+    assert {"before": back["__id__"]} in again["prometheus.service"]["require"]
+
+
 THERE = {"managed": {"host": "db.team.dev", "ca": PEM}}
 PASSWORDS = {name: {"value": "x"} for name in ("postgres_app_password", "redis_app_password")}
 

@@ -227,6 +227,15 @@ def test_all_of_it_is_put_back_by_one_state(state, host):
     assert state().restored("Ensure", trees=trees)["changes"] == {}
 
 
+@pytest.mark.parametrize("package", ["curl", "vim"])
+def test_what_belongs_to_a_package_is_put_back_where_that_is_installed(state, host, package):
+    state().kept("Ensure", ["/srv"])
+    overwrite(host)
+    overwritten = shown(host)
+    assert bool(state().restored("Ensure", package=package)["changes"]) == (package == "curl")
+    assert (shown(host) == overwritten) == (package == "vim")
+
+
 class Apt:
     """dpkg with some packages, and what apt would remove with others."""
 
