@@ -135,7 +135,7 @@ def mod_watch(name: str, sfun: str = "current", **_: Any) -> dict[str, Any]:
         }
         if not __opts__["test"]:
             return ret
-        changes = {"certificate": {"old": "as loaded", "new": "that of the file"}}
+        changes = {"loaded": {"old": "as before", "new": "the certificate of the file"}}
         return ret | {"result": None, "changes": changes, "comment": "HAProxy would be given the certificate"}
     ret: dict[str, Any] = {
         "name": name,

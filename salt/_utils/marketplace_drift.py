@@ -18,7 +18,11 @@ SETTLED = "Ensure what was applied is on record"
 # Its change that what a look has found is over with a run: nothing waits by that, for the states say what differs.
 CLEARED = "drift"
 # What a state says that only looks whether a process is older than its files: the files are what differs.
-_FOLLOWING = frozenset({"process", "definition", "configuration", "loaded", "table", "what is watched"})
+_FOLLOWING = frozenset(
+    {"process", "definition", "configuration", "loaded", "listening", "table", "what is watched"}
+)
+# Of these, what a certificate leads to that is to be renewed: it is delivered, and its server loads it.
+_RENEWING = frozenset({"loaded", "listening", "what is watched"})
 _REQUISITE = "One or more requisite failed"
 _LINES, _CHARACTERS = 12, 160
 # A password that somebody wrote into a file by hand is in no store: "word = value", and in a diff "word value".
@@ -101,15 +105,15 @@ def read(answer: Any, scrubbed: Callable[[str], str] = str) -> Answer:
         for key, row in rows
         if row.get("__id__") != SETTLED and (row.get("result") is not True or row.get("changes"))
     ]
-    found = [_difference(key.split("_|-"), row, scrubbed) for key, row in differ if not _is_due(row)]
+    if any(_is_due(row) for _, row in differ):
+        differ = [(key, row) for key, row in differ if not (_is_due(row) or _follows(row, _RENEWING))]
+    found = [_difference(key.split("_|-"), row, scrubbed) for key, row in differ]
     if pending:
         states = [one.state for one in found if not one.follows]
         more = f" and {len(states) - 5} more" if states[5:] else ""
         count = f"{len(states)} states would change something: {'; '.join(states[:5])}{more}"
         return Answer(pending=(*pending, *([count] if states else [])), known=known)
     causes = any(not one.follows for one in found)
-    if not causes and len(found) < len(differ):
-        return Answer(known=known)
     # Where nothing else differs, it is no consequence.
     return Answer(tuple(found if causes else (replace(one, follows=False) for one in found)), known=known)
 
@@ -131,10 +135,11 @@ def _is_due(row: Mapping[str, Any]) -> bool:
     return set(row.get("changes") or {}) == {RENEWAL}
 
 
-def _is_following(row: Mapping[str, Any]) -> bool:
+def _follows(row: Mapping[str, Any], changing: frozenset[str]) -> bool:
+    """Whether it goes back to another row: one that failed, or one whose change leads to these."""
     changes = row.get("changes") or {}
     failed = str(row.get("comment", "")).startswith(_REQUISITE)
-    return failed or (bool(changes) and set(changes) <= _FOLLOWING)
+    return failed or (bool(changes) and set(changes) <= changing)
 
 
 def _clean(value: Any, scrubbed: Callable[[str], str]) -> Any:
@@ -157,7 +162,7 @@ def _difference(key: list[str], row: Mapping[str, Any], scrubbed: Callable[[str]
     state, name = str(row.get("__id__")), str(row.get("name") or name)
     name = f"firewall table {name}" if module == "nft_table" else name
     remedy = "salt-call deploy.resume" if module == "release" else APPLY
-    return Difference(state, name, words, detail, True, _is_following(row), remedy)
+    return Difference(state, name, words, detail, True, _follows(row, _FOLLOWING), remedy)
 
 
 def _words(module: str, changes: Mapping[str, Any], comment: str) -> tuple[str, str]:

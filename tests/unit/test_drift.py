@@ -104,8 +104,18 @@ def test_what_the_date_asks_for_nobody_has_changed():
     due = row(2, "service_authority", "/etc/postgres.pem", changes=changes)
     refused = row(3, "acme_certificate", "edge", False, changes, "the authority is out of reach")
     needed = row(4, "webhook", "hook", False, comment="One or more requisite failed: edge")
-    assert read(WELL | due | refused | FOLLOWS | needed).differences == ()
+    delivered = row(5, "secret", "postgres", changes={"what is watched": "replaced"})
+    loads = [
+        row(number, module, module, changes={key: {"old": "as before", "new": "as in its files"}})
+        for number, (module, key) in enumerate(
+            [("postgres_server", "loaded"), ("redis_server", "listening"), ("haproxy", "loaded")], 6
+        )
+    ]
+    due |= delivered | loads[0] | loads[1] | loads[2]
+    assert read(WELL | due | refused | needed).differences == ()
     assert [one.name for one in read(due | FOLLOWS | EDITED).differences if not one.follows] == ["/etc/motd"]
+    # No unit restarts for a certificate: one that is older than its files somebody has left so.
+    assert [(one.name, one.follows) for one in read(due | FOLLOWS).differences] == [("x.service", False)]
     # Who has to be asked for another for any other reason was somebody's.
     gone = row(2, "service_authority", "/etc/postgres.pem", changes={"certificate": {"old": "missing"}})
     assert [one.name for one in read(gone | refused).differences] == ["/etc/postgres.pem"]
