@@ -15,7 +15,7 @@ class Finding:
         severity: one of the spool's.
         summary: what is wrong, in a sentence.
         cause: what most likely brought it about; empty where nobody can tell.
-        command: what to type next.
+        command: what to type next; empty where nothing on the droplet helps.
         since: when it began (seconds since 1970), where somebody knows better than who looks.
         at_once: whether it is too bad to wait for it to last.
     """

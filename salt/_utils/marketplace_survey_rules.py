@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from marketplace_certificate import NO_AUTHORITY
+from marketplace_certificate import LOCAL_ISSUER, NO_AUTHORITY
 from marketplace_conditions import Finding, Timing
 from marketplace_watch_seen import MACHINE
 
@@ -92,6 +92,8 @@ def impaired(services: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
             command = "salt-call certificate.renew"
             if told.get("authority") == NO_AUTHORITY:
                 cause, command = "nobody has applied the states for long", "salt-call state.apply"
+                if told["issuer"] != LOCAL_ISSUER:
+                    cause, command = "somebody put it there: no state and no timer here renews it", ""
             yield Finding("certificate", name, severity, problem, cause, command)
         if service["status"] == "degraded" and service["detail"] != problem:
             yield Finding(

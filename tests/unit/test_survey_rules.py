@@ -1,6 +1,7 @@
 """Every rule of the thorough look: it fires, it does not below, and it clears."""
 
 import pytest
+from marketplace_certificate import LOCAL_ISSUER
 from marketplace_survey_rules import PENDING, REBOOT_WAITS, UPDATES_WAIT, findings, timing
 
 AT = 1_700_000_000.0
@@ -62,8 +63,11 @@ def test_a_certificate(usable, severity):
     assert list(told) == ["certificate/edge"]
     assert (told["certificate/edge"].severity, told["certificate/edge"].summary) == (severity, problem)
     assert told["certificate/edge"].command == "salt-call certificate.renew"
-    edge["facts"]["certificate"]["authority"] = "local"
+    edge["facts"]["certificate"] |= {"authority": "local", "issuer": LOCAL_ISSUER}
     assert found(health={"edge": edge})["certificate/edge"].command == "salt-call state.apply"
+    edge["facts"]["certificate"]["issuer"] = "R11"
+    told = found(health={"edge": edge})["certificate/edge"]
+    assert (told.cause, told.command) == ("somebody put it there: no state and no timer here renews it", "")
 
 
 def test_updates_that_wait_at_telegram():
