@@ -23,6 +23,7 @@ from marketplace_log_reach import look
 from marketplace_managed import SERVICES, ours, place, theirs
 from marketplace_pressure import near_limit, usage
 from marketplace_provider import ProviderError, ping
+from marketplace_records import NOTHING_LIVE
 from marketplace_release_compose import project, worker
 from marketplace_renewals import overdue
 from marketplace_secrets import Store, UnknownSecret
@@ -273,10 +274,7 @@ def _backend(
     live: str | None, containers: Mapping[str, ContainerState] | None, statistics: Statistics | None
 ) -> ServiceHealth:
     if live is None:
-        return ServiceHealth(
-            "unhealthy",
-            "nothing is live; do: salt-call deploy.resume, or deploy.release where nothing ever was",
-        )
+        return ServiceHealth("unhealthy", NOTHING_LIVE)
     return _judged(project(live), f"check_{live}", containers, statistics)
 
 

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 COLOURS = ("blue", "green")
+# deploy.resume mends a live map that was lost; a release without a version is refused where the ledger has another one.
+NOTHING_LIVE = "nothing is live; do: salt-call deploy.resume, or deploy.release where nothing ever was"
 
 
 def other_colour(colour: str) -> str:

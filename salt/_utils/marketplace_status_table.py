@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from marketplace_records import NOTHING_LIVE
 from marketplace_terminal import Style, clean, lasted
 from marketplace_units import amount, rough_size
 
@@ -156,7 +157,7 @@ def _restorable(facts: Mapping[str, Any]) -> Iterator[str]:
 def _status(found: Mapping[str, Any]) -> Iterator[_Row]:
     live = found["live"]
     if live is None:
-        yield _Row(_BAD, "", "nothing is live: salt-call deploy.release", "bold")
+        yield _Row(_BAD, "", NOTHING_LIVE, "bold")
     else:
         words = (
             f"{live['version']} is live in {live['colour']} since {_moment(live['since'])}, by {live['by']}"

@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+from marketplace_records import NOTHING_LIVE
 from marketplace_status_table import health_table, status_table
 from marketplace_terminal import Style, columns
 
@@ -150,7 +151,7 @@ def test_what_is_live_comes_first_and_what_waits_last():
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"live": None}, "x nothing is live: salt-call deploy.release"),
+        ({"live": None}, f"x {NOTHING_LIVE}"),
         ({"maintenance": ["operator"]}, "! the edge is closed for updates (operator)"),
         ({"ledger": {"releases": 2, "broken": ["r1"]}}, "! ledger    2 releases, altered: r1"),
         ({"events": 2}, "  events    2 wait to be told"),
