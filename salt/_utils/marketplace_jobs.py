@@ -50,9 +50,7 @@ class JobError(Exception):
 
 @dataclass(frozen=True)
 class Schedule:
-    """What is live: its release, its compose file, whether its backend runs, when that was started last, and its jobs by
-    name.
-    """
+    """What is live: its release, its compose file, whether its backend runs and since when, and its jobs by name."""
 
     release: str
     file: Path

@@ -146,7 +146,12 @@ def test_what_measures_is_there_or_gone_by_strength(minion, strength, there):
 def test_of_what_measured_here_before_only_ours_goes_and_it_runs_without(minion):
     low = minion["state.show_low_sls"]("marketplace.no_metrics", pillar=minion.pillar)
     gone = [chunk["name"] for chunk in low if (chunk["state"], chunk["fun"]) == ("file", "absent")]
-    ours = ("/etc/exporters/", "/etc/marketplace/delivered/", "/etc/prometheus/rules/", "/etc/systemd/system/")
+    ours = (
+        "/etc/exporters/",
+        "/etc/marketplace/delivered/",
+        "/etc/prometheus/rules/",
+        "/etc/systemd/system/",
+    )
     assert [name for name in gone if not name.startswith(ours)] == [
         "/var/lib/prometheus/node-exporter/logs.prom"
     ]
