@@ -31,7 +31,7 @@ def status():
     """
     try:
         found = _authority().status()
-    except (EdgeError, ValueError) as error:
+    except (AuthorityError, EdgeError, ValueError) as error:
         raise CommandExecutionError(str(error)) from error
     if found["problem"]:
         __context__["retcode"] = 1
@@ -57,9 +57,9 @@ def renew(force=False):
     authority = _authority()
     if not authority.order.directory:
         return {"renewed": False, "reason": "the certificate is local: state.apply renews it"}
-    reason = "asked for" if force else authority.reason()
     waits = None if force else authority.waits_until()
     try:
+        reason = "asked for" if force else authority.reason()
         if reason and waits:
             __context__["retcode"] = 1
             return {

@@ -32,7 +32,10 @@ def served(name: str, address: str = "127.0.0.1", port: int = 8888) -> dict[str,
     ret: dict[str, Any] = {"name": name, "result": True, "changes": {}}
     if not order.directory:
         return ret | {"comment": "The certificate is local: no authority is asked"}
-    reason = authority.reason()
+    try:
+        reason = authority.reason()
+    except AuthorityError as error:
+        return ret | {"result": False, "comment": str(error)}
     new = f"{', '.join(order.domains)} from {order.directory}"
     if reason:
         changes = {changing(reason): {"old": reason, "new": new}}
@@ -56,10 +59,10 @@ def served(name: str, address: str = "127.0.0.1", port: int = 8888) -> dict[str,
             authority.obtain()
         else:
             authority.deploy()
+        left = authority.reason()
     except AuthorityError as error:
         again = "What was served before is still served. Once that is put right: salt-call certificate.renew force=True"
         return ret | {"result": False, "comment": f"{error}\n{again}"}
-    left = authority.reason()
     if left or not authority.is_deployed():
         return ret | {
             "result": False,

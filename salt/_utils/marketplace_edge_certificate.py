@@ -1,5 +1,6 @@
 """The edge's certificate from its authority: ordering it by certbot, handing it to HAProxy, and telling how it is."""
 
+import ssl
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ _CRITICAL_LEFT = timedelta(days=7)
 
 
 class AuthorityError(Exception):
-    """No certificate was got, or it could not be handed over; the message says why and what to do."""
+    """No certificate was got, handed over or looked into; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,11 @@ class Authority:
         return self.lineage / "cert.pem"
 
     def reason(self) -> str | None:
-        """Why a certificate has to be ordered, or None."""
+        """Why a certificate has to be ordered, or None.
+
+        Raises:
+            AuthorityError: openssl can't be asked about the one that there is.
+        """
         found = read(self._given)
         return reason_to_order(found, self._server(), self.order, self.world.clock.now())
 
@@ -141,6 +146,7 @@ class Authority:
 
         Raises:
             EdgeError: no TLS handshake with the edge.
+            AuthorityError: openssl can't be asked.
         """
         now = self.world.clock.now()
         pem = shown(self.order.domains[0])
@@ -225,7 +231,10 @@ class Authority:
         now = self.world.clock.now()
         attempts = self.attempts().failed(now, reason, limited)
         write_atomic(self.world.paths.acme, to_json(vars(attempts) | {"order": described(self.order)}))
-        served = read(self.file)
+        try:
+            served = read(self.file)
+        except AuthorityError:
+            served = None
         good = served is not None and not served.local and served.ends - now > _CRITICAL_LEFT
         told = f"no certificate for {described(self.order)}: {reason}"
         tell(self.world.spool, now, "warning" if good else "critical", told)
@@ -237,7 +246,11 @@ def tell(spool: Spool, now: datetime, severity: str, summary: str) -> None:
 
 
 def read(file: Path) -> Certificate | None:
-    """The certificate in a file; None where there is none that openssl can read."""
+    """The certificate in a file; None where there is none that anybody can read.
+
+    Raises:
+        AuthorityError: there is one, and openssl can't be asked about it.
+    """
     try:
         return parse(file.read_text()) if file.exists() else None
     except ValueError:
@@ -248,11 +261,30 @@ def parse(pem: str) -> Certificate:
     """What openssl says of a certificate.
 
     Raises:
-        ValueError: it can't read it.
+        ValueError: it is no certificate.
+        AuthorityError: it is one, and openssl can't be asked, as where memory is short.
     """
-    result = subprocess.run(
-        question("/dev/stdin"), input=pem, capture_output=True, text=True, timeout=30, check=False
+    try:
+        result = subprocess.run(
+            question("/dev/stdin"), input=pem, capture_output=True, text=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise AuthorityError(f"openssl can't be asked about a certificate: {error}") from error
+    if not result.returncode:
+        return Certificate.parse(result.stdout)
+    said = result.stderr.strip()[:200]
+    if not _is_one(pem):
+        raise ValueError(f"no certificate that openssl can read: {said}")
+    ended = f"signal {-result.returncode}" if result.returncode < 0 else f"exit code {result.returncode}"
+    raise AuthorityError(
+        f"openssl ended by {ended} at a certificate that is whole: {said or 'it said nothing'}"
     )
-    if result.returncode:
-        raise ValueError(f"no certificate that openssl can read: {result.stderr.strip()[:200]}")
-    return Certificate.parse(result.stdout)
+
+
+def _is_one(pem: str) -> bool:
+    """Whether a text is a certificate, by a second reader: what is deleted for its content has to be judged by that."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError, TypeError):
+        return False
+    return True

@@ -10,6 +10,7 @@ from marketplace_certificate import LOCAL_ISSUER, request
 from marketplace_clock import Clock
 from marketplace_edge import Edge
 from marketplace_edge_certificate import Authority, AuthorityError, read
+from marketplace_health import ServiceHealth, _certificate, certified
 from marketplace_paths import Paths
 from marketplace_spool import Spool
 
@@ -46,6 +47,8 @@ class Droplet:
         monkeypatch.setattr(subject, "shown", lambda domain: self.pem)
         self.asked = []
         self.fails = False
+        # What openssl does in place of an answer.
+        self.openssl_fails = None
         monkeypatch.setattr(subject.subprocess, "run", self._run)
 
     def certbot_has(self):
@@ -64,7 +67,9 @@ class Droplet:
     def _run(self, argv, **options):
         """certbot, which fails at a certificate that it can't read, and openssl itself."""
         if argv[0] != "certbot":
-            return self._openssl(argv, **options)
+            if isinstance(self.openssl_fails, Exception):
+                raise self.openssl_fails
+            return self.openssl_fails or self._openssl(argv, **options)
         self.asked.append(argv[1])
         if argv[1] == "delete":
             for file in (self.paths.letsencrypt / "renewal/edge.conf", *self.lineage.iterdir()):
@@ -79,6 +84,17 @@ class Droplet:
 @pytest.fixture
 def droplet(tmp_path, monkeypatch):
     return Droplet(tmp_path, monkeypatch)
+
+
+def ensured(droplet, test):
+    """What the state says."""
+    module = load(
+        "acme_certificate",
+        __opts__={"test": test},
+        __pillar__={"settings": {"edge": {"domains": ["bot.test"], "directory": DIRECTORY}}},
+        World=SimpleNamespace(of=lambda paths: droplet.world),
+    )
+    return module.served("Ensure it")
 
 
 def test_a_certificate_in_order_is_no_problem_and_not_due(droplet):
@@ -106,6 +122,32 @@ def test_a_damaged_certificate_is_ordered_again(droplet, damage):
 def test_what_is_readable_is_renewed_and_not_deleted(droplet):
     droplet.authority().obtain()
     assert droplet.asked == ["certonly"]
+
+
+@pytest.mark.parametrize(
+    ("fails", "words"),
+    [
+        (SimpleNamespace(returncode=-9, stdout="", stderr=""), "signal 9"),
+        (SimpleNamespace(returncode=1, stdout="", stderr="malloc failure"), "malloc failure"),
+        (OSError(12, "Cannot allocate memory"), "Cannot allocate memory"),
+        (subprocess.TimeoutExpired("openssl", 30), "30 seconds"),
+    ],
+)
+def test_nothing_is_deleted_where_openssl_can_t_be_asked(droplet, fails, words):
+    droplet.openssl_fails = fails
+    authority = droplet.authority()
+    for asked in (authority.obtain, authority.reason, authority.status):
+        with pytest.raises(AuthorityError, match=words):
+            asked()
+    found = ensured(droplet, test=False)
+    assert (found["result"], found["changes"]) == (False, {})
+    assert words in found["comment"]
+    known = {"edge": {"domains": ["bot.test"], "directory": DIRECTORY}}
+    told = certified(ServiceHealth("healthy", "HAProxy answers"), _certificate(droplet.world, known))
+    assert told.status == "degraded"
+    assert words in told.detail
+    assert droplet.asked == []
+    assert (droplet.lineage / "privkey.pem").read_text() == droplet.key
 
 
 def test_an_order_that_fails_is_told_whatever_the_edge_s_file_says(droplet):
@@ -158,13 +200,7 @@ def test_a_plan_tells_a_renewal_from_what_somebody_did(droplet, waits, days_late
         droplet.fails = True
         with pytest.raises(AuthorityError):
             droplet.authority().obtain()
-    module = load(
-        "acme_certificate",
-        __opts__={"test": True},
-        __pillar__={"settings": {"edge": {"domains": ["bot.test"], "directory": DIRECTORY}}},
-        World=SimpleNamespace(of=lambda paths: droplet.world),
-    )
-    found = module.served("Ensure it")
+    found = ensured(droplet, test=True)
     assert (found["result"], list(found["changes"])) == (False if waits else None, [change])
 
 
