@@ -27,7 +27,8 @@ def quietly(
     """Do work on the live data with everything stopped that writes; what is live is started again, however it ends.
 
     Killed in the midst, it stays stopped until the same command comes again, or ``deploy.resume``, a boot or
-    ``state.apply``. The caller has the release lock, and has seen to it that the edge is closed.
+    ``state.apply``; these leave it stopped for as long as a restore is undecided. The caller has the release lock, and
+    has seen to it that the edge is closed.
 
     Args:
         why: for the jobs that are stopped.
