@@ -74,9 +74,7 @@ def _run_live(world: World, settings: dict[str, Any], progress: Progress, patien
     live = world.edge.live()
     grace = stop_seconds(settings)
     # What it writes would be thrown away by the restore, or be left where the data were moved from.
-    waiting = undecided(world.paths, world.disk) or unreleased(
-        world.ledger, world.paths.releases, settings
-    )
+    waiting = undecided(world.paths, world.disk) or unreleased(world.ledger, world.paths.releases, settings)
     world.docker.remove(MIGRATION)
     remove_strays(world)
     if live is None and record is None:
