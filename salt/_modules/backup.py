@@ -637,12 +637,17 @@ def _shown(title, work, good, left):
             answer = work(progress)
             progress.summary(answer)
     except KeyboardInterrupt as error:
-        return _refused(f"{error}: stopped; {left}")
+        return _refused(_noted(f"{error}: stopped; {left}", error))
     except FAILURES as error:
-        return _refused(str(error))
+        return _refused(_noted(str(error), error))
     if answer["outcome"] != good:
         __context__["retcode"] = 1
     return answer
+
+
+def _noted(reason, error):
+    """A reason, and what became of the live release meanwhile, where something has noted that."""
+    return ". ".join([reason, *getattr(error, "__notes__", [])])
 
 
 def _sleep(longest):

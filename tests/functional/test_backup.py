@@ -57,6 +57,10 @@ def test_what_does_not_give_a_restore_up_is_refused_in_words(tmp_path: Path, opt
         assert says in answer["reason"]
 
 
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt("SIGINT")
+
+
 def test_for_what_is_only_refused_nothing_is_stopped(
     tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,8 +103,14 @@ def test_for_what_is_only_refused_nothing_is_stopped(
     write_atomic(host.paths.restore, to_json(begun | {"came_up": True}))
     assert "has come up" in refused("restore", undo=True)
     host.paths.restore.unlink()
-    host.call("backup.import", dump=str(dump))
+    answer, _ = host.call("backup.import", dump=str(dump))
     assert stopped == ["data are being imported"]
+    # What became of what was stopped is told, whatever ended it.
+    assert answer["reason"] == "the first of what is stopped. nothing is live"
+    monkeypatch.setattr("marketplace_quiet.stop_jobs", interrupted)
+    answer, _ = host.call("backup.import", dump=str(dump))
+    assert answer["reason"].startswith("SIGINT: stopped; the same command begins anew")
+    assert answer["reason"].endswith(". nothing is live")
 
 
 def test_what_is_shipped_to_a_directory_is_fetched_from_there(

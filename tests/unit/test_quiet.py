@@ -1,6 +1,7 @@
 """Work on the live data: nobody writes beside it, and what was live runs again behind it, however it ends."""
 
 import itertools
+import re
 
 import pytest
 from marketplace_backup_world import BackupError
@@ -49,9 +50,29 @@ def test_nobody_writes_meanwhile_and_all_runs_again(serving: Droplet) -> None:
     assert _runs(serving)
 
 
-def test_it_runs_again_also_where_the_work_fails(serving: Droplet) -> None:
-    assert isinstance(_work(serving, error=BackupError("no room")).error, BackupError)
+def test_it_runs_again_also_where_the_work_fails_and_that_is_told(serving: Droplet) -> None:
+    error = _work(serving, error=BackupError("no room")).error
+    assert (type(error), getattr(error, "__notes__", [])) == (
+        BackupError,
+        [f"backend-{serving.live} is ready"],
+    )
     assert _runs(serving)
+
+
+@pytest.mark.parametrize(
+    ("begun", "told"),
+    [
+        (to_json(BEGUN), "stays stopped: a restore that bob .* undo=True gives it up"),
+        ("{", "could not be started .*restore.json is not valid JSON.*: deploy.resume starts it"),
+    ],
+)
+def test_where_the_work_fails_it_is_told_what_stays_stopped(serving: Droplet, begun: str, told: str) -> None:
+    serving.disk.place(serving.paths.restore, begun)
+    error = _work(serving, error=BackupError("no room")).error
+    assert isinstance(error, BackupError)
+    (note,) = error.__notes__
+    assert re.search(told, note, re.DOTALL), note
+    assert not serving.running
 
 
 def test_wherever_it_is_killed_the_same_or_a_boot_starts_it_again(serving: Droplet) -> None:
