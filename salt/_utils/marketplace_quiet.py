@@ -35,8 +35,8 @@ def quietly(
         work: gives an answer.
 
     Returns:
-        The answer, with ``backend``: what became of the live colour, in words. What is raised instead has these words as a
-        note.
+        The answer, with ``backend``: what became of the live colour, in words. What is raised
+        instead has these words as a note.
 
     Raises:
         DockerError: something can't be stopped.
