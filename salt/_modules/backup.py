@@ -24,7 +24,7 @@ from marketplace_durable import read_json
 from marketplace_edge import EdgeError
 from marketplace_fetch import fetch as bring
 from marketplace_import import imported
-from marketplace_import_source import Source, refuse_provided
+from marketplace_import_source import Source, refuse_provided, refuse_unusable
 from marketplace_key import show
 from marketplace_lock import LockHeld
 from marketplace_managed import is_managed
@@ -34,8 +34,9 @@ from marketplace_rebuild import Rebuild, given, storage
 from marketplace_recovery import Target
 from marketplace_restore import restore_scratch, scratch, tidy
 from marketplace_restore_aside import confirm as confirm_restore
-from marketplace_restore_cache import restore_cache
-from marketplace_restore_live import restore_live, undo_live
+from marketplace_restore_begun import half_done
+from marketplace_restore_cache import choose_snapshot, restore_cache
+from marketplace_restore_live import refuse_restore, refuse_undo, restore_live, undo_live
 from marketplace_secrets import Store, UnknownSecret
 from marketplace_settings import environment_of
 from marketplace_settings_guard import settings_for_change
@@ -209,9 +210,12 @@ def restore(time=None, to="scratch", what="database", undo=False, **unknown):
     return _shown(title, work, "restored", "the same command takes it up again")
 
 
-def _closed(settings, doing, words, by, work):
-    """Work on the live data: behind a closed edge, with nobody beside it who writes."""
-    releases = World.of(_paths())
+def _closed(settings, doing, words, by, check, work):
+    """Work on the live data: behind a closed edge, with nobody beside it who writes.
+
+    ``check`` raises what can be told beforehand: for what is only refused nothing is stopped, and no job is ended.
+    """
+    releases, lock = World.of(_paths()), _world().lock
     with releases.lock.held(by, doing):
         # Asked behind the lock: whoever has it keeps the edge from being opened.
         if not releases.edge.maintenance()["operator"]:
@@ -219,6 +223,10 @@ def _closed(settings, doing, words, by, work):
                 "outcome": "refused",
                 "reason": "the edge is open, and what users write meanwhile would be lost: deploy.maintenance on",
             }
+        holder = lock.holder()
+        if holder is not None:
+            raise LockHeld(holder, lock=lock.name, advice=lock.advice)
+        check()
         return quietly(releases, settings, words, work)
 
 
@@ -228,6 +236,7 @@ def _undone(settings, progress, by):
         "backup.restore to=live undo=True",
         "a restore is being given up",
         by,
+        lambda: refuse_undo(_world(), settings),
         lambda: undo_live(_world(), settings, progress, by),
     )
     if answer["outcome"] == "undone":
@@ -236,12 +245,18 @@ def _undone(settings, progress, by):
 
 
 def _live(settings, target, progress, by, what):
+    def check():
+        if what == "cache":
+            choose_snapshot(_world().catalogue.of("redis"), target.time)
+        else:
+            refuse_restore(_world(), target)
+
     def work():
         if what == "cache":
             return restore_cache(_world(), settings, target.time, progress, by)
         return restore_live(_world(), settings, target, progress, by)
 
-    answer = _closed(settings, "backup.restore to=live", f"the {what} is being restored", by, work)
+    answer = _closed(settings, "backup.restore to=live", f"the {what} is being restored", by, check, work)
     if answer["outcome"] == "restored" and what == "cache":
         answer["next"] = [
             "deploy.maintenance off",
@@ -309,9 +324,15 @@ def import_(dump="", data="", cache="", user="postgres", database="", replace=Fa
         return _refused(why)
     try:
         refuse_provided(settings, source)
-    except BackupError as error:
+        refuse_unusable(source)
+    except FAILURES as error:
         return _refused(str(error))
     by = caller(os.environ)
+
+    def check():
+        waiting = half_done(_paths())
+        if waiting:
+            raise BackupError(waiting)
 
     def work(progress):
         return _closed(
@@ -319,6 +340,7 @@ def import_(dump="", data="", cache="", user="postgres", database="", replace=Fa
             "backup.import",
             "data are being imported",
             by,
+            check,
             lambda: imported(_world(), settings, source, progress, by),
         )
 
@@ -615,12 +637,17 @@ def _shown(title, work, good, left):
             answer = work(progress)
             progress.summary(answer)
     except KeyboardInterrupt as error:
-        return _refused(f"{error}: stopped; {left}")
+        return _refused(_noted(f"{error}: stopped; {left}", error))
     except FAILURES as error:
-        return _refused(str(error))
+        return _refused(_noted(str(error), error))
     if answer["outcome"] != good:
         __context__["retcode"] = 1
     return answer
+
+
+def _noted(reason, error):
+    """A reason, and what became of the live release meanwhile, where something has noted that."""
+    return ". ".join([reason, *getattr(error, "__notes__", [])])
 
 
 def _sleep(longest):

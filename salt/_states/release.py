@@ -13,6 +13,7 @@ from marketplace_ledger import Ledger, LedgerError
 from marketplace_lock import lock_holder
 from marketplace_paths import Paths
 from marketplace_release_compose import serves_here
+from marketplace_restore_begun import undecided
 from marketplace_salt import STATES_SECONDS, SaltCallError, function
 
 __virtualname__ = "release"
@@ -30,7 +31,7 @@ def live(name):
 
     A live release is never changed otherwise: changed backend settings or secrets show in the comment and in
     deploy.status until somebody runs deploy.release. What was released and does not run is started; its worker runs
-    only while no other host serves the bot (``telegram:register``).
+    only while no other host serves the bot (``telegram:register``), and neither while a restore is undecided.
     """
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
     settings = __pillar__["settings"]
@@ -91,6 +92,12 @@ def _running(ret, settings, record):
         return ret
     if lock_holder(_paths().lock):
         return ret | {"comment": f"{ret['comment']} A release is running; it is left alone."}
+    try:
+        waiting = undecided(_paths())
+    except ValueError as error:
+        waiting = str(error)
+    if waiting:
+        return ret | {"result": False, "comment": f"{ret['comment']} Nothing is started: {waiting}"}
     if unfinished is not None:
         flight = unfinished["run"]["release"]
         what = {"release": {"old": f"{flight} interrupted", "new": "finished or undone"}}

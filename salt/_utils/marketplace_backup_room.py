@@ -22,7 +22,9 @@ def spare(world: BackupWorld, directory: Path) -> int:
     return free - round(total * RESERVE) if directory.is_relative_to(world.paths.backups) else free
 
 
-def refuse_below(world: BackupWorld, directory: Path, needed: int, advice: str) -> None:
+def refuse_below(
+    world: BackupWorld, directory: Path, needed: int, advice: str, passing: bool = False
+) -> None:
     """Refuse what has no room.
 
     Args:
@@ -30,13 +32,15 @@ def refuse_below(world: BackupWorld, directory: Path, needed: int, advice: str) 
         directory: where it is to be.
         needed: bytes.
         advice: how room is made, the words behind what is free.
+        passing: whether it is gone again within minutes, and may take of the reserve meanwhile.
 
     Raises:
         BackupError: there is not enough.
     """
-    free = spare(world, directory)
+    reserved = directory.is_relative_to(world.paths.backups) and not passing
+    free = spare(world, directory) if reserved else world.host.free(directory)[0]
     if free < needed:
-        kept = " (what is kept for the log aside)" if directory.is_relative_to(world.paths.backups) else ""
+        kept = " (what is kept for the log aside)" if reserved else ""
         raise BackupError(
             f"about {amount(needed)} are needed below {directory} and {amount(max(0, free))} are free{kept}{advice}"
         )

@@ -112,7 +112,7 @@ class _Run:
         bases = self.world.catalogue.of("postgres")
         self.base = choose(bases, Target(), histories, self.begun)
         self.passed_over = passed_over(bases, self.base)
-        self.recovery.room(self.base)
+        self.recovery.room(self.base, passing=True)
         said = f"base backup {self.base.id}: {self.recovery.unpack(self.base, self.progress)}"
         return "; ".join(filter(None, (said, self.passed_over)))
 
@@ -230,6 +230,6 @@ class _DumpRun(_Run):
         """A server of its own, and the dump in it."""
         if self.base is None:
             raise BackupError("there is no dump")
-        said = self.server.load(self.base)
+        said = self.server.load(self.base, passing=True)
         self.rto = round(self.world.clock.monotonic() - self.ordered, 1)
         return f"{said}; {self.rto:.1f} s after the order"

@@ -47,14 +47,19 @@ def choose_dump(
 class DumpServer(Recovery):
     """A server that knows no network, with nothing but a dump in it."""
 
-    def load(self, dump: Backup) -> str:
+    def load(self, dump: Backup, passing: bool = False) -> str:
         """Make the server, and restore the dump into it; in words, how large it is.
+
+        Args:
+            dump: the backup.
+            passing: whether it is thrown away again within minutes.
 
         Raises:
             BackupError: there is no room, or the server does not come up.
             DatabaseError: the dump can't be restored.
         """
-        refuse_below(self.world, self.directory.parent, dump.bytes * UNPACKED, ": give it more (backup:disk)")
+        advice = ": give it more (backup:disk)"
+        refuse_below(self.world, self.directory.parent, dump.bytes * UNPACKED, advice, passing)
         self._start_empty()
         name = self.settings["postgres"]["database"]
         if (

@@ -101,12 +101,13 @@ def _withdraw(world: World, request: Request) -> tuple[str, str] | None:
 def _withdrawn(
     world: World, settings: dict[str, Any], request: Request, release: str, step: str, progress: Progress
 ) -> ReleaseRecord:
-    """Wait for a release that was asked to go back. Only where it went live all the same is there more to take back."""
+    """Wait for a release that was asked to go back; there is more to do only where it went live all the same, or was
+    interrupted before, and somebody else had the lock."""
     patience = max(request.wait, WITHDRAWAL_SECONDS)
     if not world.clock.wait_until(lambda: world.lock.holder() is None, timeout=patience):
         reason = f"release {release} was asked to go back and is still at it (step {step}); see deploy.status"
         return unrecorded(world, request, "refused", reason)
-    if _is_live_record(world, release):
+    if world.journal.read() is not None or _is_live_record(world, release):
         return perform(world, settings, request, progress)
     known = world.ledger.record(release).reason if release in world.ledger.ids() else "it never went live"
     return unrecorded(

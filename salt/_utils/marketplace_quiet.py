@@ -27,14 +27,16 @@ def quietly(
     """Do work on the live data with everything stopped that writes; what is live is started again, however it ends.
 
     Killed in the midst, it stays stopped until the same command comes again, or ``deploy.resume``, a boot or
-    ``state.apply``. The caller has the release lock, and has seen to it that the edge is closed.
+    ``state.apply``; these leave it stopped for as long as a restore is undecided. The caller has the release lock, and
+    has seen to it that the edge is closed.
 
     Args:
         why: for the jobs that are stopped.
         work: gives an answer.
 
     Returns:
-        The answer, with ``backend``: what became of the live colour, in words.
+        The answer, with ``backend``: what became of the live colour, in words. What is raised
+        instead has these words as a note.
 
     Raises:
         DockerError: something can't be stopped.
@@ -43,8 +45,8 @@ def quietly(
         stop_jobs(world, why)
         stop(world, stop_seconds(settings), *COLOURS)
         answer = work()
-    except BaseException:
-        _started(world, settings)
+    except BaseException as error:
+        error.add_note(_started(world, settings))
         raise
     return {**answer, "backend": _started(world, settings)}
 
@@ -64,5 +66,5 @@ def _started(world: World, settings: dict[str, Any]) -> str:
         if world.clock.wait_until(lambda: is_ready(world, settings, live), timeout=READY_SECONDS):
             return f"{project(live)} is ready"
         return f"{project(live)} runs and is not ready yet ({readiness(world, settings, live)})"
-    except (DockerError, EdgeError, LedgerError, OSError) as error:
+    except (DockerError, EdgeError, LedgerError, OSError, ValueError) as error:
         return f"the live release could not be started ({error}): deploy.resume starts it"

@@ -147,15 +147,24 @@ class Recovery:
     def configuration(self) -> Path:
         return self.directory.parent / f"{self.directory.name}.conf"
 
-    def room(self, base: Backup) -> None:
-        """Refuse where the files and their log have no room, or Barman's copy of the packed ones has none meanwhile."""
+    def room(self, base: Backup, passing: bool = False) -> None:
+        """Refuse where the files and their log have no room, or Barman's copy of the packed ones has none meanwhile.
+
+        Args:
+            base: the backup.
+            passing: whether it is thrown away again within minutes.
+
+        Raises:
+            BackupError: there is not enough.
+        """
         place, needed = self.directory.parent, round(self._size(base) * 1.05)
-        backups = self.world.paths.backups
+        backups, advice = self.world.paths.backups, ": give it more (backup:disk)"
         if place.is_relative_to(backups):
-            needed += base.bytes
+            refuse_below(self.world, place, needed + base.bytes, advice, passing)
         else:
-            refuse_below(self.world, backups, base.bytes, ": give it more (backup:disk)")
-        refuse_below(self.world, place, needed, ": make room, or give it more (postgres:disk, backup:disk)")
+            # Nobody is let in meanwhile, so next to no log comes: the reserve for it is free to be used.
+            refuse_below(self.world, backups, base.bytes, advice, passing=True)
+            refuse_below(self.world, place, needed, ": make room, or give it more (postgres:disk)")
 
     def unpack(self, base: Backup, progress: Progress) -> str:
         """The files of the base backup and all of the log behind it, that which is just being received included."""

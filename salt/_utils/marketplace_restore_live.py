@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_backup_world import BackupError, BackupWorld
+from marketplace_backups import log_below
 from marketplace_census import census
 from marketplace_durable import exchange, fsync_directory, to_json
 from marketplace_progress import Progress
-from marketplace_recovery import Recovery, Target
+from marketplace_recovery import Recovery, Target, choose
 from marketplace_restore import Restore
 from marketplace_restore_aside import database_directory
 from marketplace_restore_begun import interrupted, taken_up, unfinished
@@ -66,16 +67,7 @@ def undo_live(world: BackupWorld, settings: dict[str, Any], progress: Progress, 
     """
     with world.lock.held(by, "backup.restore to=live undo=True"):
         begun = world.clock.monotonic()
-        entry = unfinished(world.paths)
-        if entry is None:
-            raise BackupError("no restore in the database's place is unfinished: there is nothing to give up")
-        run = _LiveRestore.of(world, settings, progress, entry)
-        # Whoever started it: a restore that was killed before it could note that, or a boot.
-        if entry.get("came_up") or (run.is_swapped() and world.docker.is_well("postgres")):
-            raise BackupError(
-                "PostgreSQL has come up on the restored data, whose log goes another way: "
-                f"{taken_up(entry)} ends it; from then on another restore brings another time"
-            )
+        run = _given_up(world, settings, progress)
         run.steps.all(("back", run.back), ("start", run.start_old))
         reason = run.steps.reason
         return {
@@ -84,6 +76,26 @@ def undo_live(world: BackupWorld, settings: dict[str, Any], progress: Progress, 
             "steps": run.steps.done,
             "seconds": round(world.clock.monotonic() - begun, 1),
         } | _left(world)
+
+
+def refuse_restore(world: BackupWorld, target: Target) -> None:
+    """Refuse what :func:`restore_live` would be asked for in vain, as far as that can be told while all still runs.
+
+    Raises:
+        BackupError: a restore to another target is not finished, or no backup leads to this one.
+    """
+    if _unfinished_to(world, target) is None:
+        histories = log_below(world.barman.directory).histories
+        choose(world.catalogue.of("postgres"), target, histories, world.clock.now())
+
+
+def refuse_undo(world: BackupWorld, settings: dict[str, Any]) -> None:
+    """Refuse what :func:`undo_live` would be asked for in vain, likewise.
+
+    Raises:
+        BackupError: there is nothing to give up, or the restored server has come up.
+    """
+    _given_up(world, settings, Progress())
 
 
 class FirstRestore:
@@ -143,6 +155,29 @@ def _left(world: BackupWorld) -> dict[str, Any]:
     return {"next": [interrupted(entry)]} if entry else {}
 
 
+def _unfinished_to(world: BackupWorld, target: Target) -> dict[str, Any] | None:
+    """The restore to a target that is not finished, None where there is none; one to another is refused."""
+    entry = unfinished(world.paths)
+    if entry is not None and _target(entry) != target:
+        raise BackupError(f"{target.words} is another target than was begun with: {interrupted(entry)}")
+    return entry
+
+
+def _given_up(world: BackupWorld, settings: dict[str, Any], progress: Progress) -> "_LiveRestore":
+    """The restore that is to be given up; refused where there is none, or it has come up."""
+    entry = unfinished(world.paths)
+    if entry is None:
+        raise BackupError("no restore in the database's place is unfinished: there is nothing to give up")
+    run = _LiveRestore.of(world, settings, progress, entry)
+    # Whoever started it: a restore that was killed before it could note that, or a boot.
+    if entry.get("came_up") or (run.is_swapped() and world.docker.is_well("postgres")):
+        raise BackupError(
+            "PostgreSQL has come up on the restored data, whose log goes another way: "
+            f"{taken_up(entry)} ends it; from then on another restore brings another time"
+        )
+    return run
+
+
 def _target(entry: Mapping[str, Any]) -> Target:
     return Target(time=datetime.fromisoformat(entry["time"]) if entry["time"] else None)
 
@@ -175,7 +210,7 @@ class _LiveRestore(Restore):
         cls, world: BackupWorld, settings: dict[str, Any], target: Target, progress: Progress, by: str
     ) -> "_LiveRestore":
         """The restore that is in the journal, or a new one, which is written there."""
-        entry = unfinished(world.paths)
+        entry = _unfinished_to(world, target)
         if entry is None:
             now = world.clock.now()
             entry = {
@@ -186,8 +221,6 @@ class _LiveRestore(Restore):
             }
             world.catalogue.disk.write(world.paths.restore, to_json(entry))
             return cls.of(world, settings, progress, entry)
-        if _target(entry) != target:
-            raise BackupError(f"{target.words} is another target than was begun with: {interrupted(entry)}")
         progress.say(f"taking up the restore that {entry['by']} began at {entry['started']}")
         return cls.of(world, settings, progress, entry)
 

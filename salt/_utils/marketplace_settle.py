@@ -12,6 +12,7 @@ from marketplace_progress import Progress
 from marketplace_records import COLOURS, ReleaseRecord, other_colour
 from marketplace_release import carry_on, conclude, take_back
 from marketplace_release_compose import MIGRATION, project, serves_here, stop_seconds, worker
+from marketplace_restore_begun import undecided
 from marketplace_retention import keep_name
 from marketplace_settings_moving import unreleased
 from marketplace_world import World
@@ -27,7 +28,7 @@ def settle(world: World, settings: dict[str, Any], progress: Progress, patient: 
         What was done to an interrupted release, in words; None where there was none.
 
     Raises:
-        DockerError, EdgeError, LedgerError, OSError: what is in the way. Nothing that serves was stopped.
+        DockerError, EdgeError, LedgerError, OSError, ValueError: what is in the way. Nothing that serves was stopped.
     """
     _make_durable(world)
     entry = world.journal.read()
@@ -72,15 +73,14 @@ def _run_live(world: World, settings: dict[str, Any], progress: Progress, patien
     record = world.ledger.live()
     live = world.edge.live()
     grace = stop_seconds(settings)
+    # What it writes would be thrown away by the restore, or be left where the data were moved from.
+    waiting = undecided(world.paths, world.disk) or unreleased(world.ledger, world.paths.releases, settings)
     world.docker.remove(MIGRATION)
     remove_strays(world)
     if live is None and record is None:
         stop(world, grace, *COLOURS)
-    elif live is not None and unreleased(world.ledger, world.paths.releases, settings):
-        # Its worker would write to where the data were moved from. The release that comes has no need of it.
-        progress.say(
-            f"{project(live)} is left as it is, for a move is half done: deploy.release of the live version finishes it"
-        )
+    elif live is not None and waiting:
+        progress.say(f"{project(live)} is left as it is: {waiting}")
     elif live is None or not _try_up(world, settings, live, progress, patient):
         live = _other_that_serves(world, settings, live, record, progress)
     world.edge.synchronise()

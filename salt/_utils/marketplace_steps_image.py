@@ -57,6 +57,9 @@ def _data_services(world: World, run: Run) -> list[str]:
             world.database.check(run.settings["postgres"]["database"])
         except DatabaseError as error:
             problems.append(str(error))
+    waiting = undecided(world.paths, world.disk)
+    if not problems and waiting:
+        problems.append(waiting)
     if not problems and is_managed(run.settings, "redis"):
         try:
             ping(run.settings, Store(world.paths.secrets).read("redis_app_password"))

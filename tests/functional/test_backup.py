@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from marketplace_backup_status import status
-from marketplace_backup_world import BackupWorld
+from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Backup, Catalogue, digest_of
+from marketplace_durable import to_json, write_atomic
 from marketplace_lock import Lock
 from marketplace_secrets import Store
+from marketplace_world import World
 
 from tests.support.droplet.host import ensure_tools
 from tests.support.salt_host import Host
@@ -34,7 +36,9 @@ def test_nothing_is_imported_into_a_service_at_a_provider(
     assert answer["reason"].startswith(f"{names[service]} is at a provider (cache.team.dev:")
     # What is here is no matter of the provider's: the next thing that is asked for is a closed edge.
     other = "cache" if service == "postgres" else "dump"
-    answer, _ = host.call("backup.import", **{other: "/root/moving"})
+    file = tmp_path / "moving"
+    file.write_bytes(b"REDIS" if other == "cache" else b"PGDMP")
+    answer, _ = host.call("backup.import", **{other: str(file)})
     assert answer["reason"].startswith("the edge is open")
 
 
@@ -51,6 +55,62 @@ def test_what_does_not_give_a_restore_up_is_refused_in_words(tmp_path: Path, opt
         answer, code = host.call("backup.restore", **arguments)
         assert (answer["outcome"], code) == ("refused", 1)
         assert says in answer["reason"]
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt("SIGINT")
+
+
+def test_for_what_is_only_refused_nothing_is_stopped(
+    tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(tmp_path, options)
+    host.apply_settings()
+    host.paths.maintenance_map.write_text("operator on\nrelease off\n")
+    dump, typo = tmp_path / "bot.dump", tmp_path / "bto.dump"
+    dump.write_bytes(b"PGDMP")
+    live = {"to": "live"}
+    early = live | {"time": "2020-01-01T00:00:00"}
+
+    stopped: list[str] = []
+
+    def stop(_: World, why: str) -> None:
+        stopped.append(why)
+        raise BackupError("the first of what is stopped")
+
+    monkeypatch.setattr("marketplace_quiet.stop_jobs", stop)
+
+    def refused(function: str, **arguments: Any) -> str:
+        """Why."""
+        answer, code = host.call(f"backup.{function}", **arguments)
+        assert (answer["outcome"], code) == ("refused", 1)
+        assert stopped == []
+        return str(answer["reason"])
+
+    assert f"{typo} is no file with anything in it" in refused("import", dump=str(typo))
+    assert "nothing to give up" in refused("restore", undo=True)
+    assert "no good base backup" in refused("restore", **early)
+    assert "no good snapshot of the cache" in refused("restore", what="cache", **live)
+    with Lock(host.paths.backup_lock, "backup").held("cron", "backup.create"):
+        held = "backup.create by cron"
+        assert held in refused("restore", **live)
+        assert held in refused("restore", undo=True)
+        assert held in refused("import", dump=str(dump))
+    begun = {"id": "x", "by": "bob", "started": "today", "time": "2026-11-25T12:00:00+00:00"}
+    write_atomic(host.paths.restore, to_json(begun))
+    assert "is another target than was begun with" in refused("restore", **live)
+    assert "a restore that bob began" in refused("import", dump=str(dump))
+    write_atomic(host.paths.restore, to_json(begun | {"came_up": True}))
+    assert "has come up" in refused("restore", undo=True)
+    host.paths.restore.unlink()
+    answer, _ = host.call("backup.import", dump=str(dump))
+    assert stopped == ["data are being imported"]
+    # What became of what was stopped is told, whatever ended it.
+    assert answer["reason"] == "the first of what is stopped. nothing is live"
+    monkeypatch.setattr("marketplace_quiet.stop_jobs", interrupted)
+    answer, _ = host.call("backup.import", dump=str(dump))
+    assert answer["reason"].startswith("SIGINT: stopped; the same command begins anew")
+    assert answer["reason"].endswith(". nothing is live")
 
 
 def test_what_is_shipped_to_a_directory_is_fetched_from_there(

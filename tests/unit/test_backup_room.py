@@ -14,6 +14,8 @@ from marketplace_backup_room import FLOOR, RESERVE
 from marketplace_backup_world import BackupError
 from marketplace_backups import Backup, Catalogue
 from marketplace_barman import Base
+from marketplace_drill import _DumpRun as _DumpDrill
+from marketplace_drill import _Run as _Drill
 from marketplace_drill import drill_recovery
 from marketplace_dump import Dumps
 from marketplace_dump_server import DumpServer
@@ -264,37 +266,73 @@ def test_a_dump_inside_a_release_leaves_the_reserve_and_is_refused_before_it_is_
     assert begun == []
 
 
-@pytest.mark.parametrize(("free", "fits"), [(SIZE + 105 + 50, True), (SIZE + 105 + 49, False)])
-def test_a_drill_has_room_for_what_barman_copies_and_leaves_the_reserve(tmp_path, monkeypatch, free, fits):
-    world = World(tmp_path, total=1000)
-    world.host = SimpleNamespace(free=lambda _: (free, 1000))
+BASE = Backup("postgres", "x", NOW.isoformat(), NOW.isoformat(), SIZE, {})
+
+
+@pytest.mark.parametrize(("passing", "reserve", "kept"), [(True, 0, ""), (False, 50, " (what is")])
+def test_beside_the_backups_there_is_room_for_what_barman_copies(
+    tmp_path, monkeypatch, passing, reserve, kept
+):
+    """What stays for days leaves the reserve; a drill, which is gone within minutes, may take of it."""
+    world, free = World(tmp_path, total=1000), SIZE + 105 + reserve
     monkeypatch.setattr(Recovery, "_size", lambda *_: 100)
-    base = Backup("postgres", "x", NOW.isoformat(), NOW.isoformat(), SIZE, {})
     recovery = drill_recovery(world, SETTINGS)
-    if fits:
-        recovery.room(base)
-        return
-    with pytest.raises(BackupError, match=f"about 205 bytes {lacking(world, 204)}"):
-        recovery.room(base)
+    world.host = SimpleNamespace(free=lambda _: (free - 1, 1000))
+    with pytest.raises(BackupError, match="about 205 bytes are needed below") as refused:
+        recovery.room(BASE, passing)
+    assert f"and 204 bytes are free{kept}" in str(refused.value)
+    assert str(refused.value).endswith(": give it more (backup:disk)")
+    world.host = SimpleNamespace(free=lambda _: (free, 1000))
+    recovery.room(BASE, passing)
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "room"),
+    [(_Drill, "unpack", (Recovery, "room")), (_DumpDrill, "restore", (DumpServer, "load"))],
+)
+def test_a_drill_says_that_it_passes(tmp_path, monkeypatch, kind, part, room):
+    world = World(tmp_path, total=1000)
+    world.barman.end = world.barman.put_away = lambda: None
+    world.clock.monotonic = lambda: 0.0
+    world.add(1, facts={"begin": "000000010000000000000001", "end": "000000010000000000000002"})
+    asked = []
+
+    def look(_, base, passing=False):
+        asked.append(passing)
+        raise BackupError("no room")
+
+    monkeypatch.setattr(*room, look)
+    run = kind(world, SETTINGS, Progress())
+    run.base = world.catalogue.of("postgres")[0]
+    with pytest.raises(BackupError, match="no room"):
+        getattr(run, part)()
+    assert asked == [True]
 
 
 def test_a_restore_in_place_needs_room_for_what_barman_copies_at_the_backups(tmp_path, monkeypatch):
+    """Nobody writes meanwhile, in a rebuild there is no server yet: nothing is kept for the log then."""
     world = World(tmp_path, total=1000)
-    room = {tmp_path: 105, world.paths.backups: SIZE + 49}
+    room = {tmp_path: 105, world.paths.backups: SIZE - 1}
     world.host = SimpleNamespace(free=lambda place: (room[place], 1000))
     monkeypatch.setattr(Recovery, "_size", lambda *_: 100)
-    base = Backup("postgres", "x", NOW.isoformat(), NOW.isoformat(), SIZE, {})
     recovery = Recovery(world, SETTINGS, tmp_path / "17", user="1:1", name="x", durable=True)
-    with pytest.raises(BackupError, match=f"about 100 bytes {lacking(world, 99)}"):
-        recovery.room(base)
+    with pytest.raises(BackupError, match=r"and 99 bytes are free: give it more \(backup:disk\)"):
+        recovery.room(BASE)
     room[world.paths.backups] += 1
-    recovery.room(base)
+    recovery.room(BASE)
+    room[tmp_path] -= 1
+    with pytest.raises(BackupError, match=r"and 104 bytes are free: make .* more \(postgres:disk\)"):
+        recovery.room(BASE)
 
 
-def test_a_dump_in_a_server_of_its_own_leaves_the_reserve(tmp_path):
+def test_a_dump_in_a_server_of_its_own_leaves_the_reserve(tmp_path, monkeypatch):
     world = World(tmp_path, total=1000)
     world.host = SimpleNamespace(free=lambda _: (6 * SIZE + 49, 1000))
     dump = Backup("dump", "x", NOW.isoformat(), NOW.isoformat(), SIZE, {})
     server = DumpServer(world, SETTINGS, world.paths.backups / "drill", user="1:1", name="x", durable=False)
     with pytest.raises(BackupError, match=f"about 600 bytes {lacking(world, 599)}"):
         server.load(dump)
+    # A drill throws it away again within minutes.
+    monkeypatch.setattr(DumpServer, "_start_empty", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        server.load(dump, passing=True)

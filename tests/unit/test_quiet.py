@@ -1,6 +1,7 @@
 """Work on the live data: nobody writes beside it, and what was live runs again behind it, however it ends."""
 
 import itertools
+import re
 
 import pytest
 from marketplace_backup_world import BackupError
@@ -10,8 +11,8 @@ from marketplace_quiet import quietly
 from tests.simulation.droplet import Droplet
 from tests.simulation.gate import Fault, Plan
 from tests.simulation.images import DIGEST_3, LABELS, WORKER, Image
-from tests.simulation.operations import Ended, run
-from tests.support.releases import settle, ship
+from tests.simulation.operations import Ended, run, settling
+from tests.support.releases import back, settle, ship
 
 BEGUN = {"by": "bob", "started": "2026-11-25T12:00:00+00:00", "time": None}
 
@@ -49,9 +50,29 @@ def test_nobody_writes_meanwhile_and_all_runs_again(serving: Droplet) -> None:
     assert _runs(serving)
 
 
-def test_it_runs_again_also_where_the_work_fails(serving: Droplet) -> None:
-    assert isinstance(_work(serving, error=BackupError("no room")).error, BackupError)
+def test_it_runs_again_also_where_the_work_fails_and_that_is_told(serving: Droplet) -> None:
+    error = _work(serving, error=BackupError("no room")).error
+    assert (type(error), getattr(error, "__notes__", [])) == (
+        BackupError,
+        [f"backend-{serving.live} is ready"],
+    )
     assert _runs(serving)
+
+
+@pytest.mark.parametrize(
+    ("begun", "told"),
+    [
+        (to_json(BEGUN), "stays stopped: a restore that bob .* undo=True gives it up"),
+        ("{", "could not be started .*restore.json is not valid JSON.*: deploy.resume starts it"),
+    ],
+)
+def test_where_the_work_fails_it_is_told_what_stays_stopped(serving: Droplet, begun: str, told: str) -> None:
+    serving.disk.place(serving.paths.restore, begun)
+    error = _work(serving, error=BackupError("no room")).error
+    assert isinstance(error, BackupError)
+    (note,) = error.__notes__
+    assert re.search(told, note, re.DOTALL), note
+    assert not serving.running
 
 
 def test_wherever_it_is_killed_the_same_or_a_boot_starts_it_again(serving: Droplet) -> None:
@@ -73,6 +94,36 @@ def test_it_stays_stopped_while_nobody_knows_which_data_are_live(serving: Drople
     assert not serving.running
     serving.disk.place(serving.paths.restore, to_json(BEGUN | {"came_up": True}))
     assert "is ready" in _work(serving).answer["backend"]
+    assert _runs(serving)
+
+
+def test_nothing_else_starts_it_while_nobody_knows_which_data_are_live(serving: Droplet) -> None:
+    serving.disk.place(serving.paths.restore, to_json(BEGUN))
+    _work(serving)
+    ended = run(serving, settling(serving))
+    assert ended.answer["ready"] is False
+    (said,) = [line for line in ended.heard if "is left as it is" in line]
+    assert said.startswith(f"backend-{serving.live} is left as it is: a restore that bob began")
+    # PostgreSQL may well run, on data that the restore throws away.
+    for record in (ship(serving, "1.1.0"), back(serving, serving.world.ledger.ids()[0])):
+        assert (record.outcome, "undo=True gives it up" in record.reason) == ("refused", True), record
+    assert not serving.running
+    # Once it has come up, what is live stays.
+    serving.disk.place(serving.paths.restore, to_json(BEGUN | {"came_up": True}))
+    settle(serving)
+    assert _runs(serving)
+
+
+def test_given_up_or_finished_it_runs_again(serving: Droplet) -> None:
+    serving.disk.place(serving.paths.restore, to_json(BEGUN))
+    _work(serving)
+
+    def ended() -> dict[str, str]:
+        serving.disk.remove(serving.paths.restore)
+        return {"outcome": "undone"}
+
+    answer = run(serving, lambda _: quietly(serving.world, serving.settings, "undo", ended)).answer
+    assert answer == {"outcome": "undone", "backend": f"backend-{serving.live} is ready"}
     assert _runs(serving)
 
 

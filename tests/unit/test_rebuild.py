@@ -109,6 +109,15 @@ def test_what_was_done_is_not_done_again(tmp_path):
         rebuild(tmp_path, log).perform()
 
 
+def test_a_file_system_that_was_too_small_grows_when_the_rebuild_is_taken_up(tmp_path):
+    """While it is not finished state.apply refuses, so that nothing but its own ground can give it more."""
+    log = []
+    assert rebuild(tmp_path, log, "open").perform()["reason"] == "open: it is broken"
+    assert rebuild(tmp_path, log, "ground").perform()["reason"] == "ground: it is broken"
+    assert rebuild(tmp_path, log).perform()["outcome"] == "rebuilt"
+    assert log == ["archive", "ground", "ground", "open"]
+
+
 def test_what_was_begun_from_one_copy_does_not_go_on_from_another(tmp_path):
     log = []
     rebuild(tmp_path, log, "ground").perform()

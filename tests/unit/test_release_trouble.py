@@ -7,6 +7,7 @@ import pytest
 from marketplace_docker import DockerError
 from marketplace_edge import EdgeError
 from marketplace_journal import Journal
+from marketplace_progress import Progress
 
 from tests.simulation.droplet import Droplet, simulated
 from tests.simulation.edge import SimEdge
@@ -392,6 +393,24 @@ def test_rollback_while_a_release_is_on_its_way_withdraws_it(droplet: Droplet) -
     assert record.release in answer.reason
     assert len(droplet.world.ledger.ids()) == 2
     assert droplet.users.lost == []
+
+
+def test_rollback_takes_back_what_was_interrupted_while_somebody_else_has_the_lock(droplet: Droplet) -> None:
+    """Who has it is no release: it ends without another look at the one that was killed."""
+    ship(droplet, "1.0.0")
+    kill_at(droplet, "1.1.0", "soak:start")
+    assert droplet.live == "green"
+    asked = []
+
+    def other(_: Progress) -> None:
+        with droplet.world.lock.held("cron", "starting the data services"):
+            asked.append(beside(droplet, going_back(droplet, by="bob")))
+
+    run(droplet, other)
+    answer = asked[0].answer
+    assert (answer.outcome, "was interrupted, and was taken back" in answer.reason) == ("unchanged", True)
+    assert droplet.world.journal.read() is None
+    assert (droplet.live, droplet.running) == ("blue", {"backend-blue"})
 
 
 def test_rollback_behind_the_point_of_no_return_waits_and_goes_back(droplet: Droplet) -> None:

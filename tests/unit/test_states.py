@@ -198,6 +198,31 @@ def test_what_states_bring_with_them_is_no_drift_and_what_others_did_is(tmp_path
     ],
 )
 def test_the_worker_follows_which_host_serves_the_bot(tmp_path, monkeypatch, register, worker, change):
+    ret = live_release(tmp_path, monkeypatch, worker, register).live("Ensure the backend is released")
+    assert ret["changes"] == ({"worker": {"old": f"worker-blue {worker}", "new": change}} if change else {})
+    assert ret["result"] is (None if change else True)
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_nothing_is_started_while_nobody_knows_which_data_are_live(tmp_path, monkeypatch, test):
+    module = live_release(tmp_path, monkeypatch, "exited", backend="exited", test=test)
+    begun, asked = Paths(tmp_path).restore, []
+    monkeypatch.setattr(module, "_engine", lambda *words: asked.append(words) or ({"ready": True}, ""))
+    for text, says in (
+        (json.dumps({"by": "bob", "started": "today", "time": None}), "a restore that bob began at today"),
+        ("{", "restore.json is not valid JSON"),
+    ):
+        begun.write_text(text)
+        ret = module.live("Ensure the backend is released")
+        assert (ret["result"], ret["changes"], asked) == (False, {}, [])
+        assert says in ret["comment"]
+    begun.write_text(json.dumps({"by": "bob", "started": "today", "time": None, "came_up": True}))
+    assert module.live("Ensure the backend is released")["changes"]
+    assert len(asked) == int(not test)
+
+
+def live_release(tmp_path, monkeypatch, worker, register=True, backend="running", test=True):
+    """The state module where a release with a worker is live, whose containers are so."""
     paths, release = Paths(tmp_path), "20260101T000000Z"
     Ledger(paths.ledger).append(
         ReleaseRecord(
@@ -209,13 +234,13 @@ def test_the_worker_follows_which_host_serves_the_bot(tmp_path, monkeypatch, reg
     contract.write_text(json.dumps({"worker": ["work"]}))
 
     def inspect(command, **_):
-        status = worker if command[-1] == "worker-blue" else "running"
+        status = worker if command[-1] == "worker-blue" else backend
         return {"retcode": int(status == "missing"), "stdout": status}
 
     module = load(
         "release",
         __salt__={"cmd.run_all": inspect},
-        __opts__={"marketplace_root": str(tmp_path), "test": True},
+        __opts__={"marketplace_root": str(tmp_path), "test": test},
         __pillar__={
             "settings": {
                 "backend": {"version": "1.0.0", "follow_pillar": False},
@@ -224,9 +249,7 @@ def test_the_worker_follows_which_host_serves_the_bot(tmp_path, monkeypatch, reg
         },
     )
     monkeypatch.setattr(module, "release_digest", lambda *_: "sha256:0")
-    ret = module.live("Ensure the backend is released")
-    assert ret["changes"] == ({"worker": {"old": f"worker-blue {worker}", "new": change}} if change else {})
-    assert ret["result"] is (None if change else True)
+    return module
 
 
 @pytest.mark.parametrize(("answers", "result"), [([False, None, None, True], True), ([False, None], False)])
