@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
@@ -204,9 +205,17 @@ def test_a_certificate_of_a_real_authority_is_left_alone(droplet: Droplet) -> No
 
 
 def test_logs_tell_colour_and_times_in_json(droplet: Droplet) -> None:
+    begun = droplet.run(["date", "+%s"]).stdout.strip()
     curl(droplet, "https://127.0.0.1/healthz")
-    lines = droplet.run(["journalctl", "--namespace=edge", "-n", "20", "-o", "cat"]).stdout.splitlines()
-    entry = next(json.loads(line) for line in reversed(lines) if line.startswith("{") and "/healthz" in line)
+
+    def told() -> list[dict[str, Any]]:
+        """What the edge has logged of it: a moment later, through the journal."""
+        asked = ["journalctl", "--namespace=edge", f"--since=@{begun}", "-o", "cat"]
+        lines = droplet.run(asked).stdout.splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{") and "/healthz" in line]
+
+    seconds_until(told, 20)
+    entry = told()[-1]
     assert entry["status"] in (200, 503)
     assert entry["colour"] in ("blue", "green")
     assert {"request_ms", "response_ms", "active_ms", "client", "ended"} <= set(entry)
