@@ -107,7 +107,8 @@ def _withdrawn(
     if not world.clock.wait_until(lambda: world.lock.holder() is None, timeout=patience):
         reason = f"release {release} was asked to go back and is still at it (step {step}); see deploy.status"
         return unrecorded(world, request, "refused", reason)
-    if world.journal.read() is not None or _is_live_record(world, release):
+    entry = world.journal.read()
+    if (entry is not None and entry["run"]["release"] == release) or _is_live_record(world, release):
         return perform(world, settings, request, progress)
     known = world.ledger.record(release).reason if release in world.ledger.ids() else "it never went live"
     return unrecorded(

@@ -13,7 +13,7 @@ from marketplace_job_runs import stop_jobs
 from marketplace_ledger import LedgerError
 from marketplace_records import COLOURS
 from marketplace_release_compose import project, stop_seconds
-from marketplace_restore_begun import undecided
+from marketplace_restore_begun import release_half_done, undecided
 from marketplace_settings_moving import unreleased
 from marketplace_world import World
 
@@ -57,8 +57,11 @@ def _started(world: World, settings: dict[str, Any]) -> str:
         live = world.edge.live()
         if live is None:
             return "nothing is live"
-        waiting = undecided(world.paths, world.disk) or unreleased(
-            world.ledger, world.paths.releases, settings
+        # Behind an interrupted release there may be half a migration, or a restore point to go back to.
+        waiting = (
+            undecided(world.paths, world.disk)
+            or release_half_done(world.paths, world.disk)
+            or unreleased(world.ledger, world.paths.releases, settings)
         )
         if waiting:
             return f"{project(live)} stays stopped: {waiting}"

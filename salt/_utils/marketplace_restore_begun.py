@@ -51,13 +51,19 @@ def closed_for(paths: Paths, holder: Mapping[str, Any] | None) -> str:
 def half_done(paths: Paths, disk: Disk = DISK) -> str:
     """What was interrupted and has to be finished or undone first, in words; nothing where all is settled.
 
-    Whoever finishes or undoes it would have other data before him than it was begun with.
+    Whoever finishes or undoes it would have other data before him than it was begun with. A restore comes before a
+    release, which waits for it.
     """
-    entry = Journal(paths.journal, disk).read()
-    if entry is not None:
-        return (
-            f"release {entry['run']['release']} was interrupted at {entry['step']}: first deploy.resume, which "
-            "finishes or undoes it"
-        )
     begun = unfinished(paths, disk)
-    return interrupted(begun) if begun else ""
+    return interrupted(begun) if begun else release_half_done(paths, disk)
+
+
+def release_half_done(paths: Paths, disk: Disk = DISK) -> str:
+    """The release that was interrupted, in words; nothing where there is none."""
+    entry = Journal(paths.journal, disk).read()
+    if entry is None:
+        return ""
+    return (
+        f"release {entry['run']['release']} was interrupted at {entry['step']}: first deploy.resume, which "
+        "finishes or undoes it"
+    )

@@ -40,6 +40,12 @@ def settle(world: World, settings: dict[str, Any], progress: Progress, patient: 
         conclude(world, flight, "", progress)
         _run_live(world, settings, progress)
         return None
+    waiting = undecided(world.paths, world.disk)
+    if waiting:
+        # It would be finished, or undone, on data that may be thrown away.
+        raise EdgeError(
+            f"release {flight.run.release} was interrupted at {flight.step}, and this comes first: {waiting}"
+        )
     interrupted_at = flight.step
     if flight.phase == "do" and world.edge.live() == flight.run.colour:
         # The map names it: it is finished. HAProxy is told at the switch, behind the steps that see it ready; until
@@ -77,10 +83,11 @@ def _run_live(world: World, settings: dict[str, Any], progress: Progress, patien
     waiting = undecided(world.paths, world.disk) or unreleased(world.ledger, world.paths.releases, settings)
     world.docker.remove(MIGRATION)
     remove_strays(world)
-    if live is None and record is None:
+    known = live or (record.colour if record else None)
+    if known is None:
         stop(world, grace, *COLOURS)
-    elif live is not None and waiting:
-        progress.say(f"{project(live)} is left as it is: {waiting}")
+    elif waiting:
+        progress.say(f"{project(known)} is left as it is: {waiting}")
     elif live is None or not _try_up(world, settings, live, progress, patient):
         live = _other_that_serves(world, settings, live, record, progress)
     world.edge.synchronise()
@@ -89,7 +96,7 @@ def _run_live(world: World, settings: dict[str, Any], progress: Progress, patien
         progress.say("updates are let in again: the release that kept them out is over")
     if live is not None and is_ready(world, settings, live):
         stop(world, grace, other_colour(live))
-        _settle_worker(world, settings, live)
+        _settle_worker(world, settings, live, bool(waiting))
         serves = world.docker.containers(project(live))[project(live)].labels.get("marketplace.release")
         stop_jobs(world, f"release {serves} is live", lambda release: release != serves)
 
@@ -123,15 +130,19 @@ def _make_anew(world: World, settings: dict[str, Any], colour: str) -> None:
     world.docker.start_project(file, "backend")
 
 
-def _settle_worker(world: World, settings: dict[str, Any], colour: str) -> None:
-    """The live release's worker is there, and was started; while another host serves the bot, none is."""
+def _settle_worker(world: World, settings: dict[str, Any], colour: str, waiting: bool) -> None:
+    """The live release's worker is there, and was started; while another host serves the bot, none is.
+
+    Args:
+        waiting: what it writes might be thrown away, so that none is started.
+    """
     name, record = worker(colour), world.ledger.live()
     there = bool(world.docker.containers(name))
     if not serves_here(settings):
         if there:
             world.docker.stop(name, grace=stop_seconds(settings))
             world.docker.remove(name)
-    elif not there and record is not None and record.colour == colour:
+    elif not there and not waiting and record is not None and record.colour == colour:
         directory = world.paths.releases / record.release
         if (world.disk.read_json(directory / "contract.json") or {}).get("worker"):
             world.docker.start_project(directory / "compose.yaml", "worker")

@@ -20,7 +20,8 @@ Ensure no figures of ours are left for the host's exporter:
 # Once, with what was ours: what somebody changes afterwards is not ours to put back.
 Ensure a Prometheus that was here before is configured as it was:
   before.restored:
-    - below: /etc/prometheus
+    # Alertmanager has its own beside it.
+    - below: /etc/prometheus/prometheus.yml
     - package: prometheus
     - onchanges:
       - file: Ensure nothing of ours is left of Prometheus's unit

@@ -162,7 +162,7 @@ def test_of_what_measured_here_before_only_ours_goes_and_it_runs_without(minion)
         assert f"/etc/systemd/system/{unit}.d" in chunk["files"]
         assert chunk["onchanges"]
     (back,) = [chunk for chunk in low if chunk["state"] == "before"]
-    assert (back["below"], back["package"]) == ("/etc/prometheus", "prometheus")
+    assert (back["below"], back["package"]) == ("/etc/prometheus/prometheus.yml", "prometheus")
     assert {"before": back["__id__"]} in again["prometheus.service"]["require"]
 
 

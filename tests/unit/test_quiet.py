@@ -6,13 +6,14 @@ import re
 import pytest
 from marketplace_backup_world import BackupError
 from marketplace_durable import to_json
+from marketplace_edge import EdgeError
 from marketplace_quiet import quietly
 
 from tests.simulation.droplet import Droplet
 from tests.simulation.gate import Fault, Plan
 from tests.simulation.images import DIGEST_3, LABELS, WORKER, Image
 from tests.simulation.operations import Ended, run, settling
-from tests.support.releases import back, settle, ship
+from tests.support.releases import back, kill_at, settle, ship
 
 BEGUN = {"by": "bob", "started": "2026-11-25T12:00:00+00:00", "time": None}
 
@@ -132,3 +133,42 @@ def test_what_can_not_be_started_is_no_reason_to_forget_what_was_done(serving: D
     answer = _work(serving).answer
     assert answer["outcome"] == "restored"
     assert "deploy.resume starts it" in answer["backend"]
+
+
+def test_an_interrupted_release_waits_for_a_restore_that_is_not_decided(serving: Droplet) -> None:
+    live = serving.live
+    kill_at(serving, "1.1.0", "start:end")
+    _work(serving)
+    serving.disk.place(serving.paths.restore, to_json(BEGUN))
+    for ended in (run(serving, settling(serving)), run(serving, settling(serving))):
+        assert isinstance(ended.error, EdgeError)
+        assert re.search(
+            r"was interrupted at start, and this comes first: a restore that bob", str(ended.error)
+        )
+        assert not serving.running
+    record = ship(serving, "1.1.0")
+    assert (record.outcome, "this comes first" in record.reason) == ("refused", True)
+    serving.disk.remove(serving.paths.restore)
+    settle(serving)
+    assert (serving.live, serving.world.journal.read()) == (live, None)
+    assert _runs(serving)
+
+
+def test_behind_an_interrupted_release_what_is_live_waits_for_its_end(serving: Droplet) -> None:
+    kill_at(serving, "1.1.0", "start:end")
+    assert "stays stopped: release" in _work(serving).answer["backend"]
+    assert not serving.running
+    settle(serving)
+    assert _runs(serving)
+
+
+def test_a_lost_live_map_starts_nothing_while_nobody_knows_which_data_are_live(serving: Droplet) -> None:
+    serving.disk.place(serving.paths.restore, to_json(BEGUN))
+    _work(serving)
+    serving.world.edge.switch(None)
+    ended = run(serving, settling(serving))
+    assert any("is left as it is: a restore that bob began" in line for line in ended.heard)
+    assert not serving.running
+    serving.disk.remove(serving.paths.restore)
+    settle(serving)
+    assert _runs(serving)
