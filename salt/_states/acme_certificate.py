@@ -59,10 +59,14 @@ def served(name: str, address: str = "127.0.0.1", port: int = 8888) -> dict[str,
             authority.obtain()
         else:
             authority.deploy()
-        left = authority.reason()
     except AuthorityError as error:
         again = "What was served before is still served. Once that is put right: salt-call certificate.renew force=True"
         return ret | {"result": False, "comment": f"{error}\n{again}"}
+    try:
+        left = authority.reason()
+    except AuthorityError as error:
+        said = f"The new certificate is served; whether it is right can't be told: {error}\nApply this again"
+        return ret | {"result": False, "changes": changes, "comment": said}
     if left or not authority.is_deployed():
         return ret | {
             "result": False,

@@ -192,7 +192,7 @@ def _certificate(world: World, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {"problem": str(error), "usable": False}
     except AuthorityError as error:
         # Nobody can tell; Telegram need not mind.
-        return {"problem": str(error), "usable": True}
+        return {"problem": str(error), "usable": True, "unknown": True}
 
 
 def _asked(world: World, settings: Mapping[str, Any], name: str, service: ServiceHealth) -> ServiceHealth:

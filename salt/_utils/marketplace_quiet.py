@@ -11,7 +11,7 @@ from marketplace_docker import DockerError
 from marketplace_edge import EdgeError
 from marketplace_job_runs import stop_jobs
 from marketplace_ledger import LedgerError
-from marketplace_records import COLOURS
+from marketplace_records import COLOURS, NOTHING_LIVE
 from marketplace_release_compose import project, stop_seconds
 from marketplace_restore_begun import release_half_done, undecided
 from marketplace_settings_moving import unreleased
@@ -56,7 +56,7 @@ def _started(world: World, settings: dict[str, Any]) -> str:
     try:
         live = world.edge.live()
         if live is None:
-            return "nothing is live"
+            return NOTHING_LIVE
         # Behind an interrupted release there may be half a migration, or a restore point to go back to.
         waiting = (
             undecided(world.paths, world.disk)

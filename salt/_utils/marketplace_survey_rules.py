@@ -94,6 +94,12 @@ def impaired(services: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
                 cause, command = "nobody has applied the states for long", "salt-call state.apply"
                 if told["issuer"] != LOCAL_ISSUER:
                     cause, command = "somebody put it there: no state and no timer here renews it", ""
+            if told.get("unknown"):
+                # It may be well: renewing it would count against the limits of its authority.
+                cause, command = (
+                    "openssl was ended, perhaps for lack of memory",
+                    "salt-call certificate.status",
+                )
             yield Finding("certificate", name, severity, problem, cause, command)
         if service["status"] == "degraded" and service["detail"] != problem:
             yield Finding(

@@ -68,6 +68,9 @@ def test_a_certificate(usable, severity):
     edge["facts"]["certificate"]["issuer"] = "R11"
     told = found(health={"edge": edge})["certificate/edge"]
     assert (told.cause, told.command) == ("somebody put it there: no state and no timer here renews it", "")
+    # It may be well, and a renewal counts against the limits of its authority.
+    edge["facts"]["certificate"] = {"problem": "openssl was killed", "usable": True, "unknown": True}
+    assert found(health={"edge": edge})["certificate/edge"].command == "salt-call certificate.status"
 
 
 def test_updates_that_wait_at_telegram():
