@@ -78,14 +78,16 @@ def restored(
         trees: directories and files that go, as ``{path: ""}``.
         packaged: directory -> package: one goes where that is not installed, and neither was there before.
         below: only what is below this directory is put back.
-        package: nothing is put back where this one is not installed.
+        package: nothing is put back where this one is not installed, or was not before.
     """
     ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": "All is as it was before"}
-    if package and package not in _installed():
-        return ret | {"comment": f"{package} is not installed"}
     paths = _paths()
     trees = {**(trees or {}), **(packaged or {})}
     try:
+        if package and not (
+            package in _installed() and package in ((read_json(paths.before) or {}).get("packages") or ())
+        ):
+            return ret | {"comment": f"{package} is not installed, or was not before"}
         changes = _changes(paths, trees, below)
         if not changes:
             return ret

@@ -112,7 +112,7 @@ def test_for_what_is_only_refused_nothing_is_stopped(
     monkeypatch.setattr("marketplace_quiet.stop_jobs", interrupted)
     answer, _ = host.call("backup.import", dump=str(dump))
     assert answer["reason"].startswith("SIGINT: stopped; the same command begins anew")
-        assert "alone. nothing is live; do: salt-call deploy.resume" in answer["reason"]
+    assert "alone. nothing is live; do: salt-call deploy.resume" in answer["reason"]
 
 
 def test_what_is_shipped_to_a_directory_is_fetched_from_there(

@@ -227,13 +227,19 @@ def test_all_of_it_is_put_back_by_one_state(state, host):
     assert state().restored("Ensure", trees=trees)["changes"] == {}
 
 
-@pytest.mark.parametrize("package", ["curl", "vim"])
-def test_what_belongs_to_a_package_is_put_back_where_that_is_installed(state, host, package):
+@pytest.mark.parametrize(
+    ("package", "before", "back"), [("curl", ["curl"], True), ("vim", ["vim"], False), ("curl", [], False)]
+)
+def test_what_belongs_to_a_package_is_put_back_where_that_is_installed_and_was(
+    state, host, package, before, back
+):
     state().kept("Ensure", ["/srv"])
+    kept = Paths(host).before
+    kept.write_text(to_json(read_json(kept) | {"packages": before}))
     overwrite(host)
     overwritten = shown(host)
-    assert bool(state().restored("Ensure", package=package)["changes"]) == (package == "curl")
-    assert (shown(host) == overwritten) == (package == "vim")
+    assert bool(state().restored("Ensure", package=package)["changes"]) == back
+    assert (shown(host) == overwritten) == (not back)
 
 
 class Apt:
