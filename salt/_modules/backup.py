@@ -223,9 +223,9 @@ def _closed(settings, doing, words, by, check, work):
                 "outcome": "refused",
                 "reason": "the edge is open, and what users write meanwhile would be lost: deploy.maintenance on",
             }
-        holder = lock.holder()
-        if holder is not None:
-            raise LockHeld(holder, lock=lock.name, advice=lock.advice)
+        held = lock.refusal()
+        if held is not None:
+            raise held
         check()
         return quietly(releases, settings, words, work)
 

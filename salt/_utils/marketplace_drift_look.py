@@ -10,7 +10,7 @@ from marketplace_drift_record import FAILS, document, write
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
 from marketplace_inventory import KINDS, compare
 from marketplace_inventory_look import TROUBLE, other_images, packaged, take
-from marketplace_lock import Lock, LockHeld
+from marketplace_lock import Lock
 from marketplace_pending import RESTART, subjects
 from marketplace_undisturbed import ADVICE, busy
 from marketplace_world import World
@@ -134,9 +134,8 @@ class DriftLook:
 
     def _rotating(self) -> str:
         """In the middle of it some states are applied, and others not yet."""
-        rotation = Lock(self.world.paths.rotation_lock, "rotation", ADVICE)
-        owner = rotation.holder()
-        return "" if owner is None else str(LockHeld(owner, lock=rotation.name, advice=ADVICE))
+        held = Lock(self.world.paths.rotation_lock, "rotation", ADVICE).refusal()
+        return "" if held is None else str(held)
 
     def _mark(self) -> tuple[Any, ...]:
         """Changes with whatever a run of states or a release leaves behind."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_backup_world import BackupError
+from marketplace_database import MAJOR
 from marketplace_managed import NAMES, is_managed, place
 
-MAJOR = "17"
 _CUSTOM, _SNAPSHOT = b"PGDMP", b"REDIS"
 # How pg_dump ends a plain dump, but for a line or two. psql takes the end of a shorter file for the end of a table.
 _END = b"-- PostgreSQL database dump complete"
@@ -84,7 +84,7 @@ def _refuse_directory(data: Path) -> None:
             f"{data} has no PG_VERSION: it is no data directory of PostgreSQL (is it one level deeper?)"
         )
     major = version.read_text().strip()
-    if major != MAJOR:
+    if major != str(MAJOR):
         raise BackupError(
             f"{data} is of PostgreSQL {major} and this droplet has {MAJOR}: another major version moves by a dump "
             "(pg_dump --format=custom), and then dump=FILE"

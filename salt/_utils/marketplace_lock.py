@@ -100,6 +100,11 @@ class Lock:
         finally:
             os.close(descriptor)
 
+    def refusal(self) -> LockHeld | None:
+        """What :meth:`held` would refuse with just now; None while it is free. Reads only."""
+        owner = self.holder()
+        return None if owner is None else LockHeld(owner, lock=self.name, advice=self.advice)
+
 
 def lock_holder(path: Path) -> dict[str, Any] | None:
     """:meth:`Lock.holder` of the lock in ``path``."""

@@ -81,6 +81,16 @@ def choose(
     return usable[-1]
 
 
+def choose_now(world: BackupWorld, target: Target, now: datetime) -> Backup:
+    """:func:`choose` among the backups and the log that are there.
+
+    Raises:
+        BackupError: likewise.
+    """
+    histories = log_below(world.barman.directory).histories
+    return choose(world.catalogue.of("postgres"), target, histories, now)
+
+
 def _on_the_way(base: Backup, histories: Mapping[int, Mapping[int, int]]) -> bool:
     """Whether the newest timeline comes from the backup's, behind the backup."""
     begin = base.begin

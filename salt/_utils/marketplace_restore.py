@@ -5,14 +5,14 @@ from typing import Any
 
 from marketplace_backup_steps import Steps
 from marketplace_backup_world import BackupError, BackupWorld
-from marketplace_backups import Backup, log_below
+from marketplace_backups import Backup
 from marketplace_census import census
 from marketplace_drill import drill_recovery
 from marketplace_dump_server import DumpServer, choose_dump
 from marketplace_lock import LockHeld
 from marketplace_managed import is_managed
 from marketplace_progress import Progress
-from marketplace_recovery import Recovery, Target, choose
+from marketplace_recovery import Recovery, Target, choose_now
 from marketplace_units import amount
 
 SCRATCH = "postgres-scratch"
@@ -88,8 +88,7 @@ class Restore:
         world = self.world
         world.barman.end()
         world.barman.put_away()
-        histories = log_below(world.barman.directory).histories
-        self.base = choose(world.catalogue.of("postgres"), self.target, histories, world.clock.now())
+        self.base = choose_now(world, self.target, world.clock.now())
         self.recovery.discard()
         self.recovery.room(self.base)
         return f"base backup {self.base.id}: {self.recovery.unpack(self.base, self.progress)}"

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from marketplace_backup_world import BackupError, BackupWorld
+from marketplace_database import MAJOR
 from marketplace_import import ASIDE
 from marketplace_restore_begun import interrupted, unfinished
 from marketplace_restore_cache import kept_caches
@@ -16,7 +17,7 @@ def database_directory(world: BackupWorld) -> Path:
 
 def aside(world: BackupWorld) -> list[Path]:
     """The data directories that restores have put aside, oldest first."""
-    return sorted(database_directory(world).glob("17.before-*"))
+    return sorted(database_directory(world).glob(f"{MAJOR}.before-*"))
 
 
 def confirm(world: BackupWorld, by: str) -> list[str]:

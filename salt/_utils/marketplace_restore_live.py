@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_backup_world import BackupError, BackupWorld
-from marketplace_backups import log_below
 from marketplace_census import census
+from marketplace_database import MAJOR
 from marketplace_durable import exchange, fsync_directory, to_json
 from marketplace_progress import Progress
-from marketplace_recovery import Recovery, Target, choose
+from marketplace_recovery import Recovery, Target, choose_now
 from marketplace_restore import Restore
 from marketplace_restore_aside import database_directory
 from marketplace_restore_begun import interrupted, taken_up, unfinished
@@ -85,8 +85,7 @@ def refuse_restore(world: BackupWorld, target: Target) -> None:
         BackupError: a restore to another target is not finished, or no backup leads to this one.
     """
     if _unfinished_to(world, target) is None:
-        histories = log_below(world.barman.directory).histories
-        choose(world.catalogue.of("postgres"), target, histories, world.clock.now())
+        choose_now(world, target, world.clock.now())
 
 
 def refuse_undo(world: BackupWorld, settings: dict[str, Any]) -> None:
@@ -196,14 +195,14 @@ class _LiveRestore(Restore):
         recovery = Recovery(
             world,
             settings,
-            database_directory(world) / "17.restoring",
+            database_directory(world) / f"{MAJOR}.restoring",
             user=settings["postgres"]["user"],
             name=LIVE,
             durable=True,
         )
         super().__init__(world, settings, target, progress, recovery)
         self.identity = identity
-        self.live = database_directory(world) / "17"
+        self.live = database_directory(world) / str(MAJOR)
 
     @classmethod
     def begun(
@@ -233,7 +232,7 @@ class _LiveRestore(Restore):
 
     @property
     def aside(self) -> Path:
-        return database_directory(self.world) / f"17.before-{self.identity}"
+        return database_directory(self.world) / f"{MAJOR}.before-{self.identity}"
 
     def perform(self) -> None:
         """All of it, or what is left of it."""

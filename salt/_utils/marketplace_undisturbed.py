@@ -48,9 +48,9 @@ def undisturbed(paths: Paths, by: str, what: str = "a restart of the data servic
 def busy(paths: Paths) -> str | None:
     """Why :func:`undisturbed` would refuse just now, in words; None where it would not. Reads only."""
     for lock in _locks(paths):
-        owner = lock.holder()
-        if owner is not None:
-            return str(LockHeld(owner, lock=lock.name, advice=ADVICE))
+        held = lock.refusal()
+        if held is not None:
+            return str(held)
     return half_done(paths) or _jobs(paths)
 
 
