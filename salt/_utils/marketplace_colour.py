@@ -13,13 +13,18 @@ from marketplace_world import World
 
 def is_ready(world: World, settings: dict[str, Any], colour: str) -> bool:
     """Whether a colour's backend answers its readiness path with 200."""
-    return _answer(world, settings, colour)[0] == 200
+    return asked(world, settings, colour)[0]
+
+
+def asked(world: World, settings: dict[str, Any], colour: str) -> tuple[bool, str]:
+    """Whether a colour's backend answers its readiness path with 200, and what it says, for people."""
+    status, document = _answer(world, settings, colour)
+    return status == 200, f"HTTP {status}: {document}" if status else f"no answer: {document}"
 
 
 def readiness(world: World, settings: dict[str, Any], colour: str) -> str:
     """What a colour's backend says of its readiness, for people."""
-    status, document = _answer(world, settings, colour)
-    return f"HTTP {status}: {document}" if status else f"no answer: {document}"
+    return asked(world, settings, colour)[1]
 
 
 def fate(state: ContainerState | None, memory: int) -> str | None:

@@ -4,7 +4,7 @@ import contextlib
 from typing import Any
 
 import yaml
-from marketplace_colour import fate, is_ready, keep_up, looked_at, readiness, remove_strays, stop
+from marketplace_colour import asked, fate, is_ready, keep_up, looked_at, readiness, remove_strays, stop
 from marketplace_contract import VERSION_PATH
 from marketplace_docker import ContainerState, DockerError
 from marketplace_edge import EdgeError
@@ -96,10 +96,13 @@ def wait(world: World, run: Run) -> str:
     """Wait until the new backend is ready, and the edge knows; fail early, with its last words, when it exits."""
     name = project(run.colour)
     fates: list[str] = []
+    answer = ""
 
     def settled() -> bool:
+        nonlocal answer
         heed_withdrawal(world, run)
-        if is_ready(world, run.settings, run.colour):
+        ready, answer = asked(world, run.settings, run.colour)
+        if ready:
             return True
         memory = int(run.settings["backend"]["limits"]["memory"])
         found = fate(looked_at(world, name).get(name), memory)
@@ -109,7 +112,6 @@ def wait(world: World, run: Run) -> str:
 
     timeout = run.settings["backend"]["ready_timeout"]
     if not world.clock.wait_until(settled, timeout=timeout) or fates:
-        answer = readiness(world, run.settings, run.colour)
         why = fates[0] if fates else f"it did not become ready within {timeout} s ({answer})"
         raise StepFailed(f"{name}: {why}.{last_words(world, name)}")
     if not _seen_by_edge(world, run.colour):

@@ -29,6 +29,7 @@ from tests.support.droplet.site import Images, Site, names
 from tests.support.droplet.storage import Storage
 from tests.support.load import running
 from tests.support.load.running import Load
+from tests.support.turns import turn
 
 TEMPORARY = "test-"
 STARTED = "MARKETPLACE_ENGINE_WAS_STARTED"
@@ -38,6 +39,17 @@ os.environ.setdefault(STARTED, str(engine.started_by_us() or ""))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--site", metavar="NAME", help="use this site of local droplets, and keep it")
+
+
+@pytest.fixture(autouse=True)
+def _turn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests that are marked ``alone`` have the machine to themselves; others run beside another site's."""
+    if not os.environ.get("PYTEST_XDIST_WORKER"):
+        yield  # There is nobody else.
+        return
+    # Processes side by side each have a directory within the run's.
+    with turn(tmp_path_factory.getbasetemp().parent, request.node.get_closest_marker("alone") is not None):
+        yield
 
 
 @pytest.fixture(scope="session")

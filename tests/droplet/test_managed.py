@@ -62,8 +62,6 @@ def test_a_droplet_moves_to_a_provider_and_goes_on_there(
     undone: Droplet, site: Site, images: Images, load: Callable[..., Load], progress: Progress
 ) -> None:
     droplet, provider, local = undone, site.provider(), pillar.local(site, images)
-    # How fast a machine is that runs other tests as well is not the question here.
-    local["backend"]["ready_timeout"] = 60
     provider.empty()
     for version in ("1.1.0", "1.2.0"):
         site.backend(version)

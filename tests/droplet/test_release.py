@@ -103,7 +103,7 @@ def test_new_settings_are_pending_until_they_are_released(
         assert call(droplet, "deploy.status").value["pending"] == []
     finally:
         pillar.write(droplet, right)
-        assert call(droplet, "state.apply", "marketplace.gate").failed == {}
+        assert call(droplet, "state.apply").failed == {}
 
 
 def test_no_network_is_named(droplet: Droplet) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.support import rounds, shipping
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.progress import Progress
@@ -11,6 +13,7 @@ from tests.support.droplet.site import Site
 from tests.support.load.running import Load
 
 
+@pytest.mark.alone
 def test_a_release_and_a_rollback_under_load(
     droplet: Droplet, site: Site, load: Callable[..., Load], progress: Progress
 ) -> None:

@@ -20,8 +20,7 @@ def local(site: Site, images: Images) -> dict[str, Any]:
         "backend": {
             "image": images.backend.repository,
             "version": images.backend.tag,
-            # Short: some tests wait for the end of each.
-            "ready_timeout": 20,
+            # Short: some tests wait for its end.
             "migration_timeout": 20,
             "soak": 3,
         },

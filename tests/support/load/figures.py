@@ -11,6 +11,9 @@ from typing import Any
 
 from .entry import Entry
 
+SAID = 3
+"""Answers of failed requests that are shown."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -30,11 +33,15 @@ class Window:
 
 @dataclass(frozen=True)
 class Figures:
-    """What became of some requests; times in milliseconds. ``gap_ms`` is the longest in which not one was answered."""
+    """What became of some requests; times in milliseconds. ``gap_ms`` is the longest in which not one was answered.
+
+    ``said`` is what those that failed were told, some of it.
+    """
 
     requests: int
     failed: int
     failures: dict[str, int] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
     wrong: int = 0
     p50_ms: float | None = None
     p95_ms: float | None = None
@@ -49,6 +56,7 @@ class Figures:
 
     def __str__(self) -> str:
         why = "".join(f", {count} x {words}" for words, count in self.failures.items())
+        why += f" ({' | '.join(self.said)})" if self.said else ""
         return (
             f"{self.requests} requests, {self.failed} failed{why}; p50 {_ms(self.p50_ms)}, p95 {_ms(self.p95_ms)}, "
             f"p99 {_ms(self.p99_ms)}, slowest {_ms(self.slowest_ms)}, longest gap {_ms(self.gap_ms)}, "
@@ -72,6 +80,7 @@ def figures(entries: Iterable[Entry], windows: Sequence[Window] | None = None) -
         requests=len(chosen),
         failed=len(bad),
         failures=dict(Counter(entry.error or f"HTTP {entry.status}" for entry in bad).most_common()),
+        said=sorted({entry.reply for entry in bad if entry.reply})[:SAID],
         wrong=sum(not entry.right for entry in chosen),
         p50_ms=percentile(good, 0.5),
         p95_ms=percentile(good, 0.95),

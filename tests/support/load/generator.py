@@ -99,7 +99,7 @@ class Client:
         self, update_id: int, line: Line, attempt: int, started: float, milliseconds: float, answer: Answer
     ) -> Entry:
         ok = answer.status is not None and 200 <= answer.status <= 299
-        reply = text_of(answer.body) if ok else ""
+        reply = text_of(answer.body) if ok else answer.body.decode(errors="replace").strip()
         return Entry(
             update_id=update_id, chat=self._user.chat, text=line.text, attempt=attempt, start=round(started, 4),
             ms=round(milliseconds, 2), status=answer.status, error=answer.error,
