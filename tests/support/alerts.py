@@ -50,11 +50,8 @@ class Chat:
 
 def active(droplet: Droplet) -> dict[str, dict[str, Any]]:
     """What people have to hear of, by name and service."""
-    # On a busy host an exec's output is sometimes lost.
-    text = droplet.run(["cat", WATCHED]).stdout or droplet.run(["cat", WATCHED]).stdout
-    told = {
-        f"{one['finding']['name']}/{one['finding']['service']}": one for one in json.loads(text)["alerts"]
-    }
+    known = json.loads(droplet.get(WATCHED))["alerts"]
+    told = {f"{one['finding']['name']}/{one['finding']['service']}": one for one in known}
     return {name: one for name, one in told.items() if name not in _ALWAYS}
 
 

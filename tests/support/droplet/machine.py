@@ -117,13 +117,8 @@ class Machine:
             user=user,
             workdir=cwd,
         )["Id"]
-        if stdin is None:
-            chunks = api.exec_start(handle, stream=True, demux=True)
-        else:
-            chunks = talk(
-                api.exec_start(handle, socket=True), stdin.encode() if isinstance(stdin, str) else stdin
-            )
-        out, err = collect(chunks, line)
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        out, err = collect(talk(api.exec_start(handle, socket=True), data), line)
         code = api.exec_inspect(handle)["ExitCode"]
         return (-1 if code is None else int(code)), out, err, time.monotonic() - started
 

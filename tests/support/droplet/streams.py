@@ -6,43 +6,40 @@ import contextlib
 import socket as sockets
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 Line = Callable[[str], None]
 
 
-def talk(stream: Any, data: bytes) -> Any:
-    """Send ``data`` to an attached exec and yield what it answers, split into (stdout, stderr)."""
+def talk(stream: Any, data: bytes | None) -> Iterator[tuple[bytes | None, bytes | None]]:
+    """Send ``data``, if there is any, to an attached exec and yield what it answers, split into (stdout, stderr).
+
+    Args:
+        stream: what ``exec_start(socket=True)`` returned.
+    """
     raw: sockets.socket = getattr(stream, "_sock", stream)
     raw.settimeout(None)
-    # In a thread: a command that answers while it still reads would wait for us, and we for it.
-    sender = threading.Thread(target=_send, args=(raw, data), daemon=True)
-    sender.start()
+    # The head of the engine's answer was read through this buffer, and what the command said at once may lie there: on
+    # the socket itself it would be missed.
+    reader = stream._response.raw._fp.fp
+    if data is not None:
+        # In a thread: a command that answers while it still reads would wait for us, and we for it.
+        threading.Thread(target=_send, args=(raw, data), daemon=True).start()
     try:
-        while header := _read(raw, 8):
+        while len(header := reader.read(8)) == 8:
             kind, size = struct.unpack(">BxxxL", header)
-            part = _read(raw, size)
+            part = reader.read(size)
             yield (part, None) if kind == 1 else (None, part)
     finally:
         # Closing the socket alone makes the response that owns it complain when it is collected.
-        getattr(stream, "_response", stream).close()
+        stream._response.close()
 
 
 def _send(raw: sockets.socket, data: bytes) -> None:
     with contextlib.suppress(OSError):  # The command may end without reading everything.
         raw.sendall(data)
         raw.shutdown(sockets.SHUT_WR)
-
-
-def _read(raw: sockets.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        part = raw.recv(size - len(data))
-        if not part:
-            return b""
-        data += part
-    return data
 
 
 def collect(chunks: Any, line: Line | None) -> tuple[bytes, bytes]:

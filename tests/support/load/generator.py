@@ -39,10 +39,10 @@ class Run:
         self.plan = plan
         self.log = log
         self.path = str(plan["path"])
-        self.headers = {
-            "Content-Type": "application/json",
-            "X-Telegram-Bot-Api-Secret-Token": Path(plan["secret"]).read_text().strip(),
-        }
+        secret = Path(plan["secret"]).read_text().strip()
+        if not secret:
+            raise ValueError(f"{plan['secret']} is empty: expected the webhook's secret")
+        self.headers = {"Content-Type": "application/json", "X-Telegram-Bot-Api-Secret-Token": secret}
         # One sequence for all: the dialogue's store refuses an update older than the last it saw of that chat.
         self.ids: Iterator[int] = itertools.count(int(plan["first_update"]))
         self.shelf = Shelf()
@@ -156,7 +156,7 @@ async def generate(plan: dict[str, Any]) -> None:
 
     Raises:
         OSError: a file of the plan cannot be read or written.
-        KeyError: the plan is not whole.
+        KeyError, ValueError: the plan is not whole, or the secret is empty.
     """
     with Path(plan["log"]).open("w", buffering=1) as log:
         run = Run(plan, log)
