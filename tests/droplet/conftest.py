@@ -37,6 +37,29 @@ STARTED = "MARKETPLACE_ENGINE_WAS_STARTED"
 os.environ.setdefault(STARTED, str(engine.started_by_us() or ""))
 
 
+FIRST = (
+    "salt_ssh", "alerts", "release", "backup_copy", "backup_restore", "state_data", "release_concurrency", "converge",
+    "release_bad", "survives", "certificate", "release_rollback", "release_kill", "backup", "limits", "services_tls",
+    "state_firewall", "drift",
+)  # fmt: skip
+LAST = ("state_host", "state_ssh", "release_load", "rotation")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that processes side by side end together; those that need the machine alone last.
+
+    test_alerts comes first on its droplet: it asks what is in the news.
+    """
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.stem.removeprefix("test_")
+        if name in FIRST:
+            return FIRST.index(name)
+        return len(FIRST) + (1 + LAST.index(name) if name in LAST else 0)
+
+    items.sort(key=place)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--site", metavar="NAME", help="use this site of local droplets, and keep it")
 

@@ -40,7 +40,7 @@ def stranger(droplet: Droplet, site: Site, images: Images, neighbour: Machine) -
 @pytest.fixture(scope="module")
 def users(droplet: Droplet, stranger: Machine, neighbour: Machine) -> Iterator[Load]:
     """A hundred people who write to the bot through all of this."""
-    with running.users(neighbour, droplet, 100, 0.6) as load:
+    with running.users(neighbour, droplet, 100, 0.3) as load:
         yield load
 
 

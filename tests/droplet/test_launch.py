@@ -50,20 +50,3 @@ def test_what_a_killed_release_had_started_dies_with_it(droplet: Droplet, site: 
 
 def _alive(droplet: Droplet, pid: int) -> bool:
     return droplet.run(["test", "-e", f"/proc/{pid}"], check=False).returncode == 0
-
-
-def test_shutdown_takes_the_release_back_before_the_backend_stops(droplet: Droplet, site: Site) -> None:
-    version = another(droplet, site)
-    before = shipping.status(droplet)["live"]["version"]
-    with shipping.stopped_at(droplet, "start:start", lambda beside: asked(beside, version)):
-        after = droplet.run(["systemctl", "show", "--property=After", "--value", UNIT]).stdout.split()
-        for unit in ("docker", "haproxy", "marketplace-data", "marketplace-backend"):
-            assert f"{unit}.service" in after
-        shipping.go_on(droplet)
-        droplet.reboot()
-    seconds_until(lambda: shipping.status(droplet)["in_flight"] is None, 120)
-    seconds_until(lambda: shipping.status(droplet)["health"]["status"] == "healthy", 120)
-    record = shipping.history(droplet, 1)[0]
-    assert (record["version"], record["outcome"]) == (version, "failed")
-    assert "interrupted" in record["reason"]
-    shipping.assert_sound(droplet, before)

@@ -16,7 +16,15 @@ from tests.support.load.running import Load
 from tests.support.waiting import seconds_until
 
 SERVICES = ("backend", "postgres", "redis")
+HERE = {
+    "test_a_spinning_service_gets_its_share_of_the_processors_and_no_more": ["backend"],
+    "test_who_takes_too_much_memory_is_killed_alone": ["redis"],
+    "test_a_fork_bomb_ends_at_the_limit": ["postgres"],
+    "test_a_full_disk_is_its_owners_alone": ["postgres"],
+    "test_a_flood_of_log_lines_is_cut_off_and_nobody_waits_for_it": ["backend"],
+}
 FILL = "dd if=/dev/zero of={file} bs=1M; status=$?; exit $status"
+FILLED = {"postgres": "/var/lib/postgresql/data/fill", "redis": "/data/fill", "backend": "/tmp/fill"}
 WELL_SECONDS = 60
 FLOOD = 100_000
 """Lines; the journal keeps at most 60,000 of a flood."""
@@ -29,6 +37,12 @@ def users(droplet: Droplet, neighbour: Machine) -> Iterator[Load]:
     """People who write to the bot through all of this."""
     with running.users(neighbour, droplet, 20, 0.5) as load:
         yield load
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Beyond each limit one service goes here; the others do in ``make soak``."""
+    if "service" in metafunc.fixturenames:
+        metafunc.parametrize("service", HERE.get(metafunc.function.__name__, SERVICES))
 
 
 def container(droplet: Droplet, service: str) -> str:
@@ -66,7 +80,6 @@ def well_again(droplet: Droplet) -> None:
     seconds_until(lambda: not unwell(droplet), WELL_SECONDS)
 
 
-@pytest.mark.parametrize("service", SERVICES)
 def test_a_spinning_service_gets_its_share_of_the_processors_and_no_more(
     droplet: Droplet, users: Load, service: str
 ) -> None:
@@ -88,7 +101,6 @@ def test_a_spinning_service_gets_its_share_of_the_processors_and_no_more(
     well_again(droplet)
 
 
-@pytest.mark.parametrize("service", SERVICES)
 def test_who_takes_too_much_memory_is_killed_alone(droplet: Droplet, users: Load, service: str) -> None:
     others = {name: container(droplet, name) for name in SERVICES if name != service}
     before = {name: started(droplet, others[name]) for name in others}
@@ -99,7 +111,6 @@ def test_who_takes_too_much_memory_is_killed_alone(droplet: Droplet, users: Load
     well_again(droplet)
 
 
-@pytest.mark.parametrize("service", SERVICES)
 def test_a_fork_bomb_ends_at_the_limit(droplet: Droplet, users: Load, service: str) -> None:
     most = int(limit(droplet, service, "pids"))
     bomb = f"n=0; while [ $n -lt {most * 2} ]; do sleep 4 & n=$((n+1)); done; echo all of them"
@@ -113,11 +124,8 @@ def test_a_fork_bomb_ends_at_the_limit(droplet: Droplet, users: Load, service: s
     well_again(droplet)
 
 
-@pytest.mark.parametrize(
-    ("service", "file"),
-    [("postgres", "/var/lib/postgresql/data/fill"), ("redis", "/data/fill"), ("backend", "/tmp/fill")],
-)
-def test_a_full_disk_is_its_owners_alone(droplet: Droplet, users: Load, service: str, file: str) -> None:
+def test_a_full_disk_is_its_owners_alone(droplet: Droplet, users: Load, service: str) -> None:
+    file = FILLED[service]
     free = droplet.run(["df", "--output=avail", "--block-size=1M", "/", "/var"]).stdout
     try:
         done = inside(droplet, service, FILL.format(file=file))
@@ -136,7 +144,6 @@ def test_a_full_disk_is_its_owners_alone(droplet: Droplet, users: Load, service:
     well_again(droplet)
 
 
-@pytest.mark.parametrize("service", SERVICES)
 def test_a_flood_of_log_lines_is_cut_off_and_nobody_waits_for_it(
     droplet: Droplet, users: Load, service: str
 ) -> None:
@@ -163,7 +170,6 @@ def test_who_floods_the_log_is_named(droplet: Droplet, users: Load) -> None:
     seconds_until(lambda: "its log is cut off" in detail(droplet, "backend"), FLOOD_SECONDS)
 
 
-@pytest.mark.parametrize("service", SERVICES)
 def test_nothing_outside_its_own_directories_can_be_written(droplet: Droplet, service: str) -> None:
     for path in ("/x", "/etc/x", "/usr/bin/x", "/run/secrets/x"):
         assert "Read-only file system" in inside(droplet, service, f"touch {path}").stderr

@@ -24,7 +24,7 @@ def live(droplet: Droplet, site: Site) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def users(droplet: Droplet, live: dict[str, Any], neighbour: Machine) -> Iterator[Load]:
     """People who write to the bot through all of this module's releases."""
-    with running.users(neighbour, droplet) as load:
+    with running.users(neighbour, droplet, 20, 0.5) as load:
         yield load
 
 

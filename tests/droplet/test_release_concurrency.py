@@ -26,7 +26,7 @@ def users(droplet: Droplet, site: Site, neighbour: Machine) -> Iterator[Load]:
     """People who write to the bot through all of this."""
     for version in VERSIONS:
         site.backend(version)
-    with running.users(neighbour, droplet) as load:
+    with running.users(neighbour, droplet, 20, 0.5) as load:
         yield load
 
 

@@ -28,7 +28,7 @@ def users(droplet: Droplet, site: Site, neighbour: Machine) -> Iterator[Load]:
     for version in VERSIONS:
         site.backend(version)
     shipping.ensure_live(droplet, VERSIONS[0])
-    with running.users(neighbour, droplet) as load:
+    with running.users(neighbour, droplet, 20, 0.5) as load:
         yield load
 
 

@@ -13,11 +13,16 @@ from tests.support.droplet.site import Site
 from tests.support.load.running import Load
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _versions(site: Site) -> None:
+    """Built before there is anything to be measured."""
+    rounds.build(site)
+
+
 @pytest.mark.alone
 def test_a_release_and_a_rollback_under_load(
-    droplet: Droplet, site: Site, load: Callable[..., Load], progress: Progress
+    droplet: Droplet, load: Callable[..., Load], progress: Progress
 ) -> None:
-    rounds.build(site)
     users = load(100, 0.5)
     records = rounds.play(droplet, users, releases=1, rollbacks=1)
     assert [record["kind"] for record in records] == ["release", "rollback"]

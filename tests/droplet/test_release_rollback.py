@@ -74,7 +74,7 @@ def test_back_by_one_release_with_its_settings_and_schema_and_the_registry_down(
     first = begin(droplet, site)
     level = variable(droplet, "LOG_LEVEL")
     assert level != "warning"
-    users = load(20, 1.0)
+    users = load(20, 0.5)
     right = pillar.local(site, images)
     changed = right | {"backend": {**right["backend"], "environment": {"LOG_LEVEL": "warning"}}}
     apply(droplet, changed, "marketplace.gate")

@@ -13,6 +13,7 @@ import pytest
 
 from tests.droplet.conftest import (  # noqa: F401 - fixtures
     botapi,
+    controller,
     converged,
     copied,
     docker_client,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.droplet.test_launch import another, asked
+from tests.droplet.test_launch import UNIT, another, asked
 from tests.support import shipping
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.site import Site
@@ -33,3 +33,20 @@ def test_caller_that_goes_leaves_the_release_alone(droplet: Droplet, site: Site,
         assert (in_flight["version"], in_flight["step"]) == (version, "start")
     shipping.wait_settled(droplet)
     shipping.assert_sound(droplet, version)
+
+
+def test_shutdown_takes_the_release_back_before_the_backend_stops(droplet: Droplet, site: Site) -> None:
+    version = another(droplet, site)
+    before = shipping.status(droplet)["live"]["version"]
+    with shipping.stopped_at(droplet, "start:start", lambda beside: asked(beside, version)):
+        after = droplet.run(["systemctl", "show", "--property=After", "--value", UNIT]).stdout.split()
+        for unit in ("docker", "haproxy", "marketplace-data", "marketplace-backend"):
+            assert f"{unit}.service" in after
+        shipping.go_on(droplet)
+        droplet.reboot()
+    seconds_until(lambda: shipping.status(droplet)["in_flight"] is None, 120)
+    seconds_until(lambda: shipping.status(droplet)["health"]["status"] == "healthy", 120)
+    record = shipping.history(droplet, 1)[0]
+    assert (record["version"], record["outcome"]) == (version, "failed")
+    assert "interrupted" in record["reason"]
+    shipping.assert_sound(droplet, before)

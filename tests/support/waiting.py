@@ -11,10 +11,13 @@ from tests.support.botapi.client import BotApi
 
 def seconds_until(condition: Callable[[], object], limit: float) -> float:
     """Ask ``condition`` until it is true; how long that took. Fails behind ``limit`` seconds."""
-    started = time.monotonic()
+    started = asked = time.monotonic()
     while not condition():
-        assert time.monotonic() - started < limit, f"not within {limit:g} s"
-        time.sleep(0.2)
+        now = time.monotonic()
+        assert now - started < limit, f"not within {limit:g} s"
+        # To ask may itself take up what is waited for: half of the time at most.
+        time.sleep(max(0.2, min(now - asked, 0.5)))
+        asked = time.monotonic()
     return time.monotonic() - started
 
 

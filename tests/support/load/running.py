@@ -212,7 +212,7 @@ class Load:
         while not condition():
             assert time.monotonic() < deadline, f"not within {WAIT_SECONDS} s: {what}; {self.figures()}"
             assert ends or self._running(), f"the load generator has ended: {self._errors()}"
-            time.sleep(0.2)
+            time.sleep(0.5)
 
 
 def _unpack(machine: Machine) -> None:
