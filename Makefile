@@ -32,7 +32,7 @@ functional: .venv/complete ## Salt's loaders over the real tree
 droplet: .venv/complete ## end to end on local droplets
 	$(PYTHON) -m pytest $(SITES) --durations=60 --durations-min=10 $(RESULTS) tests/droplet
 
-soak: .venv/complete ## the long versions of the droplet tests, for an hour or two; writes docs/measurements/soak.md
+soak: .venv/complete ## what takes long, several hours (one file: pytest tests/soak/test_NAME.py); writes docs/measurements/soak.md
 	$(PYTHON) -m pytest tests/soak
 
 bench: .venv/complete ## what converging, a droplet and releases cost, beside what others' cost; writes docs/measurements/*-bench.md

@@ -99,7 +99,8 @@ def services(seen: Seen) -> Iterator[Finding]:
         yield Finding("service.down", "worker", "warning", words, cause, "salt-call deploy.resume")
     if worker is not None and not worker.running:
         words = f"container {worker.name} is {worker.status} (exit code {worker.exit_code})"
-        cause, command = _cause("worker", worker, seen), f"docker start {worker.name}"
+        cause = _cause("worker", worker, seen)
+        command = _unpaused(worker) or f"docker start {worker.name}"
         yield Finding("service.down", "worker", "warning", words, cause, command)
 
 
@@ -150,9 +151,16 @@ def _cause(name: str, state: ContainerState | None, seen: Seen) -> str:
 def _command(name: str, state: ContainerState | None) -> str:
     if name == "edge":
         return "systemctl status haproxy"
+    if state is not None and (unpaused := _unpaused(state)):
+        return unpaused
     if state is None or not state.running:
         return "salt-call deploy.resume" if name == "backend" else "salt-call state.apply"
     return f"salt-call deploy.logs service={name}"
+
+
+def _unpaused(state: ContainerState) -> str:
+    """What ends a pause, which nothing else does; "" where there is none."""
+    return f"docker unpause {state.name}" if state.status == "paused" else ""
 
 
 # What HAProxy calls a check that got no answer in time: at connecting, at TLS, at the question itself.

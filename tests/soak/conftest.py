@@ -1,4 +1,4 @@
-"""The long versions of what tests/droplet does a few times, and what takes long: `make soak`, an hour or two.
+"""The long versions of what tests/droplet does a few times, and what takes long: `make soak`, several hours.
 
 Every file that runs as a whole renews its part of docs/measurements/soak.md. `pytest` without a place leaves this
 directory out.

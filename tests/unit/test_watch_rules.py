@@ -45,7 +45,7 @@ def test_a_service_without_an_answer_is_down_since_the_edge_says_so(service):
     [
         ({"status": "exited", "exit_code": 0}, "somebody stopped it", "salt-call state.apply"),
         ({"status": "restarting", "exit_code": 1}, "can't start", "salt-call state.apply"),
-        ({"status": "paused"}, "somebody paused", "salt-call state.apply"),
+        ({"status": "paused"}, "somebody paused", "docker unpause redis"),
     ],
 )
 def test_a_container_that_does_not_run_is_down(state, words, command):
@@ -59,6 +59,8 @@ def test_a_container_that_does_not_run_is_down(state, words, command):
 def test_a_worker_that_does_not_run_is_told_but_for_a_release():
     ended = {"worker": container("worker-blue", status="exited", exit_code=1)}
     assert found(look(with_containers=ended))["service.down/worker"].command == "docker start worker-blue"
+    paused = {"worker": container("worker-blue", status="paused")}
+    assert found(look(with_containers=paused))["service.down/worker"].command == "docker unpause worker-blue"
     assert found(look(with_containers=ended, releasing="release of 1.2.0")) == {}
     assert found(look(with_containers={"worker": container("worker-blue", health="none")})) == {}
 
