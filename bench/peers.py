@@ -56,7 +56,9 @@ class Peer:
             seconds_until(self._serves, READY_SECONDS)
             # Its proxy takes nothing off the path.
             path = json.loads(self.droplet.get("/etc/marketplace/settings.json"))["edge"]["webhook_path"]
-            yield replace(edge(self.droplet), port=PORT, path=path)
+            # Nor does it replace Telegram's secret by the one that the backend knows.
+            secret = self.droplet.get("/etc/marketplace/secrets/backend_webhook_secret").decode().strip()
+            yield replace(edge(self.droplet), port=PORT, path=path, secret=secret)
         finally:
             self.compose(backend, "down", "--timeout", "5")
             self.droplet.run(["nft", "--file", "/etc/marketplace/isolation.nft"])

@@ -94,6 +94,7 @@ def _task(one: Resource, files: Mapping[str, str]) -> dict[str, Any]:
     owned = (
         {"owner": one.found.user, "group": one.found.group, "mode": f"0{one.found.mode}"} if one.found else {}
     )
+    owned = {key: value for key, value in owned.items() if value}
     match one.kind:
         case "file":
             return {"ansible.builtin.copy": {"src": files[one.name], "dest": one.name, **owned}}
@@ -127,9 +128,8 @@ def deploy(found: Iterable[Resource], files: Mapping[str, str]) -> str:
 
 
 def _operation(one: Resource, files: Mapping[str, str]) -> str:
-    owned = (
-        f", user={one.found.user!r}, group={one.found.group!r}, mode={one.found.mode!r}" if one.found else ""
-    )
+    owner = {"user": one.found.user, "group": one.found.group, "mode": one.found.mode} if one.found else {}
+    owned = "".join(f", {key}={value!r}" for key, value in owner.items() if value)
     title = f"name={one.title!r}, "
     match one.kind:
         case "file":

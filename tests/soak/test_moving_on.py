@@ -27,6 +27,7 @@ from tests.support.droplet.site import Images, Site
 from tests.support.load.running import Load, Target
 from tests.support.load.state import SECRETS, sql, webhook_path
 
+pytestmark = pytest.mark.timeout(2400)
 # The last commit without it is the tree before.
 FIRST_WITH_TLS = "salt/marketplace/authority.sls"
 EARLIER_SALT = "3008.2"
@@ -131,6 +132,7 @@ def older(site: Site, images: Images, before: Path) -> Iterator[Droplet]:
     """A droplet that the tree before has converged, with a release that is live."""
     site.telegram()
     droplet = site.droplet(ROLE)
+    droplet.run(["apt-get", "update", "-qq"])
     droplet.run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", "git"])
     droplet.put_tree(source=before)
     said = wanted(site, images)

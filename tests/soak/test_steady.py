@@ -83,8 +83,9 @@ def test_half_an_hour_of_releases_and_crashes(
             due = begun + number * BETWEEN_RELEASES
             seconds_until(lambda due=due: time.monotonic() >= due, BETWEEN_RELEASES)
             if number == MINUTES * 60 / BETWEEN_RELEASES // 2:
-                with shipping.beside(droplet, lambda beside: backups.taken(beside)):
+                with shipping.beside(droplet, lambda beside: backups.taken(beside)) as (taken,):
                     outcomes[_ship(droplet)] += 1
+                    taken.result()
             else:
                 outcomes[_ship(droplet)] += 1
             samples.append(sample(droplet))
@@ -93,7 +94,8 @@ def test_half_an_hour_of_releases_and_crashes(
         trouble.join(60)
     seconds = time.monotonic() - begun
     seconds_until(lambda: alerts.well(droplet), 120)
-    found = users.assert_lossless(droplet, failed=None)
+    # What users were at with Redis goes back to its last snapshot each time that it is killed.
+    found = users.assert_lossless(droplet, failed=None, dialogues=False)
     shipping.assert_sound(droplet)
     assert shipping.worker_overlaps(droplet) == 0
     assert len(trouble.killed) >= MINUTES * 0.7, trouble.failed
