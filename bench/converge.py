@@ -54,34 +54,27 @@ def all_ways(site: Site, droplet: Droplet, runs: int, progress: Progress) -> tup
     with progress.step("Ansible and pyinfra on a controller"):
         controller = _controller(site, droplet, found)
 
-    def ours() -> float:
-        return _ours(droplet)
-
-    # The first round only opens connections and fills caches, and may still bring something about.
-    rests = False
-    ways: dict[str, Callable[[], float]] = {
-        "`salt-call state.apply`, on the droplet": ours,
-        "pyinfra, by SSH": lambda: _pyinfra(controller, found, rests),
-        "Ansible with pipelining, by SSH": lambda: _ansible(controller, found, "pipelining.cfg", rests),
-        "Ansible with Mitogen, by SSH": lambda: _ansible(controller, found, "mitogen.cfg", rests),
-        "Ansible, by SSH": lambda: _ansible(controller, found, "plain.cfg", rests),
+    # Each is told whether the droplet rests: in the first round, a peer may still bring something about.
+    ways: dict[str, Callable[[bool], float]] = {
+        "`salt-call state.apply`, on the droplet": lambda _: _ours(droplet),
+        "pyinfra, by SSH": lambda _: _pyinfra(controller, found),
+        "Ansible with pipelining, by SSH": lambda rests: _ansible(controller, found, "pipelining.cfg", rests),
+        "Ansible with Mitogen, by SSH": lambda rests: _ansible(controller, found, "mitogen.cfg", rests),
+        "Ansible, by SSH": lambda rests: _ansible(controller, found, "plain.cfg", rests),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     problems: dict[str, str] = {}
     for number in range(runs + 1):
-        rests = number > 0
         for name, run in ways.items():
             if name in problems:
                 continue
             try:
-                took = run()
+                took = run(number > 0)
             except DropletError as error:
-                if run is ours:
-                    raise
                 problems[name] = str(error).strip().splitlines()[-1][:300]
                 progress.note(f"{name}: {problems[name]}")
                 continue
-            if rests:
+            if number:  # The first only opens connections and fills caches.
                 seconds[name].append(took)
                 progress.note(f"{name}: {took:.1f} s")
     return found, [Way(name, tuple(seconds[name]), problems.get(name, "")) for name in ways]
@@ -89,7 +82,8 @@ def all_ways(site: Site, droplet: Droplet, runs: int, progress: Progress) -> tup
 
 def _ours(droplet: Droplet) -> float:
     answer = call(droplet, "state.apply")
-    _expect(answer.failed == {} and answer.changed == {}, f"not at rest: {answer.failed or answer.changed}")
+    if answer.failed or answer.changed:  # Without this one there is nothing to compare with.
+        raise RuntimeError(f"the droplet is not at rest: {answer.failed or answer.changed}")
     return answer.seconds
 
 
@@ -105,7 +99,7 @@ def _ansible(controller: Machine, found: Sequence[Resource], configuration: str,
     return done.seconds
 
 
-def _pyinfra(controller: Machine, found: Sequence[Resource], rests: bool) -> float:
+def _pyinfra(controller: Machine, found: Sequence[Resource]) -> float:
     done = _run(controller, [f"{BIN}/pyinfra", "-y", "inventory.py", "deploy.py"])
     said = done.stdout + done.stderr
     operations = said.count("Ensure ")
@@ -129,10 +123,13 @@ def _there(droplet: Droplet, paths: list[str]) -> dict[str, Found]:
         path, kind, mode, user, group, name = line.split("|", 5)
         if kind in _KINDS:
             target = name.partition(" -> ")[2].strip("'")
-            # A container's user has no name here: whose it is, is not asked then.
-            known = {name: "" if name == "UNKNOWN" else name for name in (user, group)}
-            found[path] = Found(_KINDS[kind], mode, known[user], known[group], target)
+            found[path] = Found(_KINDS[kind], mode, _named(user), _named(group), target)
     return found
+
+
+def _named(who: str) -> str:
+    """A user or group as stat says it; "" for a container's, which has no name here and is not asked for then."""
+    return "" if who == "UNKNOWN" else who
 
 
 def _controller(site: Site, droplet: Droplet, found: Sequence[Resource]) -> Machine:

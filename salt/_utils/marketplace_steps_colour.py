@@ -4,7 +4,7 @@ import contextlib
 from typing import Any
 
 import yaml
-from marketplace_colour import asked, fate, is_ready, keep_up, looked_at, readiness, remove_strays, stop
+from marketplace_colour import asked, fate, is_ready, keep_up, looked_at, remove_strays, stop
 from marketplace_contract import VERSION_PATH
 from marketplace_docker import ContainerState, DockerError
 from marketplace_edge import EdgeError
@@ -233,12 +233,13 @@ def soak(world: World, run: Run) -> str:
         nonlocal unready, looks
         heed_withdrawal(world, run)
         looks += 1
-        unready = 0 if is_ready(world, run.settings, run.colour) else unready + 1
+        ready, answer = asked(world, run.settings, run.colour)
+        unready = 0 if ready else unready + 1
         found = containers_alarm(baseline, looked_at(world, *names)) or errors_alarm(
             baseline, world.edge.counters(run.colour), run.settings["backend"]["soak_errors"]
         )
         if not found and unready >= UNREADY_LOOKS:
-            found = f"{names[0]} is no longer ready ({readiness(world, run.settings, run.colour)})"
+            found = f"{names[0]} is no longer ready ({answer})"
         if not found and looks % ASK_EVERY == 0:
             found = webhook_alarm(baseline, _webhook_info(world, run))
         if found:

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -151,11 +152,13 @@ def droplet(site: Site, images: Images, botapi: BotApi, progress: Progress) -> D
     return made
 
 
-def prepared(site: Site, images: Images, role: str) -> Droplet:
-    """A droplet with the checkout and a pillar/local, as an operator has it before bootstrap.sh."""
+def prepared(site: Site, images: Images, role: str, local: dict[str, Any] | None = None) -> Droplet:
+    """A droplet with the checkout and a pillar/local (the site's, unless given), as an operator has it before
+    bootstrap.sh.
+    """
     made = site.droplet(role)
     made.put_tree()
-    pillar.write(made, pillar.local(site, images))
+    pillar.write(made, local or pillar.local(site, images))
     return made
 
 

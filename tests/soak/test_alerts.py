@@ -28,8 +28,8 @@ pytestmark = pytest.mark.timeout(2400)
 
 SERVICES = ("postgres", "redis", "backend", "edge")
 DETECTED, HEALED, TOLD, OVER = 15, 30, 45, 150
-RECOVERED = {"backend": 15}
-"""Seconds from the end of a process until the next one does its work, where it is not 5: Python takes its time."""
+RECOVERED = 5
+"""Seconds from the end of a process until the next one does its work: it can start at once."""
 OUTAGE = QUIET = 600
 # Where each file system is, and how large the tests' are.
 DISKS = {
@@ -100,12 +100,12 @@ def test_every_service_every_way(
     way(droplet, service)
     if way is alerts.crash and service == "edge":
         # systemd has it back before anybody could see it gone, and is asked twice a minute.
-        healed = seconds_until(lambda: well(droplet), RECOVERED.get(service, 5))
+        healed = seconds_until(lambda: well(droplet), RECOVERED)
         told = chat.arrives("edge ended by itself", 35 + TOLD)
         note(f"killed {service}: well again after {healed:.1f} s, told after {told['at'] - begun:.0f} s")
         return
     if way is alerts.crash:
-        recovered = seconds_until(lambda: runs_since(droplet, service) > begun, RECOVERED.get(service, 5))
+        recovered = seconds_until(lambda: runs_since(droplet, service) > begun, RECOVERED)
         note(f"killed {service}: well again after {recovered:.1f} s")
     seconds_until(lambda: names & alerts.active(droplet).keys(), DETECTED)
     seen = time.time() - begun

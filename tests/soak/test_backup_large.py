@@ -27,17 +27,16 @@ ROUNDS = 5
 @pytest.fixture
 def place(request: pytest.FixtureRequest) -> str:
     """Where the copy of this test's droplet is: a rebuild fetches all that is there."""
-    return str(request.node.name).replace("_", "-")[-20:].strip("-")
+    return str(request.node.name).replace("_", "-")
 
 
 @pytest.fixture
 def large(site: Site, images: Images, botapi: BotApi, storage: Storage, place: str) -> Iterator[Droplet]:
     """A droplet with room for gigabytes, whose backups are shipped."""
-    made = prepared(site, images, "large")
     local = pillar.local(site, images)
     local["postgres"] |= {"disk": "14G"}
     local["backup"] |= {"disk": "24G"}
-    pillar.write(made, backups.copied_to(storage, local, place))
+    made = prepared(site, images, "large", backups.copied_to(storage, local, place))
     made.run(["/srv/deploy/bootstrap.sh", "development"])
     yield made
     made.destroy()
@@ -58,8 +57,7 @@ def test_a_backup_costs_users_little(large: Droplet, neighbour: Machine, note: C
         f"p95 of answers while a backup is taken and sent to the copy {during:.0f} ms, else {rest:.0f} ms "
         f"({ROUNDS} backups of 1 GB, 50 users)"
     )
-    # A few milliseconds are this machine's noise, not the backup's.
-    assert during <= 1.2 * rest + 10
+    assert during <= 1.2 * rest
 
 
 @pytest.mark.timeout(5400)

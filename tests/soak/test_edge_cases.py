@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.droplet.test_limits import started
 from tests.support import alerts, shipping
 from tests.support.botapi.client import BotApi
 from tests.support.droplet.droplets import Droplet
@@ -67,7 +68,7 @@ def test_redis_is_at_its_limit_of_memory(droplet: Droplet, load: Callable[..., L
     """Nothing is thrown out to make room: what cannot be stored is refused, the user writes again, and it is stored."""
     cache, name = Stores.of(droplet).cache, alerts.container(droplet, "redis")
     settings = json.loads(droplet.get("/etc/marketplace/settings.json"))
-    started = droplet.run(["docker", "inspect", "--format={{.State.StartedAt}}", name]).stdout
+    before = started(droplet, name)
     users = load(20, 0.5)
     users.pause_until(50)
     values = settings["redis"]["maxmemory"] // FILLER + 8
@@ -80,16 +81,11 @@ def test_redis_is_at_its_limit_of_memory(droplet: Droplet, load: Callable[..., L
         words = call(droplet, "health.check").value["services"]["redis"]["detail"]
         cache("".join(f"DEL {key}\n" for key in keys))
     users.pause_until(100)
-    assert droplet.run(["docker", "inspect", "--format={{.State.StartedAt}}", name]).stdout == started
+    assert started(droplet, name) == before
     found = users.assert_lossless(droplet, failed=None)
     assert found.failed > 0
     seconds_until(lambda: alerts.well(droplet), 60)
     note(f"Redis at its limit of memory ({words}): {users.in_windows()}; nothing thrown out, 0 lost")
-
-
-def started(droplet: Droplet) -> str:
-    """When PostgreSQL was started last."""
-    return droplet.run(["docker", "inspect", "--format={{.State.StartedAt}}", "postgres"]).stdout
 
 
 @pytest.mark.timeout(1200)
@@ -98,9 +94,9 @@ def test_postgres_crashes_under_high_load(droplet: Droplet, load: Callable[..., 
     for _ in range(CRASHES):
         users.pause_until(300)
         with users.window():
-            before = started(droplet)
+            before = started(droplet, "postgres")
             alerts.crash(droplet, "postgres")
-            seconds_until(lambda before=before: started(droplet) != before, 30)
+            seconds_until(lambda before=before: started(droplet, "postgres") != before, 30)
             seconds_until(lambda: alerts.well(droplet), 60)
     found = users.assert_lossless(droplet, failed=None)
     assert set(found.failures) <= {"HTTP 500", "HTTP 503"}, found

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import threading
-import time
 from pathlib import Path
 
 from tests.support.turns import turn
+from tests.support.waiting import seconds_until
 
 
 def test_who_is_alone_waits_for_others_and_goes_before_who_comes_later(tmp_path: Path) -> None:
@@ -29,8 +29,7 @@ def test_who_is_alone_waits_for_others_and_goes_before_who_comes_later(tmp_path:
         threads[0].start()
         assert waits.wait(10)
         # It holds the door by the time that nobody else can open it.
-        while _opens(tmp_path / "door"):
-            time.sleep(0.01)
+        seconds_until(lambda: not _opens(tmp_path / "door"), 10)
         threads.append(threading.Thread(target=later))
         threads[1].start()
         seen.append("first ends")
