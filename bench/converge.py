@@ -57,7 +57,7 @@ def all_ways(site: Site, droplet: Droplet, runs: int, progress: Progress) -> tup
     # Each is told whether the droplet rests: in the first round, a peer may still bring something about.
     ways: dict[str, Callable[[bool], float]] = {
         "`salt-call state.apply`, on the droplet": lambda _: _ours(droplet),
-        "pyinfra, by SSH": lambda _: _pyinfra(controller, found),
+        "pyinfra, by SSH": lambda rests: _pyinfra(controller, found, rests),
         "Ansible with pipelining, by SSH": lambda rests: _ansible(controller, found, "pipelining.cfg", rests),
         "Ansible with Mitogen, by SSH": lambda rests: _ansible(controller, found, "mitogen.cfg", rests),
         "Ansible, by SSH": lambda rests: _ansible(controller, found, "plain.cfg", rests),
@@ -99,11 +99,14 @@ def _ansible(controller: Machine, found: Sequence[Resource], configuration: str,
     return done.seconds
 
 
-def _pyinfra(controller: Machine, found: Sequence[Resource]) -> float:
+def _pyinfra(controller: Machine, found: Sequence[Resource], rests: bool) -> float:
     done = _run(controller, [f"{BIN}/pyinfra", "-y", "inventory.py", "deploy.py"])
     said = done.stdout + done.stderr
-    operations = said.count("Ensure ")
-    _expect(operations >= len(found), f"{operations} operations of {len(found)}: {said[-1000:]}")
+    operations = said.count("--> Starting operation: ")
+    _expect(operations == len(found), f"{operations} operations of {len(found)}: {said[-1000:]}")
+    # A command says of itself that it did something.
+    changed = operations - said.count("] No changes") - sum(one.kind == "other" for one in found)
+    _expect(not rests or changed == 0, f"{changed} operations changed something")
     return done.seconds
 
 

@@ -13,6 +13,7 @@ from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.errors import DropletError
 from tests.support.droplet.site import DOMAIN, Site
 from tests.support.load.running import Target, edge
+from tests.support.load.state import secret_of
 from tests.support.waiting import seconds_until
 
 FILES = Path(__file__).parent / "peer"
@@ -57,7 +58,7 @@ class Peer:
             # Its proxy takes nothing off the path.
             path = json.loads(self.droplet.get("/etc/marketplace/settings.json"))["edge"]["webhook_path"]
             # Nor does it replace Telegram's secret by the one that the backend knows.
-            secret = self.droplet.get("/etc/marketplace/secrets/backend_webhook_secret").decode().strip()
+            secret = secret_of(self.droplet, "backend_webhook_secret")
             yield replace(edge(self.droplet), port=PORT, path=path, secret=secret)
         finally:
             self.compose(backend, "down", "--timeout", "5")

@@ -91,10 +91,7 @@ def playbook(found: Iterable[Resource], files: Mapping[str, str]) -> str:
 
 
 def _task(one: Resource, files: Mapping[str, str]) -> dict[str, Any]:
-    owned = (
-        {"owner": one.found.user, "group": one.found.group, "mode": f"0{one.found.mode}"} if one.found else {}
-    )
-    owned = {key: value for key, value in owned.items() if value}
+    owned = _owned(one, "owner", "0")
     match one.kind:
         case "file":
             return {"ansible.builtin.copy": {"src": files[one.name], "dest": one.name, **owned}}
@@ -121,6 +118,14 @@ def _task(one: Resource, files: Mapping[str, str]) -> dict[str, Any]:
     return {"ansible.builtin.command": {"cmd": "true"}, "changed_when": False}
 
 
+def _owned(one: Resource, owner: str, octal: str = "") -> dict[str, str]:
+    """Whose a path is, as far as it is known, with a tool's word for the ``owner`` and its prefix for modes."""
+    if one.found is None:
+        return {}
+    told = {owner: one.found.user, "group": one.found.group, "mode": octal + one.found.mode}
+    return {key: value for key, value in told.items() if value}
+
+
 def deploy(found: Iterable[Resource], files: Mapping[str, str]) -> str:
     """For pyinfra: an operation each. Arguments as in :func:`playbook`."""
     lines = ["from pyinfra.operations import apt, files, server, systemd", ""]
@@ -128,8 +133,7 @@ def deploy(found: Iterable[Resource], files: Mapping[str, str]) -> str:
 
 
 def _operation(one: Resource, files: Mapping[str, str]) -> str:
-    owner = {"user": one.found.user, "group": one.found.group, "mode": one.found.mode} if one.found else {}
-    owned = "".join(f", {key}={value!r}" for key, value in owner.items() if value)
+    owned = "".join(f", {key}={value!r}" for key, value in _owned(one, "user").items())
     title = f"name={one.title!r}, "
     match one.kind:
         case "file":

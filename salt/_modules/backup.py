@@ -29,7 +29,7 @@ from marketplace_key import show
 from marketplace_lock import LockHeld
 from marketplace_managed import is_managed
 from marketplace_paths import Paths
-from marketplace_quiet import quietly
+from marketplace_quiet import behind_closed_edge
 from marketplace_rebuild import Rebuild, given, storage
 from marketplace_recovery import Target
 from marketplace_restore import restore_scratch, scratch, tidy
@@ -210,24 +210,9 @@ def restore(time=None, to="scratch", what="database", undo=False, **unknown):
     return _shown(title, work, "restored", "the same command takes it up again")
 
 
-def _closed(settings, doing, words, by, check, work):
-    """Work on the live data: behind a closed edge, with nobody beside it who writes.
-
-    ``check`` raises what can be told beforehand: for what is only refused nothing is stopped, and no job is ended.
-    """
-    releases, lock = World.of(_paths()), _world().lock
-    with releases.lock.held(by, doing):
-        # Asked behind the lock: whoever has it keeps the edge from being opened.
-        if not releases.edge.maintenance()["operator"]:
-            return {
-                "outcome": "refused",
-                "reason": "the edge is open, and what users write meanwhile would be lost: deploy.maintenance on",
-            }
-        held = lock.refusal()
-        if held is not None:
-            raise held
-        check()
-        return quietly(releases, settings, words, work)
+def _closed(*work):
+    """:func:`behind_closed_edge` of this droplet."""
+    return behind_closed_edge(World.of(_paths()), _world().lock, *work)
 
 
 def _undone(settings, progress, by):

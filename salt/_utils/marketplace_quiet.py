@@ -11,6 +11,7 @@ from marketplace_docker import DockerError
 from marketplace_edge import EdgeError
 from marketplace_job_runs import stop_jobs
 from marketplace_ledger import LedgerError
+from marketplace_lock import Lock
 from marketplace_records import COLOURS, NOTHING_LIVE
 from marketplace_release_compose import project, stop_seconds
 from marketplace_restore_begun import release_half_done, undecided
@@ -49,6 +50,48 @@ def quietly(
         error.add_note(_started(world, settings))
         raise
     return {**answer, "backend": _started(world, settings)}
+
+
+def behind_closed_edge(
+    world: World,
+    backups: Lock,
+    settings: dict[str, Any],
+    doing: str,
+    why: str,
+    by: str,
+    check: Callable[[], None],
+    work: Callable[[], Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Do work on the live data as :func:`quietly` does, where an operator has closed the edge.
+
+    Args:
+        world: of releases; its lock is held meanwhile, so that the edge stays closed.
+        backups: the lock of backups; only asked here, for the work takes it.
+        settings: the resolved settings.
+        doing: the command, for whoever meets the lock.
+        why: for the jobs that are stopped.
+        by: who asks.
+        check: raises what can be told beforehand; for what is only refused nothing is stopped, and no job is ended.
+        work: gives an answer.
+
+    Returns:
+        The answer; with ``outcome`` "refused" and a ``reason`` where the edge is open.
+
+    Raises:
+        LockHeld: a release or a backup is under way.
+        DockerError: something can't be stopped.
+    """
+    with world.lock.held(by, doing):
+        if not world.edge.maintenance()["operator"]:
+            return {
+                "outcome": "refused",
+                "reason": "the edge is open, and what users write meanwhile would be lost: deploy.maintenance on",
+            }
+        held = backups.refusal()
+        if held is not None:
+            raise held
+        check()
+        return quietly(world, settings, why, work)
 
 
 def _started(world: World, settings: dict[str, Any]) -> str:

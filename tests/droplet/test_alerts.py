@@ -10,6 +10,7 @@ from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.progress import Progress
 from tests.support.droplet.salt import call
 from tests.support.droplet.site import Site
+from tests.support.load.state import secret_of
 from tests.support.waiting import seconds_until
 
 DETECTED, HEALED = 30, 60
@@ -54,7 +55,7 @@ def test_routes_are_as_they_should_be(droplet: Droplet) -> None:
     ):
         assert droplet.run([*routes, *labels]).stdout.strip() == receiver
     # It is a secret, and in no configuration.
-    token = droplet.run(["cat", "/etc/marketplace/secrets/alerts_telegram_token"]).stdout.strip()
+    token = secret_of(droplet, "alerts_telegram_token")
     assert token not in droplet.get("/etc/prometheus/alertmanager.yml").decode()
 
 

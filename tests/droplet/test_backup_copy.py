@@ -15,7 +15,7 @@ from tests.support.droplet.salt import call
 from tests.support.droplet.site import Site
 from tests.support.droplet.storage import Storage
 from tests.support.load import running
-from tests.support.load.state import sql
+from tests.support.load.state import secret_of, sql
 from tests.support.numbered import Numbered
 from tests.support.waiting import seconds_until
 
@@ -100,7 +100,7 @@ def test_the_key_is_shown_on_a_terminal_alone(copied: Droplet) -> None:
     assert not refused.ok
     assert "terminal" in refused.stdout
     shown = copied.run(["script", "--quiet", "--return", "--command", "salt-call backup.key", "/dev/null"])
-    key = copied.get("/etc/marketplace/secrets/backup_key").decode().strip()
+    key = secret_of(copied, "backup_key")
     assert key in shown.stdout
     assert key not in refused.stdout
     assert not any("backup.key" in words for words in shipping.status(copied)["backups"]["pending"])

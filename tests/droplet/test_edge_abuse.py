@@ -15,7 +15,7 @@ from tests.support.droplet.salt import call
 from tests.support.droplet.site import Images, Site
 from tests.support.load import running
 from tests.support.load.running import Load
-from tests.support.load.state import SECRETS, webhook_path
+from tests.support.load.state import secret_of, webhook_path
 
 BODY = 10 * 1024 * 1024
 
@@ -64,7 +64,7 @@ def abuse(stranger: Machine, droplet: Droplet, kind: str, count: int, seconds: i
 
 
 def secret(droplet: Droplet) -> str:
-    return f"X-Telegram-Bot-Api-Secret-Token: {droplet.get(f'{SECRETS}/webhook_secret').decode().strip()}"
+    return f"X-Telegram-Bot-Api-Secret-Token: {secret_of(droplet, 'webhook_secret')}"
 
 
 def test_for_strangers_there_is_no_webhook(droplet: Droplet, stranger: Machine, users: Load) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
 from tests.support.droplet.salt import call
-from tests.support.load.state import SECRETS, webhook_path
+from tests.support.load.state import secret_of, webhook_path
 from tests.support.waiting import seconds_until
 
 # Whoever asks by address has no name to look for in the certificate.
@@ -44,7 +44,7 @@ def webhook(droplet: Droplet, port: int = 443, secret: bool = False) -> tuple[in
         where, path = f"127.0.0.1:{port}", path.rpartition("/")[0]
     options = ["--ipv4", "--include", "--http1.1", "--request", "POST", "--data", "{}"]
     if secret:
-        token = droplet.get(f"{SECRETS}/webhook_secret").decode().strip()
+        token = secret_of(droplet, "webhook_secret")
         options += ["--header", f"X-Telegram-Bot-Api-Secret-Token: {token}"]
     return curl(droplet, f"https://{where}{path}", *options)
 

@@ -13,6 +13,7 @@ from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
 from tests.support.droplet.salt import Answer, call
 from tests.support.droplet.site import Images, Site
+from tests.support.load.state import secret_of
 from tests.support.waiting import seconds_until
 
 UNITS = (
@@ -146,7 +147,7 @@ def test_slow_statements_of_the_application_are_counted(full: Droplet) -> None:
 
 def slow_statements(droplet: Droplet, calls: int) -> None:
     """The application asks for what takes longer than it may."""
-    password = droplet.get("/etc/marketplace/secrets/postgres_app_password").decode().strip()
+    password = secret_of(droplet, "postgres_app_password")
     psql = [
         "docker",
         "exec",

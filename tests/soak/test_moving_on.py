@@ -25,7 +25,7 @@ from tests.support.droplet.paths import REPOSITORY
 from tests.support.droplet.salt import call
 from tests.support.droplet.site import Images, Site
 from tests.support.load.running import Load, Target
-from tests.support.load.state import SECRETS, sql, webhook_path
+from tests.support.load.state import secret_of, sql, webhook_path
 
 pytestmark = pytest.mark.timeout(2400)
 # The last commit without it is the tree before.
@@ -59,7 +59,9 @@ def before(tmp_path: Path) -> Path:
     files = checkout / "formulas/minion/files"
     wanted = files / "requirements.in"
     wanted.write_text(re.sub(r"^salt==.*", f"salt=={EARLIER_SALT}", wanted.read_text(), flags=re.MULTILINE))
-    options = "--quiet --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-emit-package timelib"
+    options = "--quiet --generate-hashes --no-header --no-emit-index-url --no-emit-find-links"
+    # Neither has a wheel, and a droplet of this tree's needs neither (rpm-vercmp is for packages of another kind).
+    options += " --no-emit-package timelib --no-emit-package rpm-vercmp"
     lock = [
         str(Path(sys.executable).with_name("uv")),
         "pip",
@@ -121,7 +123,7 @@ def salt_version(droplet: Droplet) -> str:
 def users_of(neighbour: Machine, droplet: Droplet) -> Load:
     """People who write to the bot of a droplet that has a name of its own."""
     certificate = droplet.run(["openssl", "x509", "-in", f"/etc/haproxy/certs/{NAME}.pem"]).stdout
-    secret = droplet.get(f"{SECRETS}/webhook_secret").decode().strip()
+    secret = secret_of(droplet, "webhook_secret")
     return Load(
         neighbour, Target(droplet.address(), certificate, secret, webhook_path(droplet), name=NAME), 10
     )

@@ -20,7 +20,7 @@ from tests.support.droplet import pillar
 from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.site import Images, Site
 from tests.support.load.running import Load
-from tests.support.load.state import SECRETS, sql
+from tests.support.load.state import secret_of, sql
 from tests.support.worker import WORKER
 
 KEPT = 5
@@ -104,7 +104,7 @@ def test_migration_that_cannot_be_taken_back_needs_force_and_secrets_are_todays(
 ) -> None:
     site.backend(IRREVERSIBLE)
     begin(droplet, site)
-    right, old = pillar.local(site, images), droplet.get(f"{SECRETS}/backend_webhook_secret").decode().strip()
+    right, old = pillar.local(site, images), secret_of(droplet, "backend_webhook_secret")
     try:
         new = right["secrets"] | {"backend_webhook_secret": {"value": "another-secret-of-the-webhook"}}
         apply(droplet, right | {"secrets": new})

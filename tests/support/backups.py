@@ -11,6 +11,7 @@ from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Result
 from tests.support.droplet.salt import call
 from tests.support.droplet.storage import Storage
+from tests.support.load.state import secret_of
 
 PLACE = "/var/backups/marketplace/data"
 BARMAN = f"{PLACE}/barman/postgres"
@@ -97,7 +98,7 @@ def kill_once_there(droplet: Droplet, file: str, function: str, *arguments: str)
 
 def redis(droplet: Droplet, *commands: str) -> list[str]:
     """What Redis answers to each command, given by the operator; a word each."""
-    password = droplet.get("/etc/marketplace/secrets/redis_operator_password").decode().strip()
+    password = secret_of(droplet, "redis_operator_password")
     answer = droplet.run(
         ["docker", "exec", "-i", "redis", "redis-cli", "--tls", "--insecure", "-p", "6380"],
         stdin="\n".join([f"AUTH operator {password}", *commands, ""]),

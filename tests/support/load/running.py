@@ -45,7 +45,7 @@ class Target:
 def edge(droplet: Machine) -> Target:
     """The droplet's own edge, with the secret from its store and the certificate that it serves."""
     certificate = droplet.run(["openssl", "x509", "-in", "/etc/haproxy/certs/bot.test.pem"]).stdout
-    secret = droplet.get(f"{state.SECRETS}/webhook_secret").decode().strip()
+    secret = state.secret_of(droplet, "webhook_secret")
     return Target(droplet.address(), certificate, secret, state.webhook_path(droplet))
 
 

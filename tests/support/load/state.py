@@ -27,9 +27,14 @@ PSQL = (
 )
 
 
+def secret_of(droplet: Machine, name: str) -> str:
+    """A secret of the droplet, by its name in docs/settings.md."""
+    return droplet.get(f"{SECRETS}/{name}").decode().strip()
+
+
 def webhook_path(droplet: Machine) -> str:
     """The path that Telegram posts updates to, with the part that nobody can guess."""
-    return f"/telegram/webhook/{droplet.get(f'{SECRETS}/webhook_path').decode().strip()}"
+    return f"/telegram/webhook/{secret_of(droplet, 'webhook_path')}"
 
 
 def sql(droplet: Machine, query: str) -> str:
@@ -49,7 +54,7 @@ class Stores:
         """Those in containers on the droplet."""
 
         def cache(script: str) -> str:
-            password = droplet.get(f"{SECRETS}/redis_operator_password").decode().strip()
+            password = secret_of(droplet, "redis_operator_password")
             tool = [
                 "docker",
                 "exec",
@@ -100,7 +105,7 @@ def dialogues(
     droplet: Machine, chats: range, stores: Stores | None = None
 ) -> dict[int, tuple[int, str, str]]:
     """By chat: the dialogue in Redis, as (update that wrote it, state, data)."""
-    bot = droplet.get(f"{SECRETS}/telegram_token").decode().partition(":")[0]
+    bot = secret_of(droplet, "telegram_token").partition(":")[0]
     script = "".join(f"HMGET dialogue:{bot}:{chat}:{chat} update_id state data\n" for chat in chats)
     answer = (stores or Stores.of(droplet)).cache(script)
     rows = [json.loads(line) for line in answer.splitlines() if line.startswith("[")]
