@@ -36,10 +36,13 @@ def large(site: Site, images: Images, botapi: BotApi, storage: Storage, place: s
     local = pillar.local(site, images)
     local["postgres"] |= {"disk": "14G"}
     local["backup"] |= {"disk": "24G"}
-    made = prepared(site, images, "large", backups.copied_to(storage, local, place))
-    made.run(["/srv/deploy/bootstrap.sh", "development"])
-    yield made
-    made.destroy()
+    # By this role its name is the bot's, which Telegram has to reach.
+    made = prepared(site, images, "droplet", backups.copied_to(storage, local, place))
+    try:
+        made.run(["/srv/deploy/bootstrap.sh", "development"])
+        yield made
+    finally:
+        made.destroy()
 
 
 @pytest.mark.timeout(3600)
@@ -95,7 +98,7 @@ def test_gigabytes_take_their_time_in_proportion(
         rows = sql(large, "SELECT count(*) FROM filler")
         key = large.get("/etc/marketplace/secrets/backup_key")
         large.destroy()
-        rebuilt = site.droplet("rebuilt")
+        rebuilt = site.droplet("droplet")
         rebuilt.put_tree()
         done = backups.rebuild(rebuilt, storage, key, place)
         assert done.ok, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
