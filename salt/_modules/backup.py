@@ -14,6 +14,7 @@ import time as clock
 from pathlib import Path
 
 from marketplace_arguments import Unusable, caller, flag, moment, nothing_else, seconds, text
+from marketplace_background import stand_back
 from marketplace_backup_create import create as take
 from marketplace_backup_status import status, where
 from marketplace_backup_steps import FAILURES as BACKUP_FAILURES
@@ -82,6 +83,7 @@ def create(jitter=0, **unknown):
     if settings is None:
         return _refused(why)
     _sleep(longest)
+    _stand_back()
     return _shown(
         "Backup",
         lambda progress: take(_world(), settings, progress, caller(os.environ)),
@@ -123,6 +125,7 @@ def verify(**unknown):
     """
     try:
         nothing_else(unknown, ())
+        _stand_back()
         with view(sys.stderr, "Looking the backups through") as progress, interruptible():
             progress.begin("verify")
             found = look_through(_world(), progress, caller(os.environ))
@@ -426,6 +429,7 @@ def drill(jitter=0, **unknown):
     if settings is None:
         return _refused(why)
     _sleep(longest)
+    _stand_back()
     return _shown(
         "Restoring the newest backup on trial",
         lambda progress: run_drill(_world(), settings, progress, caller(os.environ)),
@@ -460,6 +464,7 @@ def ship(rounds=1, every=30, **unknown):
         if settings is None or not settings["backup"]["storage"]["target"]:
             return {"outcome": "unchanged", "reason": "backup:storage:target is not set"}
         vault, world = _vault(settings), _world()
+        _stand_back()
         with interruptible():
             answer = ship_rounds(world, vault, caller(os.environ), max(1, times), pause)
     except KeyboardInterrupt as error:
@@ -637,6 +642,11 @@ def _noted(reason, error):
 
 def _sleep(longest):
     clock.sleep(random.uniform(0, longest))  # noqa: S311
+
+
+def _stand_back():
+    if _paths().root == Path("/"):  # Elsewhere it is not this host that is backed up.
+        stand_back("backup")
 
 
 def _refused(reason):

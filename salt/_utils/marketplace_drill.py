@@ -87,8 +87,13 @@ class _Run:
         world = self.world
         name = self.settings["postgres"]["database"]
         self.point, self.expected = marked(world.database, name, f"drill_{self.begun:%Y%m%dT%H%M%S}")
+        # Another one behind the counting, which may take minutes, in which gigabytes are written.
+        counted = f"{self.point}_counted"
+        file = world.receiver.end_with(counted)
         written = world.clock.monotonic()
-        if not world.clock.wait_until(self._arrived, timeout=RECEIVED_SECONDS, interval=0.1):
+        if not world.clock.wait_until(
+            lambda: world.receiver.has(file, counted), timeout=RECEIVED_SECONDS, interval=0.1
+        ):
             raise BackupError(
                 f"what was written {RECEIVED_SECONDS:.0f} s ago is not in the backups; "
                 f"see: systemctl status {world.receiver.unit}"
@@ -96,12 +101,6 @@ class _Run:
         self.rpo = round(world.clock.monotonic() - written, 1)
         rows = sum(self.expected.rows.values())
         return f"{len(self.expected.rows)} tables, {rows} rows; in the backups after {self.rpo:.1f} s"
-
-    def _arrived(self) -> bool:
-        """Whether the receiver's newest files hold the mark, byte for byte."""
-        name = self.point.encode()
-        files = sorted((self.world.barman.directory / "streaming").glob("0*"))[-3:]
-        return any(name in file.read_bytes() for file in files if file.exists())
 
     def unpack(self) -> str:
         """The files of the newest backup, where there is room for them beside the backups."""

@@ -1,11 +1,13 @@
 """The receiver of the database's log: whether it keeps up, and how to set it going again when the log ran away."""
 
+import contextlib
 import json
 import subprocess
 from dataclasses import dataclass
 
 from marketplace_barman import Barman, BarmanError
 from marketplace_database import Database
+from marketplace_postgres import literal
 
 SLOT = "barman"
 # The server still has all that the receiver needs; of unreserved it deletes some at its next checkpoint, unless the
@@ -76,6 +78,32 @@ class Receiver:
         """
         self.barman.switch()
         self.database.ask("postgres", "SELECT pg_create_restore_point('segment_finished')")
+
+    def end_with(self, name: str) -> str:
+        """Write a restore point as the log's last word; the file of the log that it is in.
+
+        Raises:
+            DatabaseError: PostgreSQL is not there to be asked.
+        """
+        return self.database.ask(
+            "postgres",
+            f"SELECT pg_walfile_name(pg_create_restore_point({literal(name)}))",
+        ).strip()
+
+    def has(self, file: str, name: str) -> bool:
+        """Whether the restore point ``name`` has arrived, and all the log before it, which is received in order.
+
+        Args:
+            file: where :meth:`end_with` has put it. It is looked for by its bytes until the file is complete: on a
+                busy server, the receiver may be many files further by then, or have put this one away.
+        """
+        streaming, whole = (
+            self.barman.directory / "streaming",
+            self.barman.directory / "wals" / file[:16] / file,
+        )
+        with contextlib.suppress(FileNotFoundError):  # It loses this name once it is complete.
+            return name.encode() in (streaming / f"{file}.partial").read_bytes()
+        return (streaming / file).exists() or whole.exists()
 
     def start_over(self) -> None:
         """Set a receiver going that has lost the log, or whose server is another now; then take a base backup.

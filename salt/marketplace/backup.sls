@@ -13,9 +13,22 @@ Ensure what backups are made with is installed:
   apt_package.installed:
     - pkgs: [rclone, zstd]
 
+Ensure backups have a small share of the processors:
+  file.managed:
+    - name: /etc/systemd/system/background.slice
+    - source: salt://marketplace/files/background.slice
+
+Ensure systemd knows the share of backups:
+  systemd_unit.current:
+    - name: background.slice
+    - restart: False
+    - watch:
+      - file: Ensure backups have a small share of the processors
+
 Ensure there is a backup to begin with:
   backup.present:
     - require:
+      - systemd_unit: Ensure systemd knows the share of backups
       - sls: marketplace.cache
       - sls: marketplace.database
       - sls: {{ log }}

@@ -256,6 +256,8 @@ class Site:
                 tag, command or None, name=f"{self.prefix}-{role}", hostname=role, labels={LABEL: self.name},
                 host_config=api.create_host_config(
                     network_mode=self.network, init=True, restart_policy={"Name": "unless-stopped"},
+                    # A real one is elsewhere, and takes none of the droplet's processors.
+                    cpu_shares=64 if role == STORAGE_ROLE else None,
                     cap_add=["NET_ADMIN", "NET_RAW"] if role == "neighbour" else [],
                 ),
                 networking_config=endpoint(self.client, self.network, [role, *aliases]),

@@ -1,0 +1,36 @@
+"""Work that nobody waits for, and that takes of the processors what users leave of them."""
+
+import os
+import subprocess
+from pathlib import Path
+
+SLICE = "background.slice"
+# There where systemd is what runs the host: sd_booted(3).
+_BOOTED = Path("/run/systemd/system")
+
+
+def stand_back(name: str) -> None:
+    """Put this process, and whatever it starts from now on, in the slice ``background.slice``, whose share is small.
+
+    To be nice does not do: each unit and each container has a share of the processors, and what is nice competes with
+    what is in its own alone (cgroups(7), and "Resource distribution" in the kernel's cgroup-v2.rst). Where systemd does
+    not run or refuses, all goes on as it is.
+
+    Args:
+        name: of the scope; the process's number is added to it.
+    """
+    if not _BOOTED.is_dir() or os.geteuid() != 0:
+        return
+    process = str(os.getpid())
+    manager = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]
+    properties = ["PIDs", "au", "1", process, "Slice", "s", SLICE]
+    start = [
+        "StartTransientUnit",
+        "ssa(sv)a(sa(sv))",
+        f"{name}-{process}.scope",
+        "fail",
+        "2",
+        *properties,
+        "0",
+    ]
+    subprocess.run(["busctl", "call", *manager, *start], capture_output=True, timeout=10, check=False)
