@@ -19,6 +19,8 @@ from marketplace_postgres import identifier, literal
 # Of the server's image, of its data, and of the host's own client: what dumps, drills and ways back are made with
 # reads no other.
 MAJOR = 17
+# Debian's client of the images' major version.
+PROGRAMS = Path(f"/usr/lib/postgresql/{MAJOR}/bin")
 PREFIX = "restore_point_"
 # Somebody who connects just now keeps a database from being copied or renamed.
 ATTEMPTS = 5
@@ -235,6 +237,32 @@ class Database:
         """One of the server's own programs, such as ``pg_dump``, ready to be run; it reads standard input."""
         inside = ["docker", "exec", "--interactive", "--env=PGUSER=postgres", self.container, "nice"]
         return Command([*inside, *argv], {})
+
+    def beside(self, *argv: str) -> Command:
+        """As :meth:`command`, but the host's own program, at the server's socket.
+
+        What it computes is not taken from the container's share of the processors, which is the queries': a limit of
+        the container knows no priorities.
+
+        Raises:
+            DatabaseError: the server does not run.
+        """
+        state = self.docker.containers(self.container).get(self.container)
+        if state is None or not state.pid:
+            raise DatabaseError(f"PostgreSQL: the container {self.container} does not run")
+        process = Path(f"/proc/{state.pid}")
+        # The server believes its own system user without a password, and knows it by the number.
+        owner = process.stat()
+        user = [
+            "setpriv",
+            f"--reuid={owner.st_uid}",
+            f"--regid={owner.st_gid}",
+            "--clear-groups",
+            "--pdeathsig=KILL",
+        ]
+        program, *arguments = argv
+        reached = {"PGHOST": str(process / "root/run/postgresql"), "PGUSER": "postgres"}
+        return Command([*user, "nice", str(PROGRAMS / program), *arguments], reached)
 
     def _psql(self, database: str, timeout: float, *arguments: str, stdin: str | None = None) -> str:
         result = self._run(["psql", "-d", database, *PSQL, *arguments], timeout, stdin)

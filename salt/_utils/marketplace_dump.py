@@ -1,8 +1,8 @@
 """The logical dump: what moves a database to another major version, and what is left when files are of no use.
 
 It is of one moment, once a week; any second is what base backups and the log are for. Of a database at a provider it is
-all that is backed up here, and taken with every backup. Made and read by PostgreSQL's own programs, and counted in the
-same moment, so that a restore can be compared with it row for row.
+all that is backed up here, and taken with every backup. Made and read by PostgreSQL's own programs, beside the
+server's container, and counted in the same moment, so that a restore can be compared with it row for row.
 """
 
 import os
@@ -66,14 +66,14 @@ def take_dump(world: BackupWorld, settings: dict[str, Any]) -> Backup:
     name, database = settings["postgres"]["database"], world.database
     with counted(database, name) as (snapshot, found):
         dump = ("pg_dump", f"--snapshot={snapshot}", "--format=custom", "--compress=zstd", f"--dbname={name}")
-        _write(data, database.command(*dump))
+        _write(data, database.beside(*dump))
     files = [data]
     if not is_managed(settings, "postgres"):
-        _write(roles, database.command("pg_dumpall", "--globals-only"))
+        _write(roles, database.beside("pg_dumpall", "--globals-only"))
         files.append(roles)
     # To nowhere, but all of it: the list of contents alone would be read from a file that ends half way, too.
     with data.open("rb") as stream:
-        run(database.command("pg_restore", "--file=/dev/null"), stdin=stream)
+        run(database.beside("pg_restore", "--file=/dev/null"), stdin=stream)
     for file in files:
         world.catalogue.disk.sync_file(file)
     fsync_directory(place)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from marketplace_census import Census, census
-from marketplace_database import Database, DatabaseError
+from marketplace_database import PROGRAMS, Database, DatabaseError
 from marketplace_docker import Docker
 from marketplace_paths import Paths
 from marketplace_provider import Read, authority
-from marketplace_provider_database import PROGRAMS, ProviderDatabase, database_of, login_of
+from marketplace_provider_database import ProviderDatabase, database_of, login_of
 
 # So many tables are named; of more there is a number.
 NAMED = 5

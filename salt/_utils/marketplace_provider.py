@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from marketplace_database import MAJOR
+from marketplace_database import MAJOR, PROGRAMS
 from marketplace_managed import NAMES, place
-from marketplace_provider_database import PROGRAMS, login_of
+from marketplace_provider_database import login_of
 from marketplace_redis import Connection, RedisError, client_context
 from marketplace_service_served import SSL_REQUEST
 from marketplace_settings_derive import SYSTEM_AUTHORITIES

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from marketplace_database import MAJOR, PSQL, ROWS, Command, Database, DatabaseError, popen, run
+from marketplace_database import PROGRAMS, PSQL, ROWS, Command, Database, DatabaseError, popen, run
 from marketplace_docker import Docker
 from marketplace_durable import fsync_directory, read_json
 from marketplace_last_words import last_words
@@ -19,8 +19,6 @@ from marketplace_managed import is_managed, place
 from marketplace_paths import Paths
 from marketplace_secrets import Store, UnknownSecret
 
-# Debian's client of the images' major version.
-PROGRAMS = Path(f"/usr/lib/postgresql/{MAJOR}/bin")
 CONNECT_SECONDS = 10
 # Whose schemas the user that migrates may drop and make again: all that are the application's.
 _OURS = """FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"""
@@ -221,6 +219,9 @@ class ProviderDatabase(Database):
     def command(self, *argv: str) -> Command:
         program, *arguments = argv
         return Command(["nice", str(PROGRAMS / program), *arguments], self._login.environment)
+
+    def beside(self, *argv: str) -> Command:
+        return self.command(*argv)
 
     def _run(self, argv: list[str], timeout: float, stdin: str | None) -> subprocess.CompletedProcess[str]:
         # There is one database; what is asked of the server as a whole is answered in it, too.
