@@ -33,7 +33,7 @@ def place(request: pytest.FixtureRequest) -> str:
 def large(site: Site, images: Images, botapi: BotApi, storage: Storage, place: str) -> Iterator[Droplet]:
     """A droplet with room for gigabytes, whose backups are shipped."""
     with roomy(
-        site, images, backups.copied_to(storage, pillar.local(site, images), place), "14G", "24G"
+        site, images, backups.copied_to(storage, pillar.local(site, images), place), "16G", "24G"
     ) as made:
         yield made
 
