@@ -9,8 +9,14 @@ SLICE = "background.slice"
 _BOOTED = Path("/run/systemd/system")
 
 
+def background_processors() -> set[int]:
+    """Processors that work in the background may use: all but the first, so that a request finds one without it."""
+    first, *others = sorted(os.sched_getaffinity(0))
+    return set(others or [first])
+
+
 def stand_back(name: str) -> None:
-    """Put this process, and whatever it starts from now on, in the slice ``background.slice``, whose share is small.
+    """Put this process, and whatever it starts from now on, in ``background.slice``, and off the first processor.
 
     To be nice does not do: each unit and each container has a share of the processors, and what is nice competes with
     what is in its own alone (cgroups(7), and "Resource distribution" in the kernel's cgroup-v2.rst). Where systemd does
@@ -21,6 +27,7 @@ def stand_back(name: str) -> None:
     """
     if not _BOOTED.is_dir() or os.geteuid() != 0:
         return
+    os.sched_setaffinity(0, background_processors())
     process = str(os.getpid())
     manager = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]
     properties = ["PIDs", "au", "1", process, "Slice", "s", SLICE]

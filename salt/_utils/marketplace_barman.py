@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from marketplace_background import SLICE
+from marketplace_background import SLICE, background_processors
 from marketplace_last_words import last_words
 
 USER = "backup"
@@ -92,9 +92,11 @@ class Barman:
         Raises:
             BarmanError: it failed, took too long, or is not there.
         """
+        processors = " ".join(map(str, background_processors()))
         command = [
             "systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--unit={UNIT}", f"--slice={SLICE}",
-            f"--uid={USER}", "--property=Nice=10", "--property=IOSchedulingClass=idle", "--property=UMask=0077",
+            f"--uid={USER}", f"--property=CPUAffinity={processors}", "--property=Nice=10",
+            "--property=IOSchedulingClass=idle", "--property=UMask=0077",
             "--property=NoNewPrivileges=yes", "--property=ProtectSystem=strict", "--property=PrivateTmp=yes",
             f"--property=ReadWritePaths={self.home.parent}",
             *([f"--property=BindPaths={bind[0]}:{bind[1]}"] if bind else []), "barman", *arguments,
