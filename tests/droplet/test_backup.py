@@ -13,6 +13,20 @@ from tests.support.droplet.salt import call
 from tests.support.load.state import sql
 from tests.support.waiting import seconds_until
 
+# Where a backup and the Barman that it starts are at work.
+_AT_WORK = """
+salt-call backup.create > /dev/null 2>&1 &
+until systemctl --quiet is-active marketplace-barman.service; do
+    kill -0 $! || exit 1
+    sleep 0.05
+done
+for process in $! $(systemctl show --property=MainPID --value marketplace-barman.service); do
+    cat "/proc/$process/cgroup"
+    grep Cpus_allowed_list "/proc/$process/status"
+done
+wait $!
+"""
+
 
 def test_there_are_backups_from_the_first_hour_on(droplet: Droplet) -> None:
     for kind in ("postgres", "dump", "redis", "house"):
@@ -32,6 +46,16 @@ def test_cron_takes_one_every_night_and_asks_every_hour(droplet: Droplet) -> Non
     droplet.run(["env", "-i", "PATH=/usr/bin:/bin", "SHELL=/bin/sh", "sh", "-c", command])
     told = droplet.run(["journalctl", "-t", "marketplace-backup", "-o", "cat"]).stdout
     assert "trouble" in told
+
+
+def test_backups_come_behind_what_users_ask_for(droplet: Droplet) -> None:
+    seen = droplet.run(["sh", "-c", _AT_WORK]).stdout
+    assert seen.count("/background.slice/backup-") >= 1, seen
+    assert seen.count("/background.slice/marketplace-barman.service") >= 1, seen
+    # The first processor is for users.
+    allowed = [line.split()[1] for line in seen.splitlines() if line.startswith("Cpus_allowed_list")]
+    assert len(allowed) == 2
+    assert not [processors for processors in allowed if processors.startswith("0")]
 
 
 def test_what_is_taken_is_listed_and_whole(droplet: Droplet) -> None:
