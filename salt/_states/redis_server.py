@@ -46,12 +46,7 @@ def users_loaded(
         container: the server's container.
         allow_restart: whether the server may be restarted.
     """
-    ret: dict[str, Any] = {
-        "name": name,
-        "changes": {},
-        "result": True,
-        "comment": "Redis knows the users of its file",
-    }
+    ret = _ret(name, "Redis knows the users of its file")
     try:
         wanted = Path(name).read_text().splitlines()
         where = (host, port, plain_port, (operator, Store(Paths().secrets).read(secret)), Path(authority))
@@ -105,7 +100,7 @@ def listening(
         container: the server's container, where it is told to read its certificate again if it serves one that nobody
             trusts any more.
     """
-    ret = _listening_ret(name)
+    ret = _ret(name, "Redis listens as its file says")
     try:
         wanted = directives(Path(name).read_text())
         expected = stored(Path(certificate))
@@ -140,20 +135,33 @@ def listening(
 
 def mod_watch(name: str, sfun: str = "", **_: Any) -> dict[str, Any]:
     """Predict, under test=True, what a file that is yet to be written causes; a real run has been judged already."""
-    ret = _listening_ret(name)
+    if sfun == "users_loaded":
+        return _users_predicted(name)
+    ret = _ret(name, "Redis listens as its file says")
     if __opts__["test"]:
         changes = {"listening": {"old": "as before", "new": "as in its files"}}
         return ret | {"result": None, "changes": changes, "comment": "Redis would listen differently"}
     return ret
 
 
-def _listening_ret(name: str) -> dict[str, Any]:
+def _users_predicted(name: str) -> dict[str, Any]:
+    """What is watched delivers other files as well: the users are others only where theirs would be."""
+    ret = _ret(name, "Redis knows the users of its file")
+    replaced = any(Path(name).name in row.get("changes", {}) for row in __running__.values())
+    if not __opts__["test"] or not replaced:
+        return ret
+    changes = {"users": {"old": "as before", "new": "as in the file that would be replaced"}}
+    return ret | {"result": None, "changes": changes, "comment": "Redis would load its users"}
+
+
+def _ret(name: str, comment: str) -> dict[str, Any]:
+    # Salt would ask mod_watch after a failure as well, and take its answer instead.
     return {
         "name": name,
         "skip_watch": not __opts__["test"],
         "changes": {},
         "result": True,
-        "comment": "Redis listens as its file says",
+        "comment": comment,
     }
 
 

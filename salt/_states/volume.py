@@ -38,8 +38,8 @@ def mounted(
 
     The image is created once; whatever holds anything is never formatted, and an image that is gone is not replaced by
     an empty one: a mark beside it, or a release on record, says that there was one. A larger size grows it in use (the
-    kernel wants CAP_SYS_RESOURCE for that; without it, stop what uses it, unmount it and apply again), a smaller one is
-    only reported. Holes are allocated again, so that the space stays promised.
+    kernel wants CAP_SYS_RESOURCE for that; without it, stop what uses it, unmount it and apply ``volumes`` alone), a
+    smaller one is only reported. Holes are allocated again, so that the space stays promised.
 
     Args:
         name: the mount point.

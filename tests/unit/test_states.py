@@ -65,6 +65,19 @@ def test_no_restart_is_predicted_where_none_is_made(restart, predicted):
     assert set(module.mod_watch("x.service", restart=restart)["changes"]) == predicted
 
 
+@pytest.mark.parametrize(
+    ("test", "delivered", "predicted"),
+    [(True, {"users.acl": "replaced"}, {"users"}), (True, {"server.pem": "replaced"}, set()),
+     (False, {"users.acl": "replaced"}, set())],
+)  # fmt: skip
+def test_users_are_predicted_to_be_loaded_where_their_file_would_be_another(test, delivered, predicted):
+    running = {"secret_|-Ensure Redis has its users": {"changes": delivered}}
+    module = load("redis_server", __opts__={"test": test}, __running__=running)
+    answer = module.mod_watch("/etc/marketplace/delivered/redis/users.acl", sfun="users_loaded")
+    assert set(answer["changes"]) == predicted
+    assert answer["result"] is (None if predicted else True)
+
+
 def chunk(name, sls="marketplace.watch", **more):
     return {"state": "file", "fun": "managed", "name": str(name), "__sls__": sls} | more
 

@@ -33,6 +33,8 @@ Ensure Redis knows its users:
     - secret: redis_operator_password
     - container: redis
     - allow_restart: {{ pillar.get("allow_restart", False) }}
+    - watch:
+      - secret: Ensure Redis has its users
     - require:
       - redis_server: Ensure Redis listens as it should
 
