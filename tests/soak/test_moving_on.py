@@ -203,6 +203,13 @@ def test_a_droplet_without_tls_gets_there_in_use(
     assert "health check changes when the container is made again" in pending(droplet)
     assert call(droplet, "state.apply", ALLOW).failed == {}
     assert call(droplet, "state.apply").changed == {}
+    # What it went back to has its settings of then.
+    assert [
+        words
+        for words in shipping.status(droplet)["pending"]
+        if "deploy.release 1.0.0 ships them" not in words
+    ] == []
+    shipping.shipped(shipping.release(droplet, "1.0.0", "soak=0"))
     assert shipping.status(droplet)["pending"] == []
     assert inside.reached(droplet, "redis", ["127.0.0.1:6379", "127.0.0.1:6380"]) == {"127.0.0.1:6380"}
 
