@@ -16,10 +16,11 @@ from marketplace_mount import (
     prepare_directory,
     prepare_mount,
     printed,
+    start_mount,
     unit_changes,
     used,
 )
-from marketplace_systemd import escape_path, mount_unit
+from marketplace_systemd import mount_unit
 from marketplace_volume import Device, Plan, Refusal, plan_device
 
 _OPTIONS = "noatime,nodev,nosuid,noexec"
@@ -127,7 +128,7 @@ def _prepare(name: str, device: str, image: str, todo: Plan, changes: dict[str, 
             _run("e2fsck", "-f", "-p", device, accept=(0, 1))
             _run("resize2fs", device)
         make_directory(Path(name))
-        _run("systemctl", "start", f"{escape_path(name)}.mount")
+        start_mount(name, _run)
     elif todo.resize:
         _run("resize2fs", device)
 

@@ -15,10 +15,11 @@ from marketplace_mount import (
     prepare_directory,
     prepare_mount,
     printed,
+    start_mount,
     unit_changes,
     used,
 )
-from marketplace_systemd import escape_path, mount_unit
+from marketplace_systemd import mount_unit
 from marketplace_volume import Image, Plan, Refusal, plan
 
 
@@ -142,7 +143,7 @@ def _prepare(name: str, image: str, size: int, todo: Plan, options: str, changes
             _run("e2fsck", "-f", "-p", image, accept=(0, 1))
             _run("resize2fs", image)
         make_directory(Path(name))
-        _run("systemctl", "start", f"{escape_path(name)}.mount")
+        start_mount(name, _run)
     elif todo.resize:
         device = _loop_device(name, image) or ""
         _run("losetup", "--set-capacity", device)

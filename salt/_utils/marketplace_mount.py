@@ -86,6 +86,14 @@ def prepare_mount(
         run("mount", "--options", f"remount,{changes['options']['new']}", name)
 
 
+def start_mount(name: str, run: Callable[..., Any]) -> None:
+    """Mount what has a unit; ``run`` is called with the words of a command, and with the exit codes that are fine."""
+    unit = f"{escape_path(name)}.mount"
+    # Who waits for it may have asked so often that systemd refuses to try again for a while.
+    run("systemctl", "reset-failed", unit, accept=(0, 1))
+    run("systemctl", "start", unit)
+
+
 def filesystem_on(path: str) -> int | None:
     """Size in bytes of the ext file system in a file or on a device; None where there is none.
 
