@@ -1,5 +1,6 @@
 """Work that nobody waits for, and that takes of the processors what users leave of them."""
 
+import contextlib
 import os
 import subprocess
 from pathlib import Path
@@ -11,7 +12,8 @@ _BOOTED = Path("/run/systemd/system")
 
 def background_processors() -> set[int]:
     """Processors that work in the background may use: all but the first, so that a request finds one without it."""
-    first, *others = sorted(os.sched_getaffinity(0))
+    # Of the host as a whole: who has stood back already has one less.
+    first, *others = sorted(os.sched_getaffinity(1))
     return set(others or [first])
 
 
@@ -27,7 +29,6 @@ def stand_back(name: str) -> None:
     """
     if not _BOOTED.is_dir() or os.geteuid() != 0:
         return
-    os.sched_setaffinity(0, background_processors())
     process = str(os.getpid())
     manager = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]
     properties = ["PIDs", "au", "1", process, "Slice", "s", SLICE]
@@ -40,4 +41,7 @@ def stand_back(name: str) -> None:
         *properties,
         "0",
     ]
-    subprocess.run(["busctl", "call", *manager, *start], capture_output=True, timeout=10, check=False)
+    with contextlib.suppress(OSError):
+        os.sched_setaffinity(0, background_processors())
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(["busctl", "call", *manager, *start], capture_output=True, timeout=10, check=False)

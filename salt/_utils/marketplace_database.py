@@ -247,12 +247,15 @@ class Database:
         Raises:
             DatabaseError: the server does not run.
         """
-        state = self.docker.containers(self.container).get(self.container)
-        if state is None or not state.pid:
-            raise DatabaseError(f"PostgreSQL: the container {self.container} does not run")
-        process = Path(f"/proc/{state.pid}")
-        # The server believes its own system user without a password, and knows it by the number.
-        owner = process.stat()
+        try:
+            state = self.docker.containers(self.container).get(self.container)
+            if state is None or not state.pid:
+                raise DatabaseError(f"PostgreSQL: the container {self.container} does not run")
+            process = Path(f"/proc/{state.pid}")
+            # The server believes its own system user without a password, and knows it by the number.
+            owner = process.stat()
+        except (DockerError, OSError) as error:
+            raise DatabaseError(f"PostgreSQL cannot be asked: {error}") from error
         user = [
             "setpriv",
             f"--reuid={owner.st_uid}",

@@ -88,7 +88,7 @@ class Receiver:
         return self.database.ask(
             "postgres",
             f"SELECT pg_walfile_name(pg_create_restore_point({literal(name)}))",
-        ).strip()
+        )
 
     def has(self, file: str, name: str) -> bool:
         """Whether the restore point ``name`` has arrived, and all the log before it, which is received in order.
