@@ -11,6 +11,7 @@ from tests.support.droplet.machine import Machine
 from tests.support.droplet.salt import call
 from tests.support.load.state import sql
 from tests.support.removal import absent, listing
+from tests.support.waiting import seconds_until
 
 CHAT = 7101
 BANNER = "import socket, sys; print(socket.create_connection((sys.argv[1], 22), 5).recv(99).decode())"
@@ -64,6 +65,10 @@ def test_all_but_the_data_goes_and_comes_back(
     droplet = undone
     assert botapi.ask("/start", chat_id=CHAT, wait=30)
     rows = sql(droplet, "SELECT count(*) FROM users")
+    # The record of outages begins some minutes after the first convergence.
+    seconds_until(
+        lambda: droplet.run(["test", "-d", "/var/lib/marketplace/slo"], check=False).returncode == 0, 300
+    )
     version = shipping.status(droplet)["live"]["version"]
 
     foreseen = absent(droplet, "", "test=True")
