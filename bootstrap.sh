@@ -98,11 +98,15 @@ done
     die "a rebuild of this droplet was interrupted: the same --restore-from goes on with it"
 
 # Another apt may be at work, as on a droplet's first boot: its own waiting covers dpkg's lock, not that on the lists.
+# Or one was cut off, by a power loss or a kill: what it left half configured is finished first, once.
 apt() {
-    deadline=$(($(date +%s) + 300))
+    deadline=$(($(date +%s) + 300)) finished=
     until said=$(LC_ALL=C.UTF-8 apt-get -qq -y -o DPkg::Lock::Timeout=300 "$@" 2>&1); do
         case $said in
             *"Could not get lock"*) [ "$(date +%s)" -ge "$deadline" ] || { sleep 2 && continue; } ;;
+            *"dpkg was interrupted"*)
+                [ -n "$finished" ] || { finished=yes && dpkg --force-confdef --force-confold --configure --pending >&2 && continue; }
+                ;;
         esac
         printf '%s\n' "$said" >&2
         return 1

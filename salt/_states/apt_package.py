@@ -18,6 +18,7 @@ _APT = (
     "apt-get", "--quiet", "--quiet", "--yes", f"--option=DPkg::Lock::Timeout={_LOCK_SECONDS}",
     "--option=DPkg::Options::=--force-confdef", "--option=DPkg::Options::=--force-confold",
 )  # fmt: skip
+_FINISH = ["dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"]
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
 # What is only recommended or suggested by something else came for the sake of what needs it.
 _STRICT = (
@@ -143,8 +144,6 @@ def purged(name: str, pkgs: list[str], before: str) -> dict[str, Any]:
     changes = {package: {"old": "installed", "new": None} for package in goes}
     if __opts__["test"]:
         return ret | {"result": None, "changes": changes, "comment": f"Would be purged: {', '.join(goes)}"}
-    # A run that was cut off has perhaps left packages half configured: apt does nothing before they are.
-    _run(["dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"])
     result = _run([*_APT, "purge", *goes])
     if result["retcode"]:
         return ret | {"result": False, "comment": f"apt could not purge {', '.join(goes)}.\n{_why(result)}"}
@@ -234,16 +233,30 @@ def _newer(simulation: str) -> dict[str, Any]:
 
 
 def _run(command: list[str]) -> dict[str, Any]:
-    """apt's own waiting covers dpkg's lock only, not the one on the package lists: those are tried again."""
-    end = time.monotonic() + _LOCK_SECONDS
+    """Run apt; again where it was in somebody's way, or where one before it was cut off.
+
+    Its own waiting covers dpkg's lock only, not the one on the package lists: those are tried again. Where a power loss
+    or a kill has cut dpkg off, apt does nothing before what it left half configured is finished.
+    """
+    end, finished = time.monotonic() + _LOCK_SECONDS, False
     while True:
-        result: dict[str, Any] = __salt__["cmd.run_all"](
-            command, python_shell=False, env=_ENVIRONMENT, timeout=1800, ignore_retcode=True
-        )
-        locked = "Could not get lock" in result["stderr"]
-        if not result["retcode"] or not locked or time.monotonic() > end:
+        result = _once(command)
+        if not result["retcode"]:
             return result
-        time.sleep(2)
+        if "dpkg was interrupted" in result["stderr"] and not finished:
+            finished = True
+            _once(_FINISH)
+        elif "Could not get lock" in result["stderr"] and time.monotonic() <= end:
+            time.sleep(2)
+        else:
+            return result
+
+
+def _once(command: list[str]) -> dict[str, Any]:
+    result: dict[str, Any] = __salt__["cmd.run_all"](
+        command, python_shell=False, env=_ENVIRONMENT, timeout=1800, ignore_retcode=True
+    )
+    return result
 
 
 def _why(result: dict[str, Any]) -> str:

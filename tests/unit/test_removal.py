@@ -256,8 +256,6 @@ class Apt:
             return answer | {"stdout": "".join(f"installed {one}\n" for one in sorted(self.installed))}
         if command[0] == "apt-mark":
             return answer | {"stdout": "\n".join(self.manual)}
-        if command[0] == "dpkg":
-            return answer
         if "autoremove" in command:
             return answer | {"stdout": "".join(f"Remv {one} [1]\n" for one in self.orphans)}
         if "--simulate" in command:

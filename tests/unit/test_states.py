@@ -59,6 +59,30 @@ def test_the_lists_are_fetched_again_while_another_apt_holds_their_lock(monkeypa
     assert apt.updates == updates
 
 
+@pytest.mark.parametrize("mendable", [True, False])
+def test_what_a_dpkg_that_was_cut_off_has_left_is_finished_once(mendable):
+    ran = []
+
+    def run_all(command, **_):
+        ran.append(command[0])
+        finished = mendable and "dpkg" in ran
+        if command[0] == "dpkg-query":
+            return {"retcode": 0, "stdout": "installed jq" if finished else "", "stderr": ""}
+        if command[0] == "apt-get" and not finished and "install" in command:
+            return {
+                "retcode": 100,
+                "stdout": "",
+                "stderr": "E: dpkg was interrupted, you must manually run ...",
+            }
+        return {"retcode": 0, "stdout": "", "stderr": ""}
+
+    module = load("apt_package", __salt__={"cmd.run_all": run_all}, __opts__={"test": False}, __context__={})
+    done = module.installed("Ensure jq", ["jq"])
+    assert done["result"] is mendable
+    assert ran.count("dpkg") == 1
+    assert mendable or "dpkg was interrupted" in done["comment"]
+
+
 @pytest.mark.parametrize(("restart", "predicted"), [(True, {"process"}), (False, {"definition"})])
 def test_no_restart_is_predicted_where_none_is_made(restart, predicted):
     module = load("systemd_unit", __opts__={"test": True})
