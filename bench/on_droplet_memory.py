@@ -5,7 +5,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-UNIT = re.compile(r"/([^/]+\.(?:service|scope|socket))(?:/|$)")
+# A line for each hierarchy of groups, one of which has the units.
+UNIT = re.compile(r"/([^/\n]+\.(?:service|scope|socket))(?:/|$)", re.MULTILINE)
 found: Counter[str] = Counter()
 for process in Path("/proc").glob("[0-9]*"):
     try:

@@ -22,6 +22,9 @@ Ensure the journal knows which lines of containers are not kept:
 Ensure the engine is installed:
   apt_package.installed:
     - pkgs: {{ docker.packages | json }}
+    - require:
+      - file: Ensure the engine waits for its mounts
+      - file: Ensure the journal knows which lines of containers are not kept
 
 Ensure the engine is configured:
   file.serialize:

@@ -21,6 +21,9 @@ Ensure security updates install themselves:
 Ensure the updater is installed:
   apt_package.installed:
     - pkgs: {{ updates.packages | json }}
+    - require:
+      - file: Ensure no update restarts what must keep running
+      - file: Ensure security updates install themselves
 
 Ensure packages' files are compared every week:
   keyword_file.says:

@@ -40,9 +40,16 @@ Ensure systemd knows how holes are filled:
     - watch:
       - file: Ensure holes in the images can be filled
 
+Ensure systemd knows when holes are filled:
+  systemd_unit.current:
+    - name: volumes-allocate.timer
+    - files: [/etc/systemd/system/volumes-allocate.timer]
+    - watch:
+      - file: Ensure holes in the images are filled every hour
+
 Ensure the timer that fills holes is running:
   service.running:
     - name: volumes-allocate.timer
     - enable: True
     - require:
-      - file: Ensure holes in the images are filled every hour
+      - systemd_unit: Ensure systemd knows when holes are filled

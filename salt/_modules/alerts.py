@@ -29,7 +29,10 @@ def test():
 
         salt-call alerts.test
     """
-    settings = read_json(_paths().settings)
+    try:
+        settings = read_json(_paths().settings)
+    except ValueError as error:
+        return _refused(str(error))
     if settings is None:
         return _refused("this droplet is not converged yet: run state.apply")
     found = ways(settings)

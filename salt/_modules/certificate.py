@@ -100,7 +100,10 @@ def deploy():
 
 def _authority():
     paths = Paths(Path(__opts__.get("marketplace_root", "/")))
-    settings = read_json(paths.settings)
+    try:
+        settings = read_json(paths.settings)
+    except ValueError as error:
+        raise CommandExecutionError(str(error)) from error
     if settings is None:
         raise CommandExecutionError(f"{paths.settings} is not there yet; run state.apply first")
     return Authority.of(World.of(paths), settings)

@@ -24,6 +24,7 @@ __virtualname__ = "health"
 __outputter__ = {"check": "status_table", "drift": "drift_lines", "slo": "slo_table"}
 
 LONGEST_WAIT = 86400
+NOT_CONVERGED = "this droplet is not converged yet: run state.apply"
 
 
 def __virtual__():
@@ -54,7 +55,9 @@ def check(brief=False):
         salt-call health.check brief=True
     """
     paths = _paths()
-    settings = read_json(paths.settings)
+    settings, why = _settings()
+    if why:
+        return _refused(why)
     found = report(World.of(paths), settings)
     if found["status"] == "unhealthy":
         __context__["retcode"] = 1
@@ -81,10 +84,10 @@ def logs():
 
         salt-call health.logs
     """
-    world, settings = World.of(_paths()), read_json(_paths().settings)
+    world, (settings, why) = World.of(_paths()), _settings()
     if settings is None:
         __context__["retcode"] = 1
-        return {"short": ["this droplet is not converged yet: run state.apply"]}
+        return {"short": [why or NOT_CONVERGED]}
     found = look(world, settings)
     tell(world, found)
     publish(world, settings)
@@ -123,7 +126,7 @@ def drift(now=False, accept=False, wait=60, **unknown):
         now, accept, patience = flag("now", now), flag("accept", accept), seconds("wait", wait, LONGEST_WAIT)
         settings = read_json(_paths().settings)
         if settings is None:
-            raise Unusable("this droplet is not converged yet: run state.apply")
+            raise Unusable(NOT_CONVERGED)
         looking, by = DriftLook(World.of(_paths()), _states, _applying), caller(os.environ)
         accepted = {"accepted": looking.accept(by)} if accept else {}
         found = looking.look(settings, by, patience) if now else read_json(_paths().drift)
@@ -182,9 +185,9 @@ def slo(days=30):
     """
     if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= LONGEST_DAYS:
         return _refused(f"days is {days!r}, expected a whole number from 1 to {LONGEST_DAYS}, such as 30")
-    settings = read_json(_paths().settings)
+    settings, why = _settings()
     if settings is None:
-        return _refused("this droplet is not converged yet: run state.apply")
+        return _refused(why or NOT_CONVERGED)
     try:
         found = reached(World.of(_paths()), settings, days, time.time())
     except LedgerError as error:
@@ -192,6 +195,14 @@ def slo(days=30):
     if found["budget"]["left"] < 0:
         __context__["retcode"] = 1
     return found
+
+
+def _settings():
+    """The settings of the last state.apply, None where there was none; and why they can't be read."""
+    try:
+        return read_json(_paths().settings), ""
+    except ValueError as error:
+        return None, str(error)
 
 
 def _refused(reason):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_durable import read_json
+from salt.exceptions import CommandExecutionError
 
 _LOCK_SECONDS = 300
 # A configuration file that a state has written stays, and dpkg asks nobody.
@@ -133,7 +134,10 @@ def purged(name: str, pkgs: list[str], before: str) -> dict[str, Any]:
     known = (read_json(Path(before)) or {}).get("packages")
     if known is None:
         return ret | {"comment": "It is not known which packages were here before, so all stay"}
-    goes, refused = _going([package for package in pkgs if package not in known], set(known))
+    try:
+        goes, refused = _going([package for package in pkgs if package not in known], set(known))
+    except CommandExecutionError as error:
+        return ret | {"result": False, "comment": str(error)}
     if refused:
         return ret | {
             "result": False,
@@ -169,9 +173,15 @@ def _going(pkgs: list[str], known: set[str]) -> tuple[list[str], list[str]]:
 
 
 def _leaving(*arguments: str) -> list[str]:
-    """What apt would remove: lines such as ``Purg runc [1.1]`` of a simulation."""
-    simulation = _run(["apt-get", "--simulate", "--yes", *_STRICT, *arguments])["stdout"]
-    return re.findall(r"^(?:Remv|Purg) (\S+) ", simulation, re.MULTILINE)
+    """What apt would remove: lines such as ``Purg runc [1.1]`` of a simulation.
+
+    Raises:
+        CommandExecutionError: apt can't tell.
+    """
+    simulation = _run(["apt-get", "--simulate", "--yes", *_STRICT, *arguments])
+    if simulation["retcode"]:
+        raise CommandExecutionError(f"apt could not tell what would go.\n{_why(simulation)}")
+    return re.findall(r"^(?:Remv|Purg) (\S+) ", simulation["stdout"], re.MULTILINE)
 
 
 def _purgeable(pkgs: list[str]) -> list[str]:
@@ -198,8 +208,11 @@ def upgraded(name: str, pkgs: list[str]) -> dict[str, Any]:
         "result": True,
         "comment": "All packages are at their newest",
     }
-    present = [package for package in pkgs if package not in _missing(pkgs)]
-    upgrade = [*_APT, "install", "--only-upgrade", "--no-install-recommends", *present]
+    missing = _missing(pkgs)
+    present = [package for package in pkgs if package not in missing]
+    # A held package is upgraded because somebody asked for it.
+    held = "--allow-change-held-packages"
+    upgrade = [*_APT, "install", "--only-upgrade", "--no-install-recommends", held, *present]
     if not present:
         return ret | {"comment": "None of these packages is installed"}
     if not __opts__["test"]:
@@ -209,7 +222,14 @@ def upgraded(name: str, pkgs: list[str]) -> dict[str, Any]:
                 "result": False,
                 "comment": f"apt could not fetch its lists: {result['stderr'].strip()}",
             }
-    changes = _newer(_run(["apt-get", "--simulate", *upgrade[3:]])["stdout"])
+    simulate = ["apt-get", "--simulate", *upgrade[3:]]
+    simulation = _run(simulate)
+    if simulation["retcode"]:
+        return ret | {
+            "result": False,
+            "comment": f"apt could not tell what is newer.\n{_why(simulation)}",
+        }
+    changes = _newer(simulation["stdout"])
     if not changes:
         return ret
     if __opts__["test"]:
@@ -218,11 +238,14 @@ def upgraded(name: str, pkgs: list[str]) -> dict[str, Any]:
             "changes": changes,
             "comment": f"Would be upgraded: {', '.join(changes)}",
         }
-    # A held package is upgraded because somebody asked for it.
     result = _run(upgrade)
     if result["retcode"]:
         why = _why(result)
         return ret | {"result": False, "comment": f"apt could not upgrade {', '.join(changes)}.\n{why}"}
+    remaining = _newer(_run(simulate)["stdout"])
+    if remaining:
+        still = f"Still not at their newest: {', '.join(remaining)}"
+        return ret | {"result": False, "changes": changes, "comment": still}
     return ret | {"changes": changes, "comment": f"Upgraded: {', '.join(changes)}"}
 
 

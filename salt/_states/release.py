@@ -10,7 +10,7 @@ from pathlib import Path
 from marketplace_durable import read_json
 from marketplace_effective import release_digest
 from marketplace_ledger import Ledger, LedgerError
-from marketplace_lock import lock_holder
+from marketplace_lock import Lock
 from marketplace_paths import Paths
 from marketplace_release_compose import serves_here
 from marketplace_restore_begun import undecided
@@ -90,7 +90,7 @@ def _running(ret, settings, record):
             }
     if unfinished is None and not what:
         return ret
-    if lock_holder(_paths().lock):
+    if Lock(_paths().lock).holder():
         return ret | {"comment": f"{ret['comment']} A release is running; it is left alone."}
     try:
         waiting = undecided(_paths())

@@ -11,7 +11,7 @@ from marketplace_backups import KINDS
 from marketplace_docker import DockerError
 from marketplace_durable import make_directory, read_json, write_atomic
 from marketplace_inventory_look import containers as others
-from marketplace_lock import lock_holder
+from marketplace_lock import Lock
 from marketplace_paths import Paths
 from marketplace_removal import engine_is_needed, left, unconfirmed
 from marketplace_undisturbed import busy
@@ -66,7 +66,7 @@ def allowed(name: str, confirmed: str = "") -> dict[str, Any]:
 
 def _in_the_way(paths: Paths) -> str | None:
     for lock, what in ((paths.rotation_lock, "rotation"), (paths.rebuild_lock, "rebuild")):
-        owner = lock_holder(lock)
+        owner = Lock(lock).holder()
         if owner is not None:
             return f"a {what} by {owner.get('by', 'unknown')} is at work: try again when that is over"
     if paths.rotation.exists():

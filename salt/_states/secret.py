@@ -78,7 +78,8 @@ def delivered(
         uid: who reads them.
         gid: whose group they are of.
         dir_mode: mode of the directory, which root owns.
-        rendered: template by target file name, filled as ``secret.rendered`` does.
+        rendered: template by target file name, with ``{secret:NAME}`` for a value and ``{sha256:NAME}`` for a value's
+            digest; ``{while:NAME|TEXT}`` is TEXT while there is a secret of that name.
         copies: absolute path of a file by target file name; its content is delivered.
 
     Example:
@@ -157,29 +158,6 @@ def mod_watch(name: str, sfun: str = "", **_: Any) -> dict[str, Any]:
     if not __opts__["test"]:
         return _result(name, {}, "What is watched is delivered")
     return _result(name, {"what is watched": "replaced"}, "")
-
-
-def rendered(name: str, template: str, uid: int = 0, gid: int = 0, mode: str = "0400") -> dict[str, Any]:
-    """Make one file of a template that has secrets in it.
-
-    Args:
-        name: the file; its directory is made (0755) where it is missing.
-        template: its content, with ``{secret:NAME}`` for a value and ``{sha256:NAME}`` for a value's digest;
-            ``{while:NAME|TEXT}`` is TEXT while there is a secret of that name.
-        uid: owner.
-        gid: group.
-        mode: permission bits.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call state.single secret.rendered /root/.pgpass template='*:*:*:backup:{secret:postgres_backup_password}'
-    """
-    content, wait = _content(template)
-    if content is None:
-        return _result(name, {name: "created"}, "") if wait else _missing(name, template)
-    return _file(name, Wanted(Path(name), content, int(str(mode), 8), int(uid), int(gid)))
 
 
 def docker_login(name: str) -> dict[str, Any]:

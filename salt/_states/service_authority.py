@@ -152,7 +152,8 @@ def _todo(directory: Path) -> list[str]:
     if not which("openssl"):
         return ["create"]
     file = _authority(directory, index["successor"])
-    successor = certificates(file.read_text())[0] if index["successor"] and file.exists() else None
+    known = certificates(file.read_text()) if index["successor"] and file.exists() else []
+    successor = known[0] if known else None
     return steps(
         _known(directory, "current"),
         _known(directory, "successor", signs=True),
@@ -193,7 +194,7 @@ def _take(directory: Path, step: str) -> None:
 def _bundle(directory: Path) -> str:
     """Every authority that may be trusted, the oldest first: whoever signs, the text is the same."""
     files = [_authority(directory, identity) for identity in sorted(filter(None, _index(directory).values()))]
-    return "".join(certificates(file.read_text())[0] for file in files if file.exists())
+    return "".join(first for file in files if file.exists() for first in certificates(file.read_text())[:1])
 
 
 def _reason(name: Path, directory: Path, names: list[str], addresses: list[str]) -> str | None:

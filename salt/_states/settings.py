@@ -3,16 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from marketplace_durable import make_directory, read_json, to_json, write_atomic
+from marketplace_durable import digest, make_directory, read_json, to_json, write_atomic
 from marketplace_edge import Edge
 from marketplace_ledger import Ledger, LedgerError
-from marketplace_lock import lock_holder
+from marketplace_lock import Lock
 from marketplace_machine import look, shortfalls
 from marketplace_managed import is_managed
 from marketplace_moved import unlike
 from marketplace_paths import Paths
 from marketplace_provider import ProviderError, prove
-from marketplace_settings import differences, digest, said
+from marketplace_settings import differences, said
 from marketplace_settings_fields import public, value_at
 from marketplace_settings_fixed import moved, refusal_text
 from marketplace_settings_guard import GATE_MISSING, problems_text
@@ -80,7 +80,7 @@ def _refusal(paths: Paths) -> str | None:
         return GATE_MISSING
     if __pillar__.get("_errors"):
         return problems_text(list(__pillar__["_errors"]))
-    if paths.rebuild.exists() and not lock_holder(paths.rebuild_lock):
+    if paths.rebuild.exists() and not Lock(paths.rebuild_lock).holder():
         return (
             "a rebuild of this droplet was interrupted, and what it would restore must not be made empty: the same "
             "./bootstrap.sh --restore-from goes on with it"

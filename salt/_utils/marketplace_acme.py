@@ -40,7 +40,8 @@ class Attempts:
         """What is on record, as far as it is about this order: a changed one starts anew."""
         if not isinstance(document, Mapping) or document.get("order") != described(order):
             return cls()
-        return cls(**{key: document[key] for key in ("failures", "last", "reason", "limited")})
+        known = ("failures", "last", "reason", "limited")
+        return cls(**{key: document[key] for key in known if key in document})
 
     def next_at(self) -> datetime | None:
         """When the next attempt is due; None where nothing has failed."""

@@ -12,7 +12,7 @@ from marketplace_backup_snapshot import SNAPSHOT, take_snapshot
 from marketplace_backup_steps import Steps
 from marketplace_backup_verify import inspect
 from marketplace_backup_world import WHERE, BackupError, BackupWorld
-from marketplace_backups import Backup, arriving, digest_of, kinds, log_files
+from marketplace_backups import Backup, arriving, file_digest, kinds, log_files
 from marketplace_barman import size_of
 from marketplace_dump import due, dump_bytes, half_of, take_dump
 from marketplace_house import take_house
@@ -43,7 +43,6 @@ def create(world: BackupWorld, settings: dict[str, Any], progress: Progress, by:
         begun = world.clock.now()
         run, wanted = _Run(world, settings, progress), kinds(settings)
         if "postgres" in wanted:
-            world.barman.end()
             run.steps.all(("receiver", run.receiver), ("room", run.room), ("database", run.database))
         for name, action, needed in (
             ("dump", run.dump, True),
@@ -78,6 +77,7 @@ class _Run:
     def receiver(self) -> str:
         """A backup without its log is worth nothing."""
         world = self.world
+        world.barman.end()
         found = world.receiver.look()
         if found.lost:
             world.receiver.start_over()
@@ -145,7 +145,7 @@ class _Run:
                 ended=base.ended,
                 bytes=base.bytes,
                 files={
-                    str(file.relative_to(world.paths.backups)): digest_of(file)
+                    str(file.relative_to(world.paths.backups)): file_digest(file)
                     for file in world.barman.files(identity)
                 },
                 facts={"begin": base.begin, "end": base.end, "cluster": base.cluster},

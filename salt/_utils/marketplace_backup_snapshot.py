@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_backup_world import BackupError, BackupWorld
-from marketplace_backups import Backup, digest_of
+from marketplace_backups import Backup, file_digest
 from marketplace_docker import confined
 from marketplace_durable import fsync_directory
 from marketplace_last_words import last_words
@@ -51,7 +51,7 @@ def take_snapshot(world: BackupWorld, settings: dict[str, Any]) -> Backup:
         started=begun.isoformat(timespec="seconds"),
         ended=world.clock.now().isoformat(timespec="seconds"),
         bytes=packed.stat().st_size,
-        files={str(packed.relative_to(world.paths.backups)): digest_of(packed)},
+        files={str(packed.relative_to(world.paths.backups)): file_digest(packed)},
     )
 
 

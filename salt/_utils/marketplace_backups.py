@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_durable import DISK, Disk, to_json
+from marketplace_last_words import last_words
 from marketplace_managed import HERE, home, theirs
 from marketplace_wal import Chain, Segment, ancestors, chain
 
@@ -184,7 +185,7 @@ class Catalogue:
         found = []
         for name, digest in sorted(backup.files.items()):
             try:
-                now = digest_of(self.directory / name)
+                now = file_digest(self.directory / name)
             except OSError as error:
                 found.append(f"{name} of the {backup.kind} backup {backup.id}: {error.strerror or error}")
                 continue
@@ -206,7 +207,7 @@ def arriving(directory: Path) -> Path:
     return directory / ".arriving"
 
 
-def digest_of(file: Path) -> str:
+def file_digest(file: Path) -> str:
     """SHA-256 of a file's content."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
@@ -274,7 +275,11 @@ def log_below(directory: Path) -> Log:
 
 
 def _unpacked(path: Path) -> str:
-    """A text that may be compressed, as everything that Barman puts away is."""
+    """A text that may be compressed, as everything that Barman puts away is.
+
+    Raises:
+        ValueError: it is damaged.
+    """
     content = path.read_bytes()
     if content.startswith(_ZSTD):
         done = subprocess.run(
@@ -284,5 +289,8 @@ def _unpacked(path: Path) -> str:
             timeout=60,
             check=False,
         )
+        if done.returncode:
+            said = done.stderr.decode(errors="replace")
+            raise ValueError(f"{path} can't be unpacked: {last_words(said)}")
         content = done.stdout
     return content.decode(errors="replace")

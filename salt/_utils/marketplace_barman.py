@@ -17,6 +17,8 @@ from marketplace_background import SLICE, background_processors
 from marketplace_last_words import last_words
 
 USER = "backup"
+# Its uid and gid, which are the same on every Debian.
+OWNER = "34:34"
 RESTORE_SECONDS = 4 * 3600.0
 UNIT = "marketplace-barman.service"
 _INFO = "-backup.info"
@@ -127,9 +129,17 @@ class Barman:
         return output
 
     def end(self) -> None:
-        """End what an earlier command left running, and clear what it left; harmless where there is nothing."""
-        subprocess.run(["systemctl", "stop", UNIT], capture_output=True, timeout=60, check=False)
-        subprocess.run(["systemctl", "reset-failed", UNIT], capture_output=True, timeout=60, check=False)
+        """End what an earlier command left running, and clear what it left; harmless where there is nothing.
+
+        Raises:
+            BarmanError: systemd could not be asked, or did not come to an end with it.
+        """
+        try:
+            # systemd itself kills what has not stopped in 90 seconds.
+            subprocess.run(["systemctl", "stop", UNIT], capture_output=True, timeout=120, check=False)
+            subprocess.run(["systemctl", "reset-failed", UNIT], capture_output=True, timeout=60, check=False)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise BarmanError(f"{UNIT} could not be stopped: {error}") from error
         # Barman removes its own copies at the end of a restore that comes to one.
         shutil.rmtree(self._staging, ignore_errors=True)
 

@@ -7,6 +7,7 @@ from typing import Any
 from marketplace_backup_steps import Steps
 from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Backup, log_below, passed_over
+from marketplace_barman import OWNER
 from marketplace_census import Census, census, marked
 from marketplace_docker import confined
 from marketplace_drills import Drills
@@ -49,9 +50,7 @@ def drill(world: BackupWorld, settings: dict[str, Any], progress: Progress, by: 
 
 def drill_recovery(world: BackupWorld, settings: dict[str, Any]) -> Recovery:
     """The drill's server, whether it is there or not."""
-    return Recovery(
-        world, settings, world.paths.backups / "drill", user="34:34", name=CONTAINER, durable=False
-    )
+    return Recovery(world, settings, world.paths.backups / "drill", user=OWNER, name=CONTAINER, durable=False)
 
 
 class _Run:
@@ -123,7 +122,7 @@ class _Run:
         ignored = ("barman_wal", "recovery.signal", ".barman-recover.info", "pg_wal", "tablespace_map")
         done = self.world.docker.run_once(
             [
-                "--rm", *confined("34:34", 16), "--log-driver=none", "--cpu-shares=256",
+                "--rm", *confined(OWNER, 16), "--log-driver=none", "--cpu-shares=256",
                 f"--volume={self.recovery.directory}:{INSIDE}:ro", "--entrypoint=pg_verifybackup",
                 self.settings["postgres"]["reference"], "--no-parse-wal", "--quiet",
                 f"--manifest-path={INSIDE}/{manifests[0].name}",
@@ -199,7 +198,7 @@ class _DumpRun(_Run):
     def __init__(self, world: BackupWorld, settings: dict[str, Any], progress: Progress) -> None:
         super().__init__(world, settings, progress)
         self.server = DumpServer(
-            world, settings, world.paths.backups / "drill", user="34:34", name=CONTAINER, durable=False
+            world, settings, world.paths.backups / "drill", user=OWNER, name=CONTAINER, durable=False
         )
         self.recovery = self.server
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from marketplace_backup_room import as_before, refuse_below
 from marketplace_backup_world import TROUBLE, BackupError, BackupWorld
-from marketplace_backups import Backup, digest_of
+from marketplace_backups import Backup, file_digest
 from marketplace_census import Census, exported
 from marketplace_database import Command, Database, DatabaseError, run
 from marketplace_durable import fsync_directory
@@ -83,7 +83,7 @@ def take_dump(world: BackupWorld, settings: dict[str, Any]) -> Backup:
         started=begun.isoformat(timespec="seconds"),
         ended=world.clock.now().isoformat(timespec="seconds"),
         bytes=sum(file.stat().st_size for file in files),
-        files={str(file.relative_to(world.paths.backups)): digest_of(file) for file in files},
+        files={str(file.relative_to(world.paths.backups)): file_digest(file) for file in files},
         facts={
             "tables": len(found.rows),
             "rows": found.rows,

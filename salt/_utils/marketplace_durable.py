@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import hashlib
 import json
 import os
 import tempfile
@@ -177,8 +178,14 @@ def make_directory(path: Path, mode: int = 0o755) -> None:
 
 
 def to_json(document: Any) -> str:
-    """Canonical JSON for people and digests alike: sorted keys, two spaces, final newline."""
+    """JSON for people: sorted keys, two spaces, final newline."""
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def digest(document: Any) -> str:
+    """``sha256:`` and the digest of a document's canonical JSON: sorted keys, no spaces."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def read_json(path: Path) -> Any | None:

@@ -112,6 +112,11 @@ class Edge:
 
     def synchronise(self) -> None:
         """Bring HAProxy's runtime maps to what the files say."""
+        self.disk.make_directory(self.maintenance_map.parent)
+        with self.alone():
+            self._synchronise()
+
+    def _synchronise(self) -> None:
         self._set(self.live_map, self._runtime(self.live_map), {"live": self.live() or "none"})
         if self.disk.names(self.maintenance_map.parent).count(self.maintenance_map.name):
             wanted = {keeper: "on" if on else "off" for keeper, on in self.maintenance().items()}
@@ -146,7 +151,7 @@ class Edge:
         # The operator does not hold the release lock, so neither may forget what the other says meanwhile.
         with self.alone():
             self.disk.write(self.maintenance_map, maintenance_lines(self.maintenance() | {keeper: on}))
-            self.synchronise()
+            self._synchronise()
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -83,7 +83,11 @@ class Authority:
         return reason_to_order(found, self._server(), self.order, self.world.clock.now())
 
     def attempts(self) -> Attempts:
-        return Attempts.parse(read_json(self.world.paths.acme), self.order)
+        """What has failed of late; where the note of it is damaged, nothing that is known."""
+        try:
+            return Attempts.parse(read_json(self.world.paths.acme), self.order)
+        except ValueError:
+            return Attempts()
 
     def waits_until(self) -> datetime | None:
         """Until when nothing is asked of the authority, because of what went wrong; None while it may be asked."""

@@ -150,8 +150,8 @@ def _overdue(world: World) -> dict[str, str]:
 def _pressed(world: World, states: Mapping[str, ContainerState | None]) -> dict[str, str]:
     """Services that are near one of their limits; ``states`` by service, None where it has no container."""
     found: dict[str, str] = {}
-    with contextlib.suppress(OSError):
-        for service, state in states.items():
+    for service, state in states.items():
+        with contextlib.suppress(OSError):
             mount = world.paths.root / "srv/data" / service
             disk = world.host.free(mount) if mount.is_mount() else None
             words = near_limit(usage(state.pid) if state is not None and state.running else None, disk)
@@ -291,7 +291,8 @@ def _judged(
         return ServiceHealth("degraded" if passes else "unhealthy", words)
     state = containers.get(name)
     if state is None:
-        return ServiceHealth("unhealthy", f"container {name} does not exist; do: salt-call state.apply")
+        way = "deploy.resume" if name.startswith("backend-") else "state.apply"
+        return ServiceHealth("unhealthy", f"container {name} does not exist; do: salt-call {way}")
     row = (statistics or {}).get((check, "BACKEND"), {})
     since = int(row["lastchg"]) if row.get("lastchg", "").isdigit() else None
     facts = _facts(state)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from marketplace_backup_world import BackupError, BackupWorld
-from marketplace_backups import Backup, digest_of
+from marketplace_backups import Backup, file_digest
 from marketplace_durable import fsync_directory
 
 # Below the root. What state.apply makes of these anew is left out.
@@ -72,7 +72,7 @@ def take_house(world: BackupWorld) -> Backup:
         started=begun.isoformat(timespec="seconds"),
         ended=world.clock.now().isoformat(timespec="seconds"),
         bytes=file.stat().st_size,
-        files={str(file.relative_to(world.paths.backups)): digest_of(file)},
+        files={str(file.relative_to(world.paths.backups)): file_digest(file)},
         facts={"fingerprint": mark},
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 from marketplace_accounts import accounts
 from marketplace_database import DatabaseError
 from marketplace_docker import DockerError
+from marketplace_drill import CONTAINER as DRILL
 from marketplace_durable import read_json
 from marketplace_edge import EdgeError
 from marketplace_import import READER
@@ -231,10 +232,10 @@ def free_rules(ruleset: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def containers(world: World) -> dict[str, str]:
-    """Containers that neither state.apply nor a release, a job or a restore has made, with their image."""
+    """Containers that neither state.apply nor a release, a job, a restore or a drill has made, with their image."""
     listed = world.docker.run("ps", "--all", "--no-trunc", "--format={{json .}}").stdout
     rows = [json.loads(line) for line in listed.splitlines()]
-    known = {*SERVICES, MIGRATION, SCRATCH, LIVE, READER}
+    known = {*SERVICES, MIGRATION, SCRATCH, LIVE, READER, DRILL}
     return {
         row["Names"]: f"image {row['Image']}"
         for row in rows

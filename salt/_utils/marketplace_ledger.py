@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from marketplace_durable import DISK, Disk, to_json
-from marketplace_records import ReleaseRecord, digest_of
+from marketplace_durable import DISK, Disk, digest, to_json
+from marketplace_records import ReleaseRecord
 
 GENESIS = "sha256:" + "0" * 64
 
@@ -72,7 +72,7 @@ class Ledger:
         ids = self.ids()
         if record.release in ids:
             raise LedgerError(f"release '{record.release}' is in the ledger already")
-        chain = digest_of(self.document(ids[-1])) if ids else GENESIS
+        chain = digest(self.document(ids[-1])) if ids else GENESIS
         chained = replace(record, chain=chain)
         self.disk.write(self.directory / f"{record.release}.json", to_json(chained.to_dict()), mode=0o600)
         return chained
@@ -84,5 +84,5 @@ class Ledger:
             document = self.document(release)
             if document.get("chain") != expected:
                 broken.append(release)
-            expected = digest_of(document)
+            expected = digest(document)
         return broken

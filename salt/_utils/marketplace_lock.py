@@ -106,11 +106,6 @@ class Lock:
         return None if owner is None else LockHeld(owner, lock=self.name, advice=self.advice)
 
 
-def lock_holder(path: Path) -> dict[str, Any] | None:
-    """:meth:`Lock.holder` of the lock in ``path``."""
-    return Lock(path).holder()
-
-
 def _acquire(descriptor: int, wait: float) -> bool:
     # Somebody who only looks (holder) has the lock for some microseconds; that must not refuse a release.
     deadline = time.monotonic() + max(wait, 0.2)

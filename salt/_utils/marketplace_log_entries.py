@@ -18,7 +18,7 @@ _WORDS = {name: name for name in LEVELS} | {
 # The journal's own levels, 0 to 7.
 _PRIORITIES = ("critical", "critical", "critical", "error", "warning", "info", "info", "debug")
 # A level in capitals near the beginning of a plain line, as PostgreSQL and most loggers write it.
-_LEVEL = re.compile(r"\b(DEBUG\d?|INFO|LOG|NOTICE|WARN(?:ING)?|ERROR|FATAL|CRITICAL|PANIC)\b")
+_LEVEL = re.compile(r"\b(DEBUG[1-5]?|INFO|LOG|NOTICE|WARN(?:ING)?|ERROR|FATAL|CRITICAL|PANIC)\b")
 _NEAR = 80
 # "1:M 25 Nov 2026 08:15:00.123 # words"
 _REDIS = re.compile(r"\d+:[A-Z] \d+ \w{3} \d{4} [\d:.]+ ([.*#-]) ")

@@ -166,7 +166,10 @@ class ProviderDatabase(Database):
         expected = int(self.ask(database, _ROWS, timeout=timeout))
         with popen(self.command("pg_restore", "--data-only", "--file=-", str(self._file(point)))) as restore:
             found = rows_of(_stream(restore.stdout))
-        if restore.returncode or found != expected:
+            said = _said(restore)
+        if restore.returncode:
+            raise DatabaseError(f"restore point {point} cannot be read to its end: {last_words(said)}")
+        if found != expected:
             raise DatabaseError(f"restore point {point} holds {found} rows, the database {expected}")
         return f"a dump of {found} rows, as the database has"
 
@@ -196,7 +199,8 @@ class ProviderDatabase(Database):
                 to.close()
             except BrokenPipeError:
                 restore.kill()
-            said = _stream(server.stderr).read().decode(errors="replace").strip()
+            # Who was cut off by the other's end has nothing to say of why.
+            said = _said(server) or _said(restore)
         if restore.returncode or server.returncode:
             raise DatabaseError(f"going back to {point} failed, and nothing has changed: {last_words(said)}")
         self.drop_point(point)
@@ -206,8 +210,9 @@ class ProviderDatabase(Database):
         file = self._file(point).with_suffix(".list")
         with popen(self.command("pg_restore", "--list", str(self._file(point)))) as listing:
             lines = [line for line in _stream(listing.stdout) if b" COMMENT - EXTENSION " not in line]
+            said = _said(listing)
         if listing.returncode:
-            raise DatabaseError(f"restore point {point} cannot be read: {self._file(point)}")
+            raise DatabaseError(f"restore point {point} cannot be read: {last_words(said)}")
         file.write_bytes(b"".join(lines))
         return file
 
@@ -276,6 +281,11 @@ def _application(argv: list[str]) -> str:
     """The name under which the server lists who asks, out of a connection string."""
     words = dict(word.split("=", 1) for word in argv[2].split())
     return words.get("application_name", "deploy")
+
+
+def _said(process: "subprocess.Popen[bytes]") -> str:
+    """What a program complained about until its end."""
+    return _stream(process.stderr).read().decode(errors="replace").strip()
 
 
 def _stream(pipe: IO[bytes] | None) -> IO[bytes]:

@@ -1,7 +1,5 @@
 """What a release leaves behind: its record, its steps, its sortable id. Pure data, no effects."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -89,9 +87,3 @@ class ReleaseRecord:
         known = {item.name: document[item.name] for item in fields(cls) if item.name in document}
         known["steps"] = tuple(StepRecord(**step) for step in document["steps"])
         return cls(**known)
-
-
-def digest_of(document: Mapping[str, Any]) -> str:
-    """The digest by which the next record vouches for this one."""
-    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()

@@ -6,6 +6,7 @@ from typing import Any
 from marketplace_backup_steps import Steps
 from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Backup
+from marketplace_barman import OWNER
 from marketplace_census import census
 from marketplace_drill import drill_recovery
 from marketplace_dump_server import DumpServer, choose_dump
@@ -34,7 +35,7 @@ def restore_scratch(
         begun = world.clock.monotonic()
         if is_managed(settings, "postgres"):
             server = DumpServer(
-                world, settings, world.paths.backups / "scratch", user="34:34", name=SCRATCH, durable=False
+                world, settings, world.paths.backups / "scratch", user=OWNER, name=SCRATCH, durable=False
             )
             recovery: Recovery = server
             run: Restore = _DumpRestore(world, settings, target, progress, server)
@@ -48,9 +49,7 @@ def restore_scratch(
 
 def scratch(world: BackupWorld, settings: dict[str, Any]) -> Recovery:
     """The scratch server, whether it is there or not."""
-    return Recovery(
-        world, settings, world.paths.backups / "scratch", user="34:34", name=SCRATCH, durable=False
-    )
+    return Recovery(world, settings, world.paths.backups / "scratch", user=OWNER, name=SCRATCH, durable=False)
 
 
 def tidy(world: BackupWorld, settings: dict[str, Any]) -> None:

@@ -1,12 +1,11 @@
 """The one parser of the pillar: everything in the tree that needs a setting gets it from here, checked and typed."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from marketplace_durable import digest
 from marketplace_managed import is_managed
 from marketplace_settings_checks import View, check, managed_services
 from marketplace_settings_derive import complete
@@ -121,12 +120,6 @@ def _build(cls: Any, values: dict[str, Any]) -> Any:
 def to_dict(settings: Settings) -> dict[str, Any]:
     """``settings`` as plain data: pillar['settings'] and the content of settings.json."""
     return dataclasses.asdict(settings)
-
-
-def digest(document: Any) -> str:
-    """sha256 over the canonical JSON of ``document`` (sorted keys, no spaces)."""
-    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def release_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

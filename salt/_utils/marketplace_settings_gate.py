@@ -7,8 +7,9 @@ and a state run inside another one passes its pillar on. So what the gate adds m
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from marketplace_durable import digest
 from marketplace_formula_inputs import formula_inputs
-from marketplace_settings import digest, examine, to_dict
+from marketplace_settings import examine, to_dict
 from marketplace_settings_fields import Problem
 from marketplace_settings_secrets import Sources
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from marketplace_durable import read_json
+from marketplace_durable import digest, read_json
 from marketplace_paths import Paths
-from marketplace_settings import differences, digest, said
+from marketplace_settings import differences, said
 from marketplace_tree import older
 
 GATE_MISSING = (

@@ -107,7 +107,7 @@ def _try_up(
     """Start a colour's containers, made anew from its release's files where they are gone; whether it is ready."""
     try:
         if project(colour) not in world.docker.containers(project(colour)):
-            _make_anew(world, settings, colour)
+            _make_anew(world, colour)
         if keep_up(world, settings, colour, patient):
             return True
         progress.say(f"{project(colour)} runs, but is not ready")
@@ -116,7 +116,7 @@ def _try_up(
     return False
 
 
-def _make_anew(world: World, settings: dict[str, Any], colour: str) -> None:
+def _make_anew(world: World, colour: str) -> None:
     record = world.ledger.live()
     if record is None or record.colour != colour:
         raise LedgerError(f"no release in the ledger is live in {colour}")

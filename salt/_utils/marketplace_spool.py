@@ -2,7 +2,7 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from marketplace_durable import DISK, Disk, to_json
 SEVERITIES = ("info", "warning", "critical")
 # What was acknowledged is not told again while somebody goes on telling it; it is forgotten so many seconds later.
 FORGOTTEN = 3 * 86400.0
+# What is told where an event itself is damaged.
+UNREADABLE = "spool.unreadable"
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ class Event:
     summary: str
     time: str
     data: dict[str, Any]
+
+
+_KEYS = tuple(field.name for field in fields(Event))
 
 
 class Spool:
@@ -59,11 +64,25 @@ class Spool:
     def pending(self) -> list[Event]:
         """Unacknowledged events, oldest first."""
         names = [
-            name for name in self.disk.names(self.directory) if name[0].isdigit() and name.endswith(".json")
+            name
+            for name in self.disk.names(self.directory)
+            if name.endswith(".json") and not name.startswith(".")
         ]
-        documents = (self.disk.read_json(self.directory / name) for name in names)
-        events = [Event(**document) for document in documents if document]
-        return sorted(events, key=lambda event: (event.time, event.id))
+        return sorted(filter(None, map(self._read, names)), key=lambda event: (event.time, event.id))
+
+    def _read(self, name: str) -> Event | None:
+        """An event from its file; one that tells of the file where that is damaged: the others go on being told."""
+        file = self.directory / name
+        try:
+            document = self.disk.read_json(file)
+            if document is None:
+                return None
+            # A newer tree may have put more into it.
+            return Event(**{key: document[key] for key in _KEYS})
+        except (ValueError, TypeError, KeyError):
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            words = f"an event could not be read, and nobody knows what it was about: {file}"
+            return Event(name.removesuffix(".json"), UNREADABLE, "warning", words, now, {})
 
     def acknowledge(self, identity: str) -> bool:
         """An event has reached its reader; False when it was not there."""

@@ -23,7 +23,7 @@ from marketplace_edge import EdgeError
 from marketplace_health import report
 from marketplace_histogram import counted
 from marketplace_jobs import schedule, unlooked
-from marketplace_lock import lock_holder
+from marketplace_lock import Lock
 from marketplace_managed import is_managed
 from marketplace_metrics import units
 from marketplace_paths import Paths
@@ -131,7 +131,7 @@ def _rotation(world: World, _: Mapping[str, Any]) -> Any:
     """The secrets whose replacement was cut off, and that nobody is at."""
     paths = world.paths
     told = read_json(paths.rotation)
-    return [] if not told or lock_holder(paths.rotation_lock) else sorted(map(str, told))
+    return [] if not told or Lock(paths.rotation_lock).holder() else sorted(map(str, told))
 
 
 def _record(world: World, _: Mapping[str, Any]) -> Any:

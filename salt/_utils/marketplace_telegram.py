@@ -4,6 +4,7 @@ Source of the methods and their rules: https://core.telegram.org/bots/api#setweb
 """
 
 import hashlib
+import http.client
 import json
 import ssl
 import time
@@ -151,7 +152,7 @@ class BotApi:
             if retry_after is not None:
                 raise _Later(f"{method} at {self._url}: {description}", retry_after) from None
             raise TelegramError(f"{method} at {self._url}: {description}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = str(getattr(error, "reason", error)).replace(self._token, "<token>")
             raise TelegramError(f"{method}: {self._url} is out of reach: {reason}") from None
         if not isinstance(document, dict) or not document.get("ok"):
@@ -162,7 +163,7 @@ class BotApi:
         """The Bot API's own words, and after how many seconds it wants to be asked again."""
         try:
             document = json.load(error)
-        except (ValueError, OSError):
+        except (ValueError, OSError, http.client.HTTPException):
             document = {}
         if not isinstance(document, dict):
             document = {}

@@ -280,12 +280,12 @@ def run(paths: Paths) -> None:
     _notify("READY=1")
     while not stopped:
         turn = time.monotonic()
-        settings = read_json(paths.settings)
-        if settings is not None:
-            try:
+        try:
+            settings = read_json(paths.settings)
+            if settings is not None:
                 watch.turn(settings)
-            except Exception:  # one look that goes wrong must not be the last
-                traceback.print_exc()
+        except Exception:  # one look that goes wrong must not be the last
+            traceback.print_exc()
         _notify("WATCHDOG=1")
         newest = _newest()
         if newest != begun and time.time() - newest >= _SETTLED:

@@ -26,6 +26,7 @@ COMMANDS = {
     "release": "salt-call deploy.status",
     "release.stuck": "salt-call deploy.resume",
     "rollback": "salt-call deploy.status",
+    "spool": "salt-call health.check",
     "watch": "salt-call health.check",
 }
 

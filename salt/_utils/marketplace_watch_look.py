@@ -11,7 +11,7 @@ from marketplace_docker import ContainerState, DockerError
 from marketplace_docker_socket import DockerSocket
 from marketplace_durable import read_json
 from marketplace_edge import Edge, EdgeError
-from marketplace_lock import Lock, lock_holder
+from marketplace_lock import Lock
 from marketplace_managed import ours, place, theirs
 from marketplace_paths import Paths
 from marketplace_release_compose import project, serves_here, worker
@@ -68,7 +68,7 @@ class Look:
             routed=routed,
             silent=0.0 if self._silent_since is None else now - self._silent_since,
             edge_up=statistics is not None or is_up(UNITS["edge"]),
-            releasing=_held(lock_holder(self.paths.lock)),
+            releasing=_held(Lock(self.paths.lock).holder()),
             at_backups=_held(Lock(self.paths.backup_lock).holder()),
             closed=tuple(keeper for keeper, on in self._edge.maintenance().items() if on),
             groups=_groups(settings, containers or {}),

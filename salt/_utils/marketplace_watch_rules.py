@@ -11,6 +11,7 @@ from marketplace_conditions import Finding, Timing
 from marketplace_docker import ContainerState
 from marketplace_drift_record import LATE, advice, words
 from marketplace_health import ServiceHealth, judge
+from marketplace_paths import Paths
 from marketplace_units import rough_size
 from marketplace_watch_history import RESTART_SPAN, SPAN, History
 from marketplace_watch_seen import MACHINE, Seen, next_look
@@ -222,7 +223,7 @@ def full_disks(seen: Seen, percent: float, active: Collection[str]) -> Iterator[
         if _over("resource.disk", name, share, percent, active):
             left = f"{rough_size(total - used)} of {rough_size(total)} left"
             words = f"the disk of {name} is {share:.0f}% full ({left})"
-            place = "/" if name == MACHINE else PLACES[name]
+            place = Paths().file_systems[name]
             cause = DISK_CAUSES.get(name, "")
             severity = "critical" if share >= FULL else "warning"
             command = f"du -xh --max-depth=3 {place} | sort -h | tail"
@@ -230,7 +231,6 @@ def full_disks(seen: Seen, percent: float, active: Collection[str]) -> Iterator[
 
 
 FULL = 95.0
-PLACES = {"postgres": "/srv/data/postgres", "redis": "/srv/data/redis", "backups": "/var/backups/marketplace"}
 DISK_CAUSES = {
     MACHINE: "images, logs, or a file that somebody put there",
     "postgres": "its data have grown, or its log is kept for a receiver that is away",

@@ -2,7 +2,7 @@
 {% set places = {"postgres": "marketplace.database.configuration", "redis": "marketplace.cache.configuration"} %}
 {% set configurations = pillar.services.ours | map("replace", "postgres", places.postgres) | map("replace", "redis", places.redis) | list %}
 
-include: {{ (["marketplace.gate", "marketplace.secrets", "volumes", "docker", "marketplace.networks"] + configurations) | json }}
+include: {{ (["marketplace.gate", "marketplace.secrets", "logs", "volumes", "docker", "marketplace.networks"] + configurations) | json }}
 
 Ensure the data services are described:
   file.serialize:
@@ -42,6 +42,8 @@ Ensure the data services are running:
     - allow_restart: {{ pillar.get("allow_restart", False) }}
     - require:
       - sls: marketplace.secrets
+      # Each logs into a socket of its own journal.
+      - sls: logs
       - sls: volumes
       - sls: marketplace.networks
       - file: Ensure the data services are described

@@ -6,6 +6,7 @@ include:
   - marketplace.secrets
   - marketplace.edge_trust
   - firewall
+  - logs
   - haproxy
 
 Ensure the edge has a certificate:
@@ -13,9 +14,10 @@ Ensure the edge has a certificate:
     - name: /etc/haproxy/certs/{{ domains[0] }}.pem
     - public: /etc/marketplace/tls/{{ domains[0] }}.crt
     - domains: {{ domains | json }}
-    # The proxy is not even configured before the firewall is in force.
+    # The proxy is not even configured before the firewall is in force, and it logs into a socket of its own journal.
     - require:
       - sls: firewall
+      - sls: logs
       - sls: haproxy
     - require_in:
       - file: Ensure the proxy is configured

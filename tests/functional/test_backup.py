@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from marketplace_backup_status import status
 from marketplace_backup_world import BackupError, BackupWorld
-from marketplace_backups import Backup, Catalogue, digest_of
+from marketplace_backups import Backup, Catalogue, file_digest
 from marketplace_durable import to_json, write_atomic
 from marketplace_lock import Lock
 from marketplace_secrets import Store
@@ -130,7 +130,7 @@ def test_what_is_shipped_to_a_directory_is_fetched_from_there(
     file.parent.mkdir(parents=True)
     file.write_bytes(b"rows")
     when = "2026-11-25T02:30:00+00:00"
-    names = {"dump/20261125T023000.dump": digest_of(file)}
+    names = {"dump/20261125T023000.dump": file_digest(file)}
     Catalogue(host.paths.backups).add(Backup("dump", "20261125T023000", when, when, 4, names))
     answer, code = host.call("backup.ship")
     assert (answer["outcome"], answer["files"], code) == ("shipped", 4, 0), answer

@@ -160,13 +160,12 @@ def test_settings_are_written_once(droplet):
 def test_test_mode_predicts_and_does_nothing(droplet):
     minion = droplet.minion(test=True)
     delivered = {"files": {"database_password": "postgres_app_password"}, **ME}
+    users = {"rendered": {"users.acl": "{sha256:redis_app_password}"}, **ME}
     results = [
         minion.run("settings.written", "settings"),
         minion.run("secret.present", "secrets"),
         minion.run("secret.delivered", "backend", **delivered),
-        minion.run(
-            "secret.rendered", str(droplet.file("x/users.acl")), template="{sha256:redis_app_password}"
-        ),
+        minion.run("secret.delivered", "redis", **users),
         minion.run("secret.docker_login", "login"),
     ]
     assert [result.result for result in results] == [None] * 5
@@ -174,12 +173,12 @@ def test_test_mode_predicts_and_does_nothing(droplet):
     acting = droplet.minion()
     for result, function, arguments in zip(
         results,
-        ("settings.written", "secret.present", "secret.delivered", "secret.rendered", "secret.docker_login"),
+        ("settings.written", "secret.present", "secret.delivered", "secret.delivered", "secret.docker_login"),
         (
             (("settings",), {}),
             (("secrets",), {}),
             (("backend",), delivered),
-            ((str(droplet.file("x/users.acl")),), {"template": "{sha256:redis_app_password}", **ME}),
+            (("redis",), users),
             (("login",), {}),
         ),
         strict=True,

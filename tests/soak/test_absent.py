@@ -66,9 +66,7 @@ def test_all_but_the_data_goes_and_comes_back(
     assert botapi.ask("/start", chat_id=CHAT, wait=30)
     rows = sql(droplet, "SELECT count(*) FROM users")
     # The record of outages begins some minutes after the first convergence.
-    seconds_until(
-        lambda: droplet.run(["test", "-d", "/var/lib/marketplace/slo"], check=False).returncode == 0, 300
-    )
+    seconds_until(lambda: droplet.run(["test", "-d", "/var/lib/marketplace/slo"], check=False).ok, 300)
     version = shipping.status(droplet)["live"]["version"]
 
     foreseen = absent(droplet, "", "test=True")

@@ -119,7 +119,7 @@ def test_every_service_every_way(
         told = chat.arrives(f": {service}</b>", TOLD)
     row = f"seen after {seen:.0f} s, told after {told['at'] - begun:.0f} s, well again after {healed:.0f} s"
     if way is not alerts.crash:  # That something was restarted stays in the news for ten minutes.
-        over = chat.arrives("over: ", OVER)
+        over = chat.arrives((f": {service}</b>", "over: "), OVER)
         row += f", told to be over after {over['at'] - begun:.0f} s"
     note(f"{service}: {row}")
 
@@ -141,7 +141,7 @@ def test_a_backend_that_is_not_well_while_all_it_needs_is_gets_one_restart(
 
 
 def test_every_service_starved_at_the_same_time(droplet: Droplet, chat: Chat, note: Note) -> None:
-    spin = "for n in 1 2 3; do timeout 330 sh -c 'while :; do :; done' & done; wait"
+    spin = "for n in 1 2 3; do timeout 480 sh -c 'while :; do :; done' & done; wait"
     begun = time.time()
     for service in ("postgres", "redis", "backend"):
         droplet.run(["docker", "exec", "--detach", alerts.container(droplet, service), "sh", "-c", spin])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,20 +34,34 @@ class Chat:
         last = bot.messages()
         return cls(bot, last[-1]["sequence"] if last else 0)
 
-    def said(self, contains: str = "", wait: float = 0) -> list[dict[str, Any]]:
-        """The messages since then with ``contains`` in them, oldest first, after waiting for the first."""
-        found = self.bot.messages(after=self.after, contains=contains, wait=wait)
+    def said(self, *contains: str) -> list[dict[str, Any]]:
+        """The messages since then, oldest first, in which one alert has all these words."""
         return [
-            message for message in found if not any(words in message["text"] for words in _ALWAYS.values())
+            message
+            for message in self.bot.messages(after=self.after)
+            if any(all(words in alert for words in contains) for alert in _alerts(message["text"]))
         ]
 
-    def arrives(self, contains: str, limit: float) -> dict[str, Any]:
-        """The first message with ``contains`` in it, which has to come within ``limit`` seconds."""
-        found = self.said(contains, wait=limit)
-        assert found, (
-            f"no message with {contains!r} within {limit:g} s, but {[m['text'] for m in self.said()]}"
-        )
-        return found[0]
+    def arrives(self, contains: str | tuple[str, ...], limit: float) -> dict[str, Any]:
+        """The first message in which one alert has these words, which has to come within ``limit`` seconds."""
+        wanted = (contains,) if isinstance(contains, str) else contains
+        deadline = time.monotonic() + limit
+        while True:
+            newest = max((message["sequence"] for message in self.bot.messages(after=self.after)), default=0)
+            found = self.said(*wanted)
+            if found:
+                return found[0]
+            left = deadline - time.monotonic()
+            assert left > 0, (
+                f"no message with {wanted} within {limit:g} s, but {[m['text'] for m in self.said()]}"
+            )
+            self.bot.messages(after=max(newest, self.after), wait=min(left, 60))
+
+
+def _alerts(text: str) -> list[str]:
+    """The alerts of a message, each with its mark, without those that always come."""
+    alerts = re.split("^(?=[🔴🟠🔵🟢])", text, flags=re.MULTILINE)
+    return [alert for alert in alerts if alert and not any(words in alert for words in _ALWAYS.values())]
 
 
 def active(droplet: Droplet) -> dict[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from marketplace_backup_status import judge, status
-from marketplace_backups import Backup, Catalogue, digest_of, log_below, superfluous
+from marketplace_backups import Backup, Catalogue, file_digest, log_below, superfluous
 from marketplace_barman import Barman, BarmanError, base_of, reason
 from marketplace_drills import Drills
 from marketplace_durable import make_directory
@@ -65,7 +65,7 @@ def test_a_record_that_is_none_is_named(catalogue):
 def test_a_changed_and_a_missing_file_are_named(catalogue, tmp_path):
     (tmp_path / "a").write_bytes(b"as it was")
     (tmp_path / "b").write_bytes(b"as it was")
-    files = {name: digest_of(tmp_path / name) for name in ("a", "b")} | {"c": "0"}
+    files = {name: file_digest(tmp_path / name) for name in ("a", "b")} | {"c": "0"}
     kept = replace(backup(1), files=files)
     (tmp_path / "b").write_bytes(b"as it wat")
     changed = catalogue.changed(kept)

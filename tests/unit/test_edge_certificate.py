@@ -161,6 +161,13 @@ def test_an_order_that_fails_is_told_whatever_the_edge_s_file_says(droplet):
     assert (event.kind, event.severity) == ("certificate.failed", "critical")
 
 
+@pytest.mark.parametrize("note", ["{", "[]", '{"order": "bot.test from elsewhere"}'])
+def test_a_damaged_note_of_what_has_failed_keeps_nobody_from_asking(droplet, note):
+    droplet.world.paths.acme.parent.mkdir(parents=True, exist_ok=True)
+    droplet.world.paths.acme.write_text(note)
+    assert droplet.authority().waits_until() is None
+
+
 def test_a_chain_that_is_damaged_is_not_given_to_the_edge(droplet):
     authority = droplet.authority()
     authority.deploy()

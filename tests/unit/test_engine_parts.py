@@ -18,7 +18,7 @@ from marketplace_lock import Lock, LockHeld
 from marketplace_records import ReleaseRecord, other_colour, release_id
 from marketplace_reference import Reference
 from marketplace_release_compose import environment, one_off, render
-from marketplace_spool import FORGOTTEN, Spool
+from marketplace_spool import FORGOTTEN, UNREADABLE, Spool
 from marketplace_telegram import Webhook
 from marketplace_tree import revision
 
@@ -101,6 +101,21 @@ def test_spool_keeps_events_until_acknowledged(tmp_path: Path) -> None:
     assert spool.pending() == []
     with pytest.raises(ValueError, match="severity 'loud'"):
         spool.emit("x", "loud", "x")
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"id": "x"}'])
+def test_a_damaged_event_is_told_as_such_and_hides_no_other(tmp_path: Path, damage: str) -> None:
+    spool = Spool(tmp_path)
+    spool.emit("logs.short", "warning", "short", subject="edge")
+    # As a newer tree may write them.
+    newer = json.loads((tmp_path / "edge-logs.short.json").read_text()) | {"colour": "blue"}
+    (tmp_path / "edge-logs.short.json").write_text(json.dumps(newer))
+    (tmp_path / "1-release.live.json").write_text(damage)
+    told = {event.kind: event for event in spool.pending()}
+    assert told.keys() == {"logs.short", UNREADABLE}
+    assert "1-release.live.json" in told[UNREADABLE].summary
+    assert spool.acknowledge(told[UNREADABLE].id)
+    assert [event.kind for event in spool.pending()] == ["logs.short"]
 
 
 def test_one_kind_of_event_about_one_subject_is_one_event(tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ def test_a_line_of_json():
         ("1:M 25 Nov 2026 08:15:00.123 * DB saved on disk", "info"),
         ("WARNING:aiogram:slow", "warning"),
         ("2026-11-24 08:15:00,123 DEBUG here", "debug"),
+        ("DEBUG2 here", "debug"),
+        ("DEBUG7 is a level of nobody's", "info"),
         ("an error is what this is not", "info"),
         ("{half of a line of JSON", "info"),
         ('["a list"]', "info"),

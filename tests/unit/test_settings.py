@@ -7,8 +7,9 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from marketplace_durable import digest
 from marketplace_formula_inputs import formula_inputs
-from marketplace_settings import differences, digest, examine, parse, release_settings, to_dict
+from marketplace_settings import differences, examine, parse, release_settings, to_dict
 from marketplace_settings_fields import public
 from marketplace_settings_secrets import Sources
 from marketplace_units import GIB, MIB

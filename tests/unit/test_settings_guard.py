@@ -1,7 +1,7 @@
 import pytest
-from marketplace_durable import to_json
+from marketplace_durable import digest, to_json
 from marketplace_paths import Paths
-from marketplace_settings import digest, parse, to_dict
+from marketplace_settings import parse, to_dict
 from marketplace_settings_guard import refusal, settings_for_change
 
 from tests.support.pillars import ENVIRONMENTS, pillar

@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from marketplace_settings import digest
+from marketplace_durable import digest
 from marketplace_settings_gate import gate, no_pillar
 
 from tests.support.pillars import DIGEST, ENVIRONMENTS, TOKEN, pillar

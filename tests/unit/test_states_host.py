@@ -179,6 +179,31 @@ def test_a_value_that_the_kernel_refuses_is_told_from_one_that_is_not_ours(monke
     assert module._write(module.Path("/proc/sys/x"), 7) == ""
 
 
+@pytest.mark.parametrize("test", [True, False])
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("Error response from daemon: network app not found", True),
+        ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", False),
+    ],
+)
+def test_a_docker_that_does_not_answer_is_not_taken_for_one_without_networks(monkeypatch, test, said, found):
+    ran = []
+
+    def run_all(command, **_):
+        ran.append(command[:3])
+        return {"retcode": int("inspect" in command), "stdout": "", "stderr": said}
+
+    module = load("docker_network", __salt__={"cmd.run_all": run_all}, __opts__={"test": test})
+    monkeypatch.setattr(module, "which", lambda _: "/usr/bin/docker")
+    done = module.present("app", "br-app", "10.0.0.0/24", "10.0.0.1")
+    assert bool(done["changes"]) is found
+    assert (["docker", "network", "create"] in ran) is (found and not test)
+    if not found:
+        assert done["result"] is False
+        assert said in done["comment"]
+
+
 SIMULATED = """Reading package lists...
 Inst runc [1.1.15+ds1-2] (1.3.0 Debian-Security:13/stable-security [amd64])
 Conf runc (1.3.0 Debian-Security:13/stable-security [amd64])
@@ -193,7 +218,9 @@ def test_held_packages_are_upgraded_where_they_are_installed(test):
         if command[0] == "dpkg-query":
             return {"retcode": 0, "stdout": "installed runc\n", "stderr": ""}
         ran.append(command)
-        return {"retcode": 0, "stdout": SIMULATED if "--simulate" in command else "", "stderr": ""}
+        upgraded = any("--simulate" not in one and "install" in one for one in ran)
+        newer = "--simulate" in command and not upgraded
+        return {"retcode": 0, "stdout": SIMULATED if newer else "", "stderr": ""}
 
     module = load("apt_package", __salt__={"cmd.run_all": run_all}, __opts__={"test": test}, __context__={})
     done = module.upgraded("Ensure they are new", ["runc", "haproxy"])
@@ -202,6 +229,21 @@ def test_held_packages_are_upgraded_where_they_are_installed(test):
     changing = [command for command in ran if "--simulate" not in command]
     assert bool(changing) is not test
     assert all("haproxy" not in command for command in ran)
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_an_apt_that_cannot_tell_what_is_newer_is_not_taken_for_nothing_to_do(test):
+    def run_all(command, **_):
+        if command[0] == "dpkg-query":
+            return {"retcode": 0, "stdout": "installed runc\n", "stderr": ""}
+        if "--simulate" in command:
+            return {"retcode": 100, "stdout": "", "stderr": "E: Unable to correct problems"}
+        return {"retcode": 0, "stdout": "", "stderr": ""}
+
+    module = load("apt_package", __salt__={"cmd.run_all": run_all}, __opts__={"test": test}, __context__={})
+    done = module.upgraded("Ensure they are new", ["runc"])
+    assert done["result"] is False
+    assert "Unable to correct problems" in done["comment"]
 
 
 @pytest.mark.parametrize("test", [True, False])

@@ -15,7 +15,7 @@ from .models import Base
 
 log = logging.getLogger(__name__)
 
-CHECK_SECONDS = 2.0
+CHECK_SECONDS = 1.5
 # Docker, the edge and a person may all ask: share one answer for a moment, so that asking costs little.
 FRESH_SECONDS = 0.5
 
