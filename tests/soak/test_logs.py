@@ -50,13 +50,15 @@ def test_a_flood_of_minutes_is_its_own_services_loss_alone(
     others = [name for name in SERVICES if name != service]
     mark = f"{time.time():.0f}"
     line = f"a flood of {service} " + "x" * 200
-    # Many times what its journal takes, but with pauses, so that the service itself still gets its processor.
-    burst = f"yes '{line}' | head -c 1000000; sleep 0.3"
-    flood = f'timeout {FLOOD_SECONDS} sh -c "while :; do {burst}; done"'
+    # More than its journal takes, but with pauses, so that the service itself still gets its processor.
+    burst = f"yes '{line}' | head -n 4500; sleep 0.8"
+    # What is cut off half way would have the next line behind it.
+    flood = f'timeout {FLOOD_SECONDS} sh -c "while :; do {burst}; done"; echo'
     with shipping.beside(droplet, lambda other: says(other, service, flood)):
         for number in range(FLOOD_SECONDS // 3):
             for other in others:
-                says(droplet, other, f"echo witness {mark} {number}")
+                said = says(droplet, other, f"echo witness {mark} {number}")
+                assert said.ok, said
             time.sleep(1)
             written = number
     for other in others:
