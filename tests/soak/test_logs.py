@@ -50,8 +50,8 @@ def test_a_flood_of_minutes_is_its_own_services_loss_alone(
     others = [name for name in SERVICES if name != service]
     mark = f"{time.time():.0f}"
     line = f"a flood of {service} " + "x" * 200
-    # More than its journal takes, but with pauses, so that the service itself still gets its processor.
-    burst = f"yes '{line}' | head -n 4500; sleep 0.8"
+    # Many times what its journal takes, but with pauses, so that the service itself still gets its processor.
+    burst = f"yes '{line}' | head -n 4500; sleep 0.3"
     # It ends by itself: what is cut off half way would have the next line behind it, and PostgreSQL, the first process
     # of its container, takes an orphan that a signal ends for one of its own, and restarts.
     over = f"$(($(date +%s) + {FLOOD_SECONDS}))"
