@@ -7,8 +7,8 @@ from marketplace_alert_routes import NOBODY_TOLD, ways
 from marketplace_alert_test import probe
 from marketplace_alertmanager import Alertmanager, AlertmanagerError
 from marketplace_arguments import caller
-from marketplace_durable import read_json
 from marketplace_paths import Paths
+from marketplace_settings_guard import settings_applied
 
 __virtualname__ = "alerts"
 
@@ -29,12 +29,9 @@ def test():
 
         salt-call alerts.test
     """
-    try:
-        settings = read_json(_paths().settings)
-    except ValueError as error:
-        return _refused(str(error))
+    settings, why = settings_applied(_paths())
     if settings is None:
-        return _refused("this droplet is not converged yet: run state.apply")
+        return _refused(why)
     found = ways(settings)
     if not found:
         return _refused(NOBODY_TOLD)

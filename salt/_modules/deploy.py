@@ -40,7 +40,7 @@ from marketplace_paths import Paths
 from marketplace_release import TROUBLE
 from marketplace_release_compose import project
 from marketplace_restore_begun import closed_for
-from marketplace_settings_guard import settings_for_change
+from marketplace_settings_guard import NOT_CONVERGED, settings_for_change
 from marketplace_settings_moving import unreleased
 from marketplace_signals import interruptible, uninterrupted
 from marketplace_slo import words as slo_words
@@ -206,7 +206,7 @@ def resume():
     try:
         settings = read_json(_paths().settings)
         if settings is None:
-            return _refused("this droplet is not converged yet: run state.apply")
+            return _refused(NOT_CONVERGED)
         with view(sys.stderr) as progress:
             return settle(World.of(_paths()), settings, caller(os.environ), progress)
     except (LockHeld, *TROUBLE) as error:

@@ -15,6 +15,7 @@ from marketplace_lock import LockHeld
 from marketplace_log_metrics import publish
 from marketplace_log_reach import look, tell
 from marketplace_paths import Paths
+from marketplace_settings_guard import NOT_CONVERGED, settings_applied
 from marketplace_slo import LONGEST_DAYS
 from marketplace_slo import slo as reached
 from marketplace_watched import watched
@@ -24,7 +25,6 @@ __virtualname__ = "health"
 __outputter__ = {"check": "status_table", "drift": "drift_lines", "slo": "slo_table"}
 
 LONGEST_WAIT = 86400
-NOT_CONVERGED = "this droplet is not converged yet: run state.apply"
 
 
 def __virtual__():
@@ -55,8 +55,9 @@ def check(brief=False):
         salt-call health.check brief=True
     """
     paths = _paths()
-    settings, why = _settings()
-    if why:
+    settings, why = settings_applied(paths)
+    # What is not converged yet has a health as well.
+    if settings is None and why != NOT_CONVERGED:
         return _refused(why)
     found = report(World.of(paths), settings)
     if found["status"] == "unhealthy":
@@ -84,10 +85,11 @@ def logs():
 
         salt-call health.logs
     """
-    world, (settings, why) = World.of(_paths()), _settings()
+    world = World.of(_paths())
+    settings, why = settings_applied(world.paths)
     if settings is None:
         __context__["retcode"] = 1
-        return {"short": [why or NOT_CONVERGED]}
+        return {"short": [why]}
     found = look(world, settings)
     tell(world, found)
     publish(world, settings)
@@ -124,9 +126,9 @@ def drift(now=False, accept=False, wait=60, **unknown):
     try:
         nothing_else(unknown, ("now", "accept", "wait"))
         now, accept, patience = flag("now", now), flag("accept", accept), seconds("wait", wait, LONGEST_WAIT)
-        settings = read_json(_paths().settings)
+        settings, why = settings_applied(_paths())
         if settings is None:
-            raise Unusable(NOT_CONVERGED)
+            raise Unusable(why)
         looking, by = DriftLook(World.of(_paths()), _states, _applying), caller(os.environ)
         accepted = {"accepted": looking.accept(by)} if accept else {}
         found = looking.look(settings, by, patience) if now else read_json(_paths().drift)
@@ -185,9 +187,9 @@ def slo(days=30):
     """
     if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= LONGEST_DAYS:
         return _refused(f"days is {days!r}, expected a whole number from 1 to {LONGEST_DAYS}, such as 30")
-    settings, why = _settings()
+    settings, why = settings_applied(_paths())
     if settings is None:
-        return _refused(why or NOT_CONVERGED)
+        return _refused(why)
     try:
         found = reached(World.of(_paths()), settings, days, time.time())
     except LedgerError as error:
@@ -195,14 +197,6 @@ def slo(days=30):
     if found["budget"]["left"] < 0:
         __context__["retcode"] = 1
     return found
-
-
-def _settings():
-    """The settings of the last state.apply, None where there was none; and why they can't be read."""
-    try:
-        return read_json(_paths().settings), ""
-    except ValueError as error:
-        return None, str(error)
 
 
 def _refused(reason):

@@ -18,6 +18,7 @@ from marketplace_operate import perform, resume
 from marketplace_paths import Paths
 from marketplace_progress import Progress
 from marketplace_release import TROUBLE
+from marketplace_settings_guard import NOT_CONVERGED
 from marketplace_signals import SIGNALS, interruptible
 from marketplace_terminal import Plain
 from marketplace_ticket import Recorder, Ticket
@@ -36,7 +37,7 @@ def run(paths: Paths, request: dict[str, Any], progress: Progress) -> dict[str, 
     try:
         settings = read_json(paths.settings)
         if settings is None:
-            raise ValueError("this droplet is not converged yet: run state.apply")
+            raise ValueError(NOT_CONVERGED)
         return perform(World.of(paths), settings, Request.from_dict(request), progress).to_dict()
     except TROUBLE as error:
         unfinished = World.of(paths).journal.file.exists()
@@ -72,7 +73,7 @@ def settle(ticket: Ticket) -> None:
     try:
         settings = read_json(paths.settings)
         if settings is None:
-            raise ValueError("this droplet is not converged yet: run state.apply")
+            raise ValueError(NOT_CONVERGED)
         entry = world.journal.read()
         resumed = resume(world, settings, request.by, Recorder(ticket, Plain(sys.stdout)))["resumed"]
         record = _record(world, ticket, request, entry)

@@ -13,6 +13,7 @@ GATE_MISSING = (
     "the settings gate did not run: Salt found no ext_pillar 'marketplace'. Check that the minion's configuration"
     " has module_dirs and ext_pillar as in minion.conf, and that salt/_pillar/marketplace.py loads"
 )
+NOT_CONVERGED = "this droplet is not converged yet: run state.apply"
 _LISTED = 8
 
 
@@ -60,8 +61,16 @@ def settings_for_change(pillar: Mapping[str, Any], paths: Paths) -> tuple[dict[s
     why = outdated(pillar, paths.tree) or refusal(pillar, paths.settings)
     if why:
         return None, why
-    settings = read_json(paths.settings)
-    return settings, "" if settings is not None else "this droplet is not converged yet: run state.apply"
+    return settings_applied(paths)
+
+
+def settings_applied(paths: Paths) -> tuple[dict[str, Any] | None, str]:
+    """The settings of the last state.apply; or None, and why there are none."""
+    try:
+        settings = read_json(paths.settings)
+    except ValueError as error:
+        return None, str(error)
+    return settings, "" if settings is not None else NOT_CONVERGED
 
 
 def outdated(pillar: Mapping[str, Any], tree_file: Path) -> str | None:

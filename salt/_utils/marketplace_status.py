@@ -9,6 +9,7 @@ from marketplace_flight import Flight
 from marketplace_health import report
 from marketplace_managed import NAMES, theirs
 from marketplace_pending import ALLOW
+from marketplace_settings_guard import NOT_CONVERGED
 from marketplace_world import World
 
 
@@ -22,7 +23,7 @@ def status(world: World, settings: dict[str, Any] | None, settings_digest: str |
     live = world.ledger.live()
     pending: list[str] = []
     if settings is None:
-        pending.append("this droplet is not converged yet: run state.apply")
+        pending.append(NOT_CONVERGED)
     elif live is None:
         pending.append(
             f"nothing was ever released: state.apply or deploy.release ships {settings['backend']['version']}"
