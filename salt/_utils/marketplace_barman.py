@@ -96,7 +96,9 @@ class Barman:
         """
         processors = " ".join(map(str, background_processors()))
         command = [
-            "systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--unit={UNIT}", f"--slice={SLICE}",
+            # Active, for whoever looks, is Barman itself and not yet what systemd forked to become it.
+            "systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec",
+            f"--unit={UNIT}", f"--slice={SLICE}",
             f"--uid={USER}", f"--property=CPUAffinity={processors}", "--property=Nice=10",
             "--property=IOSchedulingClass=idle", "--property=UMask=0077",
             "--property=NoNewPrivileges=yes", "--property=ProtectSystem=strict", "--property=PrivateTmp=yes",

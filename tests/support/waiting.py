@@ -9,12 +9,15 @@ from typing import Any
 from tests.support.botapi.client import BotApi
 
 
-def seconds_until(condition: Callable[[], object], limit: float) -> float:
-    """Ask ``condition`` until it is true; how long that took. Fails behind ``limit`` seconds."""
+def seconds_until(condition: Callable[[], object], limit: float, told: Callable[[], object] = str) -> float:
+    """Ask ``condition`` until it is true; how long that took.
+
+    Fails behind ``limit`` seconds, with what ``told`` has to tell of how it stands then.
+    """
     started = asked = time.monotonic()
     while not condition():
         now = time.monotonic()
-        assert now - started < limit, f"not within {limit:g} s"
+        assert now - started < limit, f"not within {limit:g} s {told()}"
         # To ask may itself take up what is waited for: half of the time at most.
         time.sleep(max(0.2, min(now - asked, 0.5)))
         asked = time.monotonic()
