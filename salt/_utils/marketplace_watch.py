@@ -40,7 +40,7 @@ from marketplace_watch_look import Look
 from marketplace_watch_seen import UNITS, Seen
 
 EVERY = 3.0
-# After a boot, services are not missed before they have had this long to come up.
+# After a boot, services are not missed before all have come up, or have had this long to.
 BOOT_SECONDS = 240.0
 # A process that hangs gets so long to end in order.
 GRACE_SECONDS = 1
@@ -90,7 +90,7 @@ class Watch:
         limits = settings["monitoring"]["thresholds"] | {"query": query_seconds(settings)}
         found = marketplace_watch_rules.findings(seen, self.history, limits, self.quick.active)
         spent = self.recorder.findings(seen.at, goal_of(settings))
-        self.quick.update([*self._missed(found), *given_up, *spent], seen.at)
+        self.quick.update([*self._missed(found, seen), *given_up, *spent], seen.at)
         self.count(self.surveyor.turn(), seen.at)
         # Until the first survey has ended, nobody knows whether what was wrong before a restart still is.
         if self.surveyor.found or self.surveyor.errors:
@@ -149,7 +149,9 @@ class Watch:
         # Both may have seen the same thing; the quick look's is newer.
         return list((self.thorough.active | self.quick.active).values())
 
-    def _missed(self, found: Iterator[Finding]) -> list[Finding]:
+    def _missed(self, found: Iterator[Finding], seen: Seen) -> list[Finding]:
+        if all(service.status == "healthy" for service in marketplace_watch_rules.health(seen).values()):
+            self._booted = -BOOT_SECONDS
         young = time.monotonic() - self._booted < BOOT_SECONDS
         return [finding for finding in found if not (young and finding.name.startswith("service."))]
 

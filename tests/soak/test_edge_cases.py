@@ -22,8 +22,8 @@ Note = Callable[[str], None]
 RATE = 4
 """Messages a second that users write meanwhile."""
 CRASHES = 5
-FILLER = 1_000_000
-"""Bytes of a value that fills Redis."""
+FILLERS = {1_000_000: 8, 10_000: 200, 100: 2000}
+"""Bytes of a value that fills Redis, and how many are enough for what the larger ones have left free."""
 _CUT = """
 table inet outage {
     chain in { type filter hook prerouting priority -350; iifname "eth0" drop; }
@@ -71,15 +71,17 @@ def test_redis_is_at_its_limit_of_memory(droplet: Droplet, load: Callable[..., L
     before = started(droplet, name)
     users = load(20, 0.5)
     users.pause_until(50)
-    values = settings["redis"]["maxmemory"] // FILLER + 8
-    keys = [f"filler:{number}" for number in range(values)]
+    largest = max(FILLERS)
+    count = FILLERS | {largest: FILLERS[largest] + settings["redis"]["maxmemory"] // largest}
+    keys = {size: [f"filler:{size}:{number}" for number in range(count[size])] for size in FILLERS}
     with users.window():
-        answers = cache("".join(f"SETRANGE {key} {FILLER} x\n" for key in keys))
-        assert "OOM command not allowed" in answers, answers[-500:]
+        for size in FILLERS:
+            answers = cache("".join(f"SETRANGE {key} {size} x\n" for key in keys[size]))
+            assert "OOM command not allowed" in answers, (size, answers[-500:])
         failed = len([entry for entry in users.entries() if not entry.ok])
         seconds_until(lambda: len([entry for entry in users.entries() if not entry.ok]) > failed, 60)
         words = call(droplet, "health.check").value["services"]["redis"]["detail"]
-        cache("".join(f"DEL {key}\n" for key in keys))
+        cache("".join(f"DEL {key}\n" for some in keys.values() for key in some))
     users.pause_until(100)
     assert started(droplet, name) == before
     found = users.assert_lossless(droplet, failed=None)

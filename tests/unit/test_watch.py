@@ -283,6 +283,24 @@ def test_services_are_not_missed_while_the_droplet_boots(paths, monkeypatch):
     assert "service.down/redis" in watch.quick.active
 
 
+def test_what_has_come_up_once_is_missed_at_once(paths):
+    paths.watched.unlink()
+    watch = watching(paths)
+    watch.look.next = look(containers=None)  # Docker is about to come: nobody can say yet that all is well.
+    watch.turn(SETTINGS)
+    watch.look.next = look(at=NOW + 3, checks={"redis": silent(60)})
+    watch.turn(SETTINGS)
+    watch.look.next = look(at=NOW + 9, checks={"redis": silent(66)})
+    watch.turn(SETTINGS)
+    assert list(watch.quick.active) == []
+    watch.look.next = look(at=NOW + 12)
+    watch.turn(SETTINGS)
+    for later in (60, 66):
+        watch.look.next = look(at=NOW + later, checks={"redis": silent(5)})
+        watch.turn(SETTINGS)
+    assert "service.down/redis" in watch.quick.active
+
+
 def test_a_droplet_that_was_not_shut_down_in_order_says_so_once_it_is_back(paths):
     def told():
         return [event.kind for event in Spool(paths.spool).pending()]
