@@ -28,6 +28,7 @@ from tests.droplet.conftest import (  # noqa: F401 - fixtures
     undone,
 )
 from tests.droplet.conftest import pytest_addoption as add_option
+from tests.support.alert_fixtures import calm, chat  # noqa: F401 - fixtures
 from tests.support.backend_fixtures import blue, empty, stack  # noqa: F401 - fixtures
 
 

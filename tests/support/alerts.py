@@ -77,6 +77,12 @@ def well(droplet: Droplet) -> bool:
     return all(found[name] == "healthy" for name in SERVICES)
 
 
+def all_well(droplet: Droplet) -> bool:
+    """Whether every service is healthy, logs included."""
+    found = call(droplet, "health.check", "brief=True").value["services"]
+    return all(status == "healthy" for status in found.values())
+
+
 def container(droplet: Droplet, service: str) -> str:
     """The container of a service."""
     return f"backend-{shipping.live_colour(droplet)}" if service == "backend" else service
