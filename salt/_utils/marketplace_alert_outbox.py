@@ -5,7 +5,7 @@ is wrong is handed over every minute for as long as it lasts, and is not let go,
 Events are told in the same way, once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -58,9 +58,14 @@ class Deliveries:
         self.sent: dict[str, float] = {}
         self._failing: dict[str, float] = {}
         self._failed: dict[str, float] = {}
+        self._sending: frozenset[str] = frozenset()
 
-    def note(self, attempts: Mapping[str, Attempts], now: float) -> None:
-        """Take in what Alertmanager counts. Counts that fell are those of one that was just started."""
+    def note(self, attempts: Mapping[str, Attempts], now: float, sending: Collection[str] = ()) -> None:
+        """Take in what Alertmanager counts. Counts that fell are those of one that was just started.
+
+        Args:
+            sending: ways by which it is sending something that has neither arrived nor failed yet.
+        """
         for way, count in attempts.items():
             before = self._seen.get(way)
             if before is None or count.all < before.all:
@@ -71,14 +76,17 @@ class Deliveries:
             if count.well > before.well:
                 self.sent[way] = now
                 self._failing.pop(way, None)
-        self._seen = dict(attempts)
+            elif way in sending:  # What nobody answers does not fail either.
+                self._failing.setdefault(way, now)
+        self._seen, self._sending = dict(attempts), frozenset(sending)
 
     def works(self, way: str, now: float) -> bool:
         """Whether all that was tried by a way has arrived: something since the last failure, and that was a while ago.
 
-        One thing may get out while another fails, again and again.
+        One thing may get out while another fails, again and again, or hangs.
         """
-        return way not in self._failing and now - self._failed.get(way, -CALM) >= CALM
+        at_rest = way not in self._failing and way not in self._sending
+        return at_rest and now - self._failed.get(way, -CALM) >= CALM
 
     def failing_for(self, ways: Iterable[str], now: float) -> float:
         """For how many seconds nothing has got out, by the way that is worst off; 0 where all is well."""
@@ -96,6 +104,13 @@ class Outbox:
     def __init__(self, ways: Iterable[str], letters: Iterable[Letter] = ()) -> None:
         self.ways = tuple(ways)
         self.letters = {letter.key: letter for letter in letters}
+
+    def late(self, now: float) -> bool:
+        """Whether something should have been sent by now, and nobody knows yet that it was."""
+        return any(
+            not letter.told and letter.taken is not None and now - letter.taken >= SENT_WITHIN
+            for letter in self.letters.values()
+        )
 
     def put(self, letters: Iterable[Letter], now: float) -> None:
         """Say what there is to tell now; what was there before and is no longer, is over."""

@@ -14,6 +14,8 @@ from typing import Any
 _COUNTER = re.compile(
     r'alertmanager_notification_requests(_failed)?_total\{[^}]*integration="([^"]+)"[^}]*\} ([0-9.e+]+)'
 )
+# Who is sending, in the stacks of what runs. Source: notify/telegram/telegram.go and its like in Alertmanager 0.28.
+_SENDING = re.compile(r"alertmanager/notify/(\w+)\.\(\*\w+\)\.Notify\b")
 
 
 class AlertmanagerError(Exception):
@@ -78,6 +80,17 @@ class Alertmanager:
             AlertmanagerError: it does not answer.
         """
         return counted(self._ask("GET", "/metrics"))
+
+    def sending(self) -> set[str]:
+        """By which ways it is sending something just now.
+
+        Its Telegram waits for an answer without an end, and one that waits counts neither as sent nor as failed: it
+        shows in the stacks of what runs and nowhere else.
+        """
+        try:
+            return set(_SENDING.findall(self._ask("GET", "/debug/pprof/goroutine?debug=1")))
+        except AlertmanagerError:  # Nothing is said of it where it does not answer, or has no such page.
+            return set()
 
     def began(self) -> str:
         """When it was started, as it says that: another one whenever it has forgotten what it was given.

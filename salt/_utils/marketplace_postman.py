@@ -89,7 +89,8 @@ class Postman:
     def _count(self, now: float) -> None:
         waiting = any(not letter.told for letter in self.letters)
         if waiting or now - self._counted >= _COUNT_EVERY:
-            self._deliveries.note(self._alertmanager.attempts(), now)
+            sending = self._alertmanager.sending() if self._outbox.late(now) else ()
+            self._deliveries.note(self._alertmanager.attempts(), now, sending)
             began = self._alertmanager.began()
             if began != self.began:
                 self._outbox.again()

@@ -15,10 +15,11 @@ class Mail:
         self.posted = []
         self.note()
 
-    def note(self):
-        self.deliveries.note({way: Attempts(*counts) for way, counts in self.counts.items()}, self.now)
+    def note(self, sending=()):
+        counted = {way: Attempts(*counts) for way, counts in self.counts.items()}
+        self.deliveries.note(counted, self.now, sending)
 
-    def at(self, now, *letters, takes=True, sends=(), fails=()):
+    def at(self, now, *letters, takes=True, sends=(), fails=(), sending=()):
         """A turn: what is wrong now, whether Alertmanager takes it, and what it has sent since; what has arrived."""
         self.now = now
         self.box.put(letters, now)
@@ -32,7 +33,7 @@ class Mail:
             self.counts[way][0] += 1
         for way in fails:
             self.counts[way][1] += 1
-        self.note()
+        self.note(sending)
         return self.box.settle(self.deliveries, now)
 
 
@@ -80,6 +81,17 @@ def test_what_alertmanager_has_said_before_it_does_not_say_again():
     mute = Mail()
     mute.at(100, DISK)
     assert mute.at(100 + SAID, DISK, fails=["telegram"]) == []
+
+
+def test_what_hangs_has_neither_arrived_nor_been_said_before():
+    mail = Mail()
+    mail.at(100, DISK)
+    for now in (100 + SENT_WITHIN, 100 + SAID, 100 + 2 * SAID):
+        assert mail.at(now, sending=["telegram"]) == []
+    assert mail.deliveries.failing_for(["telegram"], 100 + 2 * SAID) == 2 * SAID - SENT_WITHIN
+    # Another one gets out, and this one hangs on.
+    assert mail.at(110 + 2 * SAID, sends=["telegram"], sending=["telegram"]) == []
+    assert mail.at(113 + 2 * SAID, sends=["telegram"]) == [DISK.key]
 
 
 def test_each_way_counts():

@@ -37,6 +37,7 @@ class Fake:
 
     def __init__(self):
         self.alerts, self.away, self.sent, self.failed, self.started = [], False, 0, 0, "noon"
+        self.hangs = False
 
     def post(self, alerts):
         if self.away:
@@ -47,6 +48,9 @@ class Fake:
         if self.away:
             raise AlertmanagerError("Alertmanager does not answer")
         return {"telegram": Attempts(self.sent + self.failed, self.failed)}
+
+    def sending(self):
+        return {"telegram"} if self.hangs else set()
 
     def began(self):
         return self.started
@@ -121,6 +125,18 @@ def test_what_was_sent_before_is_no_sign_that_this_was(postman, fake):
     postman.turn([condition()], SETTINGS, NOW + 3)
     postman.turn([condition()], SETTINGS, NOW + 60)
     assert [letter.told for letter in postman.letters] == [False]
+
+
+def test_what_waits_for_an_answer_that_never_comes_has_not_arrived(paths, postman, fake):
+    fake.hangs = True
+    spool = Spool(paths.spool)
+    spool.emit("release.live", "info", "release of 1.2.0: live", subject="20261125T120000Z")
+    for later in range(0, int(MUTE) + 100, 3):
+        postman.turn([], SETTINGS, NOW + later)
+    assert len(spool.pending()) == 1
+    fake.hangs, fake.sent = False, 1
+    postman.turn([], SETTINGS, NOW + MUTE + 103)
+    assert spool.pending() == []
 
 
 def test_a_condition_is_what_people_read():
@@ -293,6 +309,18 @@ def test_a_switch_that_says_nothing_holds_up_nobody(paths, postman):
         assert "a-secret" not in Path(f"/proc/{waits.pid}/cmdline").read_text()
         postman.stop()
     assert waits.returncode is not None
+
+
+def test_who_is_at_something_is_found_in_its_stacks():
+    stacks = (
+        "1 @ 0x47cd2e 0xf1812d\n"
+        "#\t0xf1812d\tgithub.com/prometheus/alertmanager/notify/telegram.(*Notifier).Notify+0x42d\ttelegram.go:92\n"
+        "#\t0xec3817\tgithub.com/prometheus/alertmanager/notify.(*Integration).Notify+0x637\tnotify.go:84\n"
+        "#\t0xf00000\tgithub.com/prometheus/alertmanager/notify/email.(*Email).Notify+0x1\temail.go:1\n"
+    )
+    asked = Alertmanager()
+    asked._ask = lambda *_: stacks
+    assert asked.sending() == {"telegram", "email"}
 
 
 def test_attempts_are_counted_by_way():
