@@ -18,7 +18,7 @@ from tests.support.load import running
 from tests.support.load.state import sql
 from tests.support.waiting import seconds_until
 
-ROUNDS = 3
+ROUNDS = 5
 
 
 @pytest.mark.timeout(3600)
