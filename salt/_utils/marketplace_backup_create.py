@@ -122,7 +122,7 @@ class _Run:
             done = max(0, size_of(home) - already)
             self.progress.update(f"{amount(done)}, {amount(done / (time.monotonic() - begun))}/s")
 
-        identity = world.barman.take(self.settings["backup"]["rate"], LONGEST_SECONDS, look)
+        identity = world.barman.take(LONGEST_SECONDS, look)
         seconds = max(0.1, time.monotonic() - begun)
         self.progress.update("waiting for the end of its log")
         world.receiver.finish_segment()

@@ -167,20 +167,10 @@ class Barman:
             )
         return found[identity]
 
-    def take(self, rate: int, timeout: float, look: Callable[[], None]) -> str:
-        """Take a base backup; its id. The log that it needs may still be on its way (``put_away``).
-
-        Args:
-            rate: bytes a second that it asks the server for at most. What sends them is a process of the server's, with
-                all the share of the processors that this has.
-            timeout, look: as ``run`` has them.
-
-        Raises:
-            BarmanError: it failed, or took too long.
-        """
+    def take(self, timeout: float, look: Callable[[], None]) -> str:
+        """Take a base backup; its id. The log that it needs may still be on its way (``put_away``)."""
         before = {base.id for base in self.bases()}
-        # In KiB.
-        self.run("backup", f"--bwlimit={rate // 1024}", self.server, timeout=timeout, look=look)
+        self.run("backup", self.server, timeout=timeout, look=look)
         new = [base.id for base in self.bases() if base.id not in before]
         if not new:
             raise BarmanError("barman backup: it says that it went well, and there is no backup")

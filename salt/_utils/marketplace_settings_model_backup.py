@@ -74,11 +74,6 @@ class Backup:
         "days after which no release is made while no backup was restored on trial; 0 does without",
         7,
     )
-    rate: int = setting(
-        size("8M", MIB, 1024 * MIB),
-        "bytes of the database that a base backup reads in a second at most, so that users don't notice it",
-        "8M",
-    )
     disk: int = setting(size("20G", 512 * MIB), "size of the backups' file system, allocated at once", "20G")
     device: str = setting(
         device(),

@@ -31,8 +31,6 @@ def test_a_backup_costs_users_little(
     note: Callable[[str], None],
 ) -> None:
     local = backups.copied_to(storage, pillar.local(site, images))
-    # As fast as everybody's.
-    del local["backup"]["rate"]
     with roomy(site, images, local, "5G", "8G") as large:
         fill(large, GIB)
         # What the filling has left to do would be taken for the time without a backup.

@@ -293,19 +293,6 @@ def base_on_disk(home, identity, information):
     (meta / f"{identity}-backup.info").write_text(information)
 
 
-def test_the_server_is_asked_for_no_more_than_the_rate(tmp_path, monkeypatch):
-    barman, asked = Barman(tmp_path), []
-
-    def run(self, *words, **_):
-        asked.append(words)
-        base_on_disk(tmp_path, "20261126T010707", "status=DONE\n")
-        return ""
-
-    monkeypatch.setattr(Barman, "run", run)
-    assert barman.take(8 << 20, 60, lambda: None) == "20261126T010707"
-    assert asked == [("backup", "--bwlimit=8192", "postgres")]
-
-
 def test_what_failed_before_it_had_begun_is_deleted_without_barman(tmp_path, monkeypatch):
     barman, asked = Barman(tmp_path), []
     monkeypatch.setattr(Barman, "run", lambda self, *words, **_: asked.append(words) or "")

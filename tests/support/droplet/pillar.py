@@ -36,8 +36,7 @@ def local(site: Site, images: Images) -> dict[str, Any]:
             "digest": images.redis.digest,
             "disk": "1G",
         },
-        # What a backup costs users is for tests/soak/test_backup_cost.py to say; others need not wait for it.
-        "backup": {"disk": "1G", "rate": "1G"},
+        "backup": {"disk": "1G"},
         "logs": {"size": "512M"},
         "droplet": {"swap": 0},
         "telegram": {"api_url": f"http://botapi.test:{BOTAPI_PORT}", "networks": [site.subnets[0]]},
