@@ -150,9 +150,9 @@ class Watch:
         return list((self.thorough.active | self.quick.active).values())
 
     def _missed(self, found: Iterator[Finding], seen: Seen) -> list[Finding]:
-        if all(service.status == "healthy" for service in marketplace_watch_rules.health(seen).values()):
-            self._booted = -BOOT_SECONDS
         young = time.monotonic() - self._booted < BOOT_SECONDS
+        if young and all(one.status == "healthy" for one in marketplace_watch_rules.health(seen).values()):
+            self._booted, young = -BOOT_SECONDS, False
         return [finding for finding in found if not (young and finding.name.startswith("service."))]
 
     def heal(self, seen: Seen) -> list[Finding]:

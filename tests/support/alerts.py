@@ -73,14 +73,18 @@ def active(droplet: Droplet) -> dict[str, dict[str, Any]]:
 
 def well(droplet: Droplet) -> bool:
     """Whether each of the services that users need is healthy."""
-    found = call(droplet, "health.check", "brief=True").value["services"]
+    found = _statuses(droplet)
     return all(found[name] == "healthy" for name in SERVICES)
 
 
 def all_well(droplet: Droplet) -> bool:
     """Whether every service is healthy, logs included."""
-    found = call(droplet, "health.check", "brief=True").value["services"]
-    return all(status == "healthy" for status in found.values())
+    return all(status == "healthy" for status in _statuses(droplet).values())
+
+
+def _statuses(droplet: Droplet) -> dict[str, str]:
+    found: dict[str, str] = call(droplet, "health.check", "brief=True").value["services"]
+    return found
 
 
 def container(droplet: Droplet, service: str) -> str:
