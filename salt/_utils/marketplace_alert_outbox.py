@@ -80,6 +80,10 @@ class Deliveries:
                 self._failing.setdefault(way, now)
         self._seen, self._sending = dict(attempts), frozenset(sending)
 
+    def again(self) -> None:
+        """Take it that who counts has begun anew."""
+        self._seen = dict.fromkeys(self._seen, Attempts(0, 0))
+
     def works(self, way: str, now: float) -> bool:
         """Whether all that was tried by a way has arrived: something since the last failure, and that was a while ago.
 

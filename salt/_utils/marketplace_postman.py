@@ -79,22 +79,30 @@ class Postman:
                 self._spool.acknowledge(identity)
 
     def _hand_over(self, now: float) -> None:
+        if not self._outbox.due(now):
+            return
+        self._meet()
         due = self._outbox.due(now)
-        if due:
-            # What was sent until now was something else; these may be sent before anybody counts again.
-            self._deliveries.note(self._alertmanager.attempts(), now - _BEFORE)
-            self._alertmanager.post(self._outbox.alert(letter, now) for letter in due)
-            self._outbox.accepted(due, now)
+        # What was sent until now was something else; these may be sent before anybody counts again.
+        self._deliveries.note(self._alertmanager.attempts(), now - _BEFORE)
+        self._alertmanager.post(self._outbox.alert(letter, now) for letter in due)
+        self._outbox.accepted(due, now)
 
     def _count(self, now: float) -> None:
         waiting = any(not letter.told for letter in self.letters)
         if waiting or now - self._counted >= _COUNT_EVERY:
+            self._meet()
             sending = self._alertmanager.sending() if self._outbox.late(now) else ()
             self._deliveries.note(self._alertmanager.attempts(), now, sending)
-            began = self._alertmanager.began()
-            if began != self.began:
-                self._outbox.again()
-            self._counted, self.began = now, began
+            self._counted = now
+
+    def _meet(self) -> None:
+        """Find out whether it is still the same Alertmanager, before it is given anything or its counts are read."""
+        began = self._alertmanager.began()
+        if began != self.began:
+            self._outbox.again()
+            self._deliveries.again()
+        self.began = began
 
     def ping(self, settings: Mapping[str, Any], now: float) -> None:
         """Tell the dead man's switch that all is well here: that alerts would be sent, not that there are none."""

@@ -227,6 +227,24 @@ def test_an_alertmanager_that_was_started_anew_is_told_everything_anew(postman, 
     assert fake.alerts[-1].ends == NOW + 163
 
 
+def test_a_new_alertmanager_is_met_before_it_is_given_anything(postman, fake, monkeypatch):
+    """What it sends at once must not count as sent before it was known."""
+    fake.sent = 7
+    postman.turn([], SETTINGS, NOW)
+    fake.started, fake.sent, take = "one", 6, fake.post
+
+    def send(alerts):
+        take(alerts)
+        fake.sent += 1
+
+    monkeypatch.setattr(fake, "post", send)
+    postman.turn([condition()], SETTINGS, NOW + 6)
+    monkeypatch.setattr(fake, "post", take)
+    postman.turn([condition()], SETTINGS, NOW + 9)
+    postman.turn([condition()], SETTINGS, NOW + 54)
+    assert [letter.told for letter in postman.letters] == [True]
+
+
 def test_events_of_yesterday_are_let_go(paths, postman, fake):
     spool = Spool(paths.spool)
     spool.emit("release.live", "info", "release of 1.2.0: live")
