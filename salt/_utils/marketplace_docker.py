@@ -13,6 +13,9 @@ from typing import Any
 from marketplace_last_words import last_words
 
 SIGKILLED = 137  # 128 and the signal's number, as a shell would say it
+# What runc says now and then of a host that is at its limit: the process in which the command would have begun is gone.
+# Source: the words around nsexec and setup in github.com/opencontainers/runc, libcontainer/process_linux.go
+_NOT_BEGUN = "waiting for init preliminary setup"
 
 
 class DockerError(Exception):
@@ -276,11 +279,17 @@ class Docker:
     ) -> subprocess.CompletedProcess[str]:
         """A command in a running container; the result is returned whatever its exit code.
 
+        What Docker failed to begin is tried once more.
+
         Args:
             stdin: what the command reads; nothing by default.
         """
         flags = ["--interactive"] if stdin is not None else []
-        return self.run("exec", *flags, name, *argv, timeout=timeout, check=False, stdin=stdin)
+        command = ["exec", *flags, name, *argv]
+        done = self.run(*command, timeout=timeout, check=False, stdin=stdin)
+        if done.returncode != 0 and _NOT_BEGUN in done.stderr:
+            done = self.run(*command, timeout=timeout, check=False, stdin=stdin)
+        return done
 
     def run_once(self, arguments: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
         """A one-off container (``docker run``); the result is returned whatever its exit code."""
