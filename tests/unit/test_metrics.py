@@ -121,27 +121,44 @@ def test_every_alert_finds_its_way_and_says_what_to_type(alert, tmp_path):
     assert run("amtool", "config", "routes", "test", where, *words).strip() == "conditions"
 
 
-def message(**alert):
-    """What people read of an alert."""
-    labels = {"droplet": "production", "service": "postgres", "severity": "warning", "kind": "condition"}
-    made = {
-        "status": "firing",
-        "labels": labels | alert.pop("labels", {}),
-        "annotations": {"summary": "it is slow", **alert},
-        "startsAt": "2026-11-25T03:12:00Z",
-        "endsAt": "0001-01-01T00:00:00Z",
-    }
-    data = {"receiver": "conditions", "status": "firing", "alerts": [made]}
+def rendered(template, alerts):
+    """What people read of some alerts."""
     return run(
         "amtool",
         "template",
         "render",
         f"--template.glob={TREE}/formulas/alertmanager/files/messages.tmpl",
-        '--template.text={{ template "alerts.text" . }}',
+        f'--template.text={{{{ template "{template}" . }}}}',
         "--template.data=/dev/stdin",
-        input=json.dumps(data),
+        input=json.dumps({"receiver": "conditions", "status": alerts[0]["status"], "alerts": alerts}),
         env={"TZ": "UTC"},
     ).split("\n")
+
+
+def alert_of(status="firing", labels=None, **annotations):
+    """One as Alertmanager hands it to its templates."""
+    about = {"droplet": "production", "service": "postgres", "severity": "warning", "kind": "condition"}
+    return {
+        "status": status,
+        "labels": about | (labels or {}),
+        "annotations": {"summary": "it is slow", **annotations},
+        "startsAt": "2026-11-25T03:12:00Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+    }
+
+
+def message(**more):
+    return rendered("alerts.text", [alert_of(**more)])
+
+
+@pytest.mark.parametrize(
+    ("status", "rest"),
+    [("firing", "and 2 more: salt-call health.check"), ("resolved", "and 2 more are over")],
+)
+def test_of_many_the_first_eight_are_told_and_how_many_more_there_are(status, rest):
+    lines = rendered("alerts.html", [alert_of(status, summary=f"number {n}") for n in range(10)])
+    assert sum("number " in line for line in lines) == 8
+    assert rest in lines
 
 
 def test_a_message_says_since_when_whoever_hands_it_over():
