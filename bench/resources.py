@@ -61,7 +61,7 @@ def _resource(chunk: Mapping[str, Any], there: Mapping[str, Found]) -> Resource:
         return Resource("packages", title, name, packages=tuple(chunk.get("pkgs") or [name]))
     if function == "apt_package.removed":
         return Resource("no_packages", title, name, packages=tuple(chunk.get("pkgs") or [name]))
-    if chunk["state"] == "service":
+    if chunk["state"] == "systemd_service":
         return Resource(
             "service", title, name,
             running=True if chunk["fun"] == "running" else None,

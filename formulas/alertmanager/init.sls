@@ -45,7 +45,7 @@ Ensure Alertmanager is current:
       - file: Ensure Alertmanager is confined
 
 Ensure Alertmanager is running:
-  service.running:
+  systemd_service.running:
     - name: prometheus-alertmanager
     - enable: True
     - require:

@@ -23,7 +23,7 @@ Ensure the renewal's unit is current:
       - apt_package: Ensure the certificate client is installed
 
 Ensure certificates are renewed by a timer:
-  service.running:
+  systemd_service.running:
     - name: certbot.timer
     - enable: True
     - require:

@@ -37,7 +37,7 @@ Ensure the engine is configured:
       - apt_package: Ensure the engine is installed
 
 Ensure the engine is running:
-  service.running:
+  systemd_service.running:
     - name: docker
     - enable: True
     - require:
@@ -49,7 +49,7 @@ Ensure the engine uses its configuration:
     - name: docker.service
     - files: [/etc/docker/daemon.json]
     - require:
-      - service: Ensure the engine is running
+      - systemd_service: Ensure the engine is running
     - watch:
       - file: Ensure the engine waits for its mounts
       - file: Ensure the journal knows which lines of containers are not kept

@@ -38,7 +38,7 @@ Ensure {{ unit }} is current:
       - apt_package: Ensure exporters are installed
 
 Ensure {{ unit }} is running:
-  service.running:
+  systemd_service.running:
     - name: {{ unit }}
     - enable: True
     - require:

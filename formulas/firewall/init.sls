@@ -19,7 +19,7 @@ Ensure the firewall's rules are written:
 
 # Debian's own unit flushes every table when it stops, the engine's too: it must never run.
 Ensure the packet filter's own unit is out of the way:
-  service.masked:
+  systemd_service.masked:
     - name: nftables
 
 Ensure the firewall has a unit:
@@ -35,7 +35,7 @@ Ensure systemd knows the firewall's unit:
       - file: Ensure the firewall has a unit
 
 Ensure the firewall is up before the network at boot:
-  service.enabled:
+  systemd_service.enabled:
     - name: firewall
     - require:
       - file: Ensure the firewall has a unit

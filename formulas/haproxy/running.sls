@@ -24,7 +24,7 @@ Ensure the proxy's unit is current:
       - file: Ensure the proxy is configured
 
 Ensure the proxy is running:
-  service.running:
+  systemd_service.running:
     - name: haproxy
     - enable: True
     - require:
@@ -37,4 +37,4 @@ Ensure the proxy uses its configuration:
     - watch:
       - file: Ensure the proxy is configured
     - require:
-      - service: Ensure the proxy is running
+      - systemd_service: Ensure the proxy is running

@@ -59,7 +59,7 @@ Ensure the journal of {{ name }} is kept:
         journal: {{ dict(logs.journal, **journal) | json }}
 
 Ensure the journal of {{ name }} takes messages:
-  service.running:
+  systemd_service.running:
     - name: systemd-journald@{{ name }}.socket
     - require:
       - systemd_unit: Ensure systemd knows the journals of namespaces

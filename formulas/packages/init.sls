@@ -5,7 +5,7 @@ Ensure the basic packages are installed:
     - pkgs: {{ packages.present | json }}
 
 Ensure cron is running:
-  service.running:
+  systemd_service.running:
     - name: cron
     - enable: True
     - require:

@@ -49,7 +49,7 @@ Ensure Prometheus is current:
       - file: Ensure Prometheus is confined
 
 Ensure Prometheus is running:
-  service.running:
+  systemd_service.running:
     - name: prometheus
     - enable: True
     - require:

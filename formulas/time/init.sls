@@ -19,7 +19,7 @@ Ensure the time zone is named:
     - contents: {{ time.timezone }}
 
 Ensure the clock is kept in step:
-  service.running:
+  systemd_service.running:
     - name: chrony
     - enable: True
     - require:

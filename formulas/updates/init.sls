@@ -34,7 +34,7 @@ Ensure packages' files are compared every week:
       - apt_package: Ensure the updater is installed
 
 Ensure the updater's timers are running:
-  service.running:
+  systemd_service.running:
     - names: [apt-daily.timer, apt-daily-upgrade.timer]
     - enable: True
 
@@ -70,7 +70,7 @@ Ensure systemd knows when the host reboots:
       - file: Ensure the host reboots for an update at a set time
 
 Ensure the host reboots only where it may:
-  service.{{ "running" if updates.reboot else "dead" }}:
+  systemd_service.{{ "running" if updates.reboot else "dead" }}:
     - name: updates-reboot.timer
     - enable: {{ updates.reboot }}
     - require:

@@ -48,7 +48,7 @@ Ensure systemd knows when holes are filled:
       - file: Ensure holes in the images are filled every hour
 
 Ensure the timer that fills holes is running:
-  service.running:
+  systemd_service.running:
     - name: volumes-allocate.timer
     - enable: True
     - require:

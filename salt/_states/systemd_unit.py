@@ -4,22 +4,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-from marketplace_systemd import SHOW, Unit, forgive_future
+from marketplace_systemd import forgive_future, full, unit_of
 
 
-def _unit(name: str) -> Unit:
-    result = __salt__["cmd.run_all"](
-        ["systemctl", "show", name, f"--property={','.join(SHOW)}"], python_shell=False, ignore_retcode=True
-    )
-    return Unit.parse(result["stdout"])
+def _run(argv: list[str]) -> str:
+    return str(__salt__["cmd.run_all"](argv, python_shell=False, ignore_retcode=True)["stdout"])
 
 
 def _newest(files: list[str]) -> float:
     return max((Path(file).stat().st_mtime for file in files if Path(file).exists()), default=0.0)
 
 
-def _wanted(name: str, files: list[str], restart: bool) -> dict[str, dict[str, str]]:
-    unit = _unit(name)
+def _wanted(name: str, files: list[str], restart: bool, anew: bool = False) -> dict[str, dict[str, str]]:
+    kept = None if anew else __context__
+    unit = unit_of(full(name), _run, kept, __lowstate__, __running__)
     changes = {}
     if unit.needs_reload:
         changes["definition"] = {"old": "older than on disk", "new": "reloaded"}
@@ -63,7 +61,7 @@ def current(name: str, files: list[str] | None = None, restart: bool = True) -> 
                 "comment": f"{' '.join(command)} failed: {result['stderr']} ({hint})",
             }
     forgive_future(files)
-    remaining = _wanted(name, files, restart)
+    remaining = _wanted(name, files, restart, anew=True)
     if remaining:
         return ret | {
             "result": False,

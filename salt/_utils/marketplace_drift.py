@@ -29,12 +29,8 @@ _LINES, _CHARACTERS = 12, 160
 _WORD = r"[\w.-]*(?:passw(?:or)?d|passphrase|requirepass|secret|token|api_?key|credential)[\w.-]*"
 _PASSWORD = re.compile(rf"""(?im)(\b{_WORD}["']?[ \t]*[=:][ \t]*|^[+-][ \t]*{_WORD}[ \t]+)\S.*""")
 _PEM = re.compile(r"(-----BEGIN [A-Z ]+-----).*?(-----END [A-Z ]+-----|\Z)", re.DOTALL)
-_SET = {
-    "set to start": "is stopped",
-    "set to be enabled": "is not started at boot",
-    "set to be disabled": "is started at boot",
-    "set to be killed": "runs",
-}
+# What a unit is, as systemd_service names its aspects.
+_UNIT = {"activity": "is {old}", "boot": "is {old} at boot", "mask": "is {old}"}
 
 
 @dataclass(frozen=True)
@@ -167,9 +163,9 @@ def _difference(key: list[str], row: Mapping[str, Any], scrubbed: Callable[[str]
 
 def _words(module: str, changes: Mapping[str, Any], comment: str) -> tuple[str, str]:
     """What differs, in a sentence; and the diff, where there is one."""
-    if module == "service":
-        said = next((words for mark, words in _SET.items() if mark in comment), "")
-        return said or _short(comment), ""
+    if module == "systemd_service":
+        said = [_UNIT[key].format_map(value) for key, value in changes.items()]
+        return "; ".join(said) or _short(comment), ""
     if "newfile" in changes:
         return "is missing", ""
     detail = str(changes["diff"]) if "diff" in changes else ""

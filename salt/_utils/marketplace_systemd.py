@@ -3,35 +3,71 @@
 import os
 import string
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from marketplace_sandbox import SWAP
 
 # No --property=LoadState for a unit alone tells whether it runs with what is on disk: these four together do.
 SHOW = ("LoadState", "ActiveState", "NeedDaemonReload", "ActiveEnterTimestampMonotonic")
+# States of a unit file with which ``systemctl is-enabled`` is content.
+_ENABLED = frozenset({"enabled", "enabled-runtime", "static", "alias", "indirect", "generated"})
+_SUFFIXES = (".service", ".timer", ".socket", ".mount", ".slice", ".target", ".path")
+# States of one unit each.
+_ABOUT = frozenset(
+    {
+        ("systemd_service", "dead"),
+        ("systemd_service", "enabled"),
+        ("systemd_service", "masked"),
+        ("systemd_service", "running"),
+        ("systemd_unit", "current"),
+    }
+)
+_KEPT = "marketplace_systemd.units"
 
 
 @dataclass(frozen=True)
 class Unit:
-    """The facts of ``systemctl show``; ``started`` is seconds on the monotonic clock, None when it never ran."""
+    """What systemd says of a unit.
+
+    Attributes:
+        loaded: whether there is one, and it is not masked.
+        active: whether it runs; activating: whether systemd is about to start it.
+        needs_reload: whether its definition on disk is another.
+        started: seconds on the monotonic clock; None when it never ran.
+        file: how it stands on disk (``enabled``, ``disabled``, ``masked``, ...); empty where there is no file.
+    """
 
     loaded: bool
     active: bool
     needs_reload: bool
     started: float | None
+    activating: bool = False
+    file: str = ""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it is started at boot, or by whatever wants it."""
+        return self.file in _ENABLED
+
+    @property
+    def masked(self) -> bool:
+        return self.file.startswith("masked")
 
     @classmethod
-    def parse(cls, text: str) -> "Unit":
+    def parse(cls, text: str, file: str = "") -> "Unit":
         """Read ``systemctl show --property=...`` output (``key=value`` lines; keys that are missing count as empty)."""
         pairs = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
         microseconds = pairs.get("ActiveEnterTimestampMonotonic", "0") or "0"
         return cls(
             loaded=pairs.get("LoadState") == "loaded",
             active=pairs.get("ActiveState") in ("active", "reloading"),
+            activating=pairs.get("ActiveState") == "activating",
             needs_reload=pairs.get("NeedDaemonReload") == "yes",
             started=int(microseconds) / 1e6 if microseconds != "0" else None,
+            file=file,
         )
 
     def older_than(self, changed: float, realtime: float, monotonic: float) -> bool:
@@ -45,6 +81,58 @@ class Unit:
         if not self.active or self.started is None:
             return False
         return realtime - (monotonic - self.started) < changed
+
+
+def full(name: str) -> str:
+    """A unit's name with its suffix; one without is a service."""
+    return name if name.endswith(_SUFFIXES) else f"{name}.service"
+
+
+def units(names: Sequence[str], run: Callable[[list[str]], str]) -> dict[str, Unit]:
+    """Several units at once.
+
+    Args:
+        names: with their suffixes, each once.
+        run: runs a command and returns what it printed.
+    """
+    shown = run(["systemctl", "show", *names, f"--property={','.join(SHOW)}"]).strip().split("\n\n")
+    if len(shown) != len(names):  # One that can't be a unit's name has no answer.
+        return {name: units([name], run)[name] for name in names}
+    # What is kept in memory of a unit's file is as old as the last daemon-reload; this reads the disk.
+    listed = run(["systemctl", "list-unit-files", "--no-legend", "--plain", "--full", *names])
+    files = dict(line.split()[:2] for line in listed.splitlines() if line.strip())
+    return {name: Unit.parse(text, files.get(name, "")) for name, text in zip(names, shown, strict=True)}
+
+
+def unit_of(
+    name: str,
+    run: Callable[[list[str]], str],
+    kept: MutableMapping[str, Any] | None = None,
+    chunks: Iterable[Mapping[str, Any]] = (),
+    results: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Unit:
+    """What systemd says of a unit, asked of all at once that a run is about, as long as the run changes nothing.
+
+    Args:
+        name: with its suffix.
+        run: runs a command and returns what it printed.
+        kept: what outlives a state (``__context__``); None where systemd has to be asked now.
+        chunks: what the run is about (``__lowstate__``).
+        results: what came of it until now (``__running__``).
+    """
+    if kept is None:
+        return units([name], run)[name]
+    changed = sum(bool(row.get("changes")) for row in (results or {}).values())
+    before: int
+    known: dict[str, Unit]
+    before, known = kept.get(_KEPT, (-1, {}))
+    if before != changed or name not in known:
+        about = {full(str(one["name"])) for one in chunks if (one.get("state"), one.get("fun")) in _ABOUT}
+        # Once something changes, more will.
+        names = sorted(about | {name}) if changed == 0 else [name]
+        known = units(names, run)
+        kept[_KEPT] = (changed, known)
+    return known[name]
 
 
 def forgive_future(files: Iterable[str | Path]) -> None:

@@ -25,7 +25,7 @@ Ensure the backend is released:
       - sls: marketplace.edge
 
 Ensure the backend starts at boot and stops in order:
-  service.running:
+  systemd_service.running:
     - name: marketplace-backend
     - enable: True
     - require:

@@ -66,7 +66,7 @@ Ensure systemd knows the data services' unit:
 
 # Started, so that it has something to stop when the droplet goes down.
 Ensure the data services start at boot and stop in order:
-  service.running:
+  systemd_service.running:
     - name: marketplace-data
     - enable: True
     - require:

@@ -29,7 +29,7 @@ Ensure systemd knows when drift is looked for:
       - file: Ensure drift is looked for at a set time
 
 Ensure drift is looked for where that is wanted:
-  service.{{ "running" if monitoring.drift else "dead" }}:
+  systemd_service.{{ "running" if monitoring.drift else "dead" }}:
     - name: marketplace-drift.timer
     - enable: {{ monitoring.drift }}
     - require:

@@ -26,7 +26,7 @@ Ensure systemd knows how the containers are isolated:
       - file: Ensure the containers' isolation has a unit
 
 Ensure the containers are isolated at boot:
-  service.enabled:
+  systemd_service.enabled:
     - name: marketplace-isolation
     - require:
       - file: Ensure the containers' isolation is written

@@ -21,9 +21,9 @@ Ensure the watchdog is current:
       - file: Ensure the watchdog has a unit
 
 Ensure the droplet is watched:
-  service.running:
+  systemd_service.running:
     - name: marketplace-watch
     - enable: True
     - require:
       - systemd_unit: Ensure the watchdog is current
-      - service: Ensure Alertmanager is running
+      - systemd_service: Ensure Alertmanager is running

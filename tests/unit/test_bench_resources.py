@@ -18,8 +18,14 @@ LOW = [
     {"state": "file", "fun": "absent", "__id__": "Ensure nothing", "name": "/etc/gone"},
     {"state": "apt_package", "fun": "installed", "__id__": "Ensure packages", "pkgs": ["curl", "jq"]},
     {"state": "apt_package", "fun": "removed", "__id__": "Ensure no package", "name": "telnet"},
-    {"state": "service", "fun": "running", "__id__": "Ensure a service", "name": "haproxy", "enable": True},
-    {"state": "service", "fun": "masked", "__id__": "Ensure no service", "name": "rpcbind"},
+    {
+        "state": "systemd_service",
+        "fun": "running",
+        "__id__": "Ensure a service",
+        "name": "haproxy",
+        "enable": True,
+    },
+    {"state": "systemd_service", "fun": "masked", "__id__": "Ensure no service", "name": "rpcbind"},
     {"state": "compose", "fun": "running", "__id__": "Ensure it runs", "name": "data"},
 ]
 THERE = {

@@ -27,10 +27,10 @@ def row(number, module, name, result=None, changes=None, comment="", sentence=No
     }
 
 
-WELL = row(0, "file", "/etc/well", True) | row(1, "service", "cron", True)
+WELL = row(0, "file", "/etc/well", True) | row(1, "systemd_service", "cron", True)
 EDITED = row(2, "file", "/etc/motd", changes={"diff": "--- \n+++ \n@@ -1 +1 @@\n-by hand\n+as it was\n"})
 FOLLOWS = row(3, "systemd_unit", "x.service", changes={"process": {"old": "older", "new": "restarted"}})
-STOPPED = row(4, "service", "chrony", comment="Service chrony is set to start")
+STOPPED = row(4, "systemd_service", "chrony", changes={"activity": {"old": "stopped", "new": "running"}})
 
 
 def test_a_droplet_as_it_was_left_has_no_drift():

@@ -48,7 +48,7 @@ CHUNKS = [
     chunk("file", "absent", "/etc/exporters"),
     chunk("file", "managed", "/srv/deploy/REVISION"),
     chunk("nft_table", "loaded", "host", boot="/etc/firewall.nft"),
-    chunk("service", "running", "docker"),
+    chunk("systemd_service", "running", "docker"),
     chunk("secret", "delivered", "backup"),
 ]
 

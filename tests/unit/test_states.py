@@ -89,6 +89,118 @@ def test_no_restart_is_predicted_where_none_is_made(restart, predicted):
     assert set(module.mod_watch("x.service", restart=restart)["changes"]) == predicted
 
 
+class Systemd:
+    """A systemd with units (name -> how it is active and how its file stands), counting what it is asked."""
+
+    def __init__(self, **units):
+        self.units = {f"{name}.service": list(state) for name, state in units.items()}
+        self.asked, self.ran = 0, []
+
+    def run_all(self, command, **_):
+        verb, names = command[1], [word for word in command[2:] if not word.startswith("--")]
+        answer = {"retcode": 0, "stdout": "", "stderr": ""}
+        if verb == "show":
+            self.asked += 1
+            return answer | {"stdout": "\n\n".join(self.shown(name) for name in names)}
+        if verb == "list-unit-files":
+            lines = [f"{name} {self.units[name][1]} enabled" for name in names if name in self.units]
+            return answer | {"stdout": "\n".join(lines)}
+        self.ran.append(f"{verb} {names[0]}")
+        state = self.units.setdefault(names[0], ["inactive", ""])
+        if verb == "start" and state[1] == "masked":
+            return answer | {"retcode": 1, "stderr": "Unit is masked."}
+        words = {"start": (0, "active"), "stop": (0, "inactive"), "enable": (1, "enabled")}
+        words |= {"disable": (1, "disabled"), "mask": (1, "masked")}
+        state[words[verb][0]] = words[verb][1]
+        return answer
+
+    def shown(self, name):
+        active, file = self.units.get(name, ("inactive", ""))
+        load = {"": "not-found", "masked": "masked"}.get(file, "loaded")
+        return f"LoadState={load}\nActiveState={active}\nNeedDaemonReload=no"
+
+    def state(self, about=(), test=False, running=None, module="systemd_service"):
+        low = [{"state": "systemd_service", "fun": "running", "name": name} for name in about]
+        around = {"__lowstate__": low, "__running__": running or {}, "__context__": {}}
+        return load(module, __salt__={"cmd.run_all": self.run_all}, __opts__={"test": test}, **around)
+
+
+STOPPED = {"activity": {"old": "stopped", "new": "running"}}
+OFF = {"boot": {"old": "not started", "new": "started"}}
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "before", "changes", "ran"),
+    [
+        ("running", {"enable": True}, ("active", "enabled"), {}, []),
+        ("running", {"enable": True}, ("active", "static"), {}, []),
+        ("running", {"enable": True}, ("inactive", "disabled"), STOPPED | OFF, ["enable x.service", "start x.service"]),
+        ("running", {}, ("failed", "disabled"), STOPPED, ["start x.service"]),
+        ("running", {"enable": False}, ("active", "enabled"), {"boot": {"old": "started", "new": "not started"}},
+         ["disable x.service"]),
+        ("dead", {"enable": False}, ("active", "disabled"), {"activity": {"old": "running", "new": "stopped"}},
+         ["stop x.service"]),
+        ("enabled", {}, ("inactive", "disabled"), OFF, ["enable x.service"]),
+        ("masked", {}, ("active", "enabled"), {"mask": {"old": "not masked", "new": "masked"}}, ["mask x.service"]),
+        ("masked", {}, ("inactive", "masked"), {}, []),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("test", [True, False])
+def test_a_service_becomes_what_it_should_be_and_test_tells_it(
+    function, arguments, before, changes, ran, test
+):
+    systemd = Systemd(x=before)
+    state = systemd.state(test=test)
+    answer = getattr(state, function)("x", **arguments)
+    assert answer["result"] is (None if test and changes else True)
+    assert answer["changes"] == changes
+    assert systemd.ran == ([] if test else ran)
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        (None, "systemd knows no such unit"),
+        (("inactive", "masked"), "failed: Unit is masked. (journalctl -u x.service"),
+    ],
+)
+def test_a_service_that_can_not_be_started_says_why(before, words):
+    systemd = Systemd(**({"x": before} if before else {}))
+    answer = systemd.state().running("x")
+    assert answer["result"] is False
+    assert words in answer["comment"]
+
+
+def test_a_service_that_ends_as_soon_as_it_was_started_is_no_success(monkeypatch):
+    systemd = Systemd(x=("inactive", "enabled"))
+    answer = systemd.run_all
+    monkeypatch.setattr(systemd, "run_all", lambda command, **_: answer(["systemctl", "stop", "x.service"]
+                        if command[1] == "start" else command))  # fmt: skip
+    assert (
+        "x is still stopped; systemctl status x.service shows why" in systemd.state().running("x")["comment"]
+    )
+
+
+def test_a_service_that_is_about_to_start_is_waited_for(monkeypatch):
+    systemd = Systemd(x=("activating", "enabled"))
+    state = systemd.state()
+    monkeypatch.setattr(
+        state.time, "sleep", lambda _: systemd.units.update({"x.service": ["active", "enabled"]})
+    )
+    answer = state.running("x", enable=True)
+    assert (answer["result"], answer["changes"], systemd.ran) == (True, {}, [])
+
+
+def test_systemd_is_asked_once_for_all_until_the_run_changes_something():
+    systemd = Systemd(x=("active", "enabled"), y=("active", "enabled"))
+    state = systemd.state(about=["x", "y"])
+    assert state.running("x")["changes"] == state.running("y")["changes"] == {}
+    assert systemd.asked == 1
+    systemd.units["y.service"][0] = "inactive"
+    vars(state)["__running__"] = {"file": {"changes": {"diff": "+"}}}
+    assert state.running("y")["changes"] == STOPPED
+
+
 @pytest.mark.parametrize(
     ("test", "delivered", "predicted"),
     [(True, {"users.acl": "replaced"}, {"users"}), (True, {"server.pem": "replaced"}, set()),
