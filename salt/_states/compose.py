@@ -102,7 +102,8 @@ def running(
         if __opts__["test"]:
             wanted = [replace(one, image=(images or {}).get(one.name, one.image)) for one in wanted]
         gone = frozenset(retired or ())
-        todo = plan(wanted, _containers(name), _times(read_at_start or {}), gone)
+        found = _containers(name)
+        todo = plan(wanted, found, _times(read_at_start or {}), gone)
         changes = _changes(todo, allow_restart) | _unmarked(kept)
         waiting = {} if allow_restart else todo.pending
         # What is down already serves nobody that could be disturbed, but a restore may have stopped it. What is retired
@@ -118,10 +119,12 @@ def running(
         remaking = sorted(todo.outdated) if allow_restart else []
         _fetch([one for one in wanted if one.name in {*todo.missing, *remaking}], versions or {})
         with undisturbed(Paths(), "state.apply") if disturbs else nullcontext():
-            if changes.keys() - _unmarked(kept).keys():
+            moved = bool(changes.keys() - _unmarked(kept).keys())
+            if moved:
                 with not_replaced(Paths(), "state.apply") if starts and not disturbs else nullcontext():
                     _bring_up(name, file, wanted, todo, allow_restart, prepare or {})
-            found = _wait_or_return(name, file, wanted, todo if allow_restart else None, timeout)
+            if moved or unwell(wanted, found):
+                found = _wait_or_return(name, file, wanted, todo if allow_restart else None, timeout)
         todo = plan(wanted, found, _times(read_at_start or {}), gone)
         _mark(kept)
         record(Paths().pending, f"{RESTART}{name}", todo.pending)
