@@ -20,7 +20,8 @@ def targets(tgt, tgt_type="glob", **options):
     tgt, tgt_type
         As on the command line, for example ``production`` or ``staging-*``.
 
-    Raises ``SaltClientError`` where the roster cannot be read or nothing in it matches.
+    Raises:
+        SaltClientError: the roster cannot be read, or nothing in it matches.
     """
     flat = salt.loader.roster(__opts__, utils=salt.loader.utils(__opts__))["flat.targets"]
     try:

@@ -16,7 +16,11 @@ class Unusable(ValueError):
 
 
 def nothing_else(options: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Refuse keywords that a function does not know. Salt's own (``__pub_...``) are passed over."""
+    """Refuse keywords that a function does not know. Salt's own (``__pub_...``) are passed over.
+
+    Raises:
+        Unusable: there is such a keyword.
+    """
     unknown = [name for name in options if not name.startswith("__")]
     if not unknown:
         return
@@ -26,7 +30,11 @@ def nothing_else(options: Mapping[str, Any], known: Sequence[str]) -> None:
 
 
 def version(value: Any) -> str:
-    """A version, which is an image's tag; "" where none is given."""
+    """A version, which is an image's tag; "" where none is given.
+
+    Raises:
+        Unusable: it is no image's tag, or arrived as a number, which loses digits.
+    """
     if value is None or value == "":
         return ""
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -40,7 +48,11 @@ def version(value: Any) -> str:
 
 
 def text(name: str, value: Any, example: str) -> str:
-    """A text; "" where none is given."""
+    """A text; "" where none is given.
+
+    Raises:
+        Unusable: it is no text, or has a space or something unprintable in it.
+    """
     if value is None:
         return ""
     if not isinstance(value, str) or not value.isprintable() or " " in value:
@@ -49,21 +61,33 @@ def text(name: str, value: Any, example: str) -> str:
 
 
 def flag(name: str, value: Any) -> bool:
-    """Yes or no, as Salt reads them: ``True``, ``yes`` and ``on`` are the same."""
+    """Yes or no, as Salt reads them: ``True``, ``yes`` and ``on`` are the same.
+
+    Raises:
+        Unusable: it is no boolean.
+    """
     if not isinstance(value, bool):
         raise Unusable(f"{name} is {value!r}, expected {name}=True or {name}=False")
     return value
 
 
 def seconds(name: str, value: Any, most: int) -> float:
-    """Seconds from 0 to ``most``."""
+    """Seconds from 0 to ``most``.
+
+    Raises:
+        Unusable: it is no number, or none of those.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         raise Unusable(f"{name} is {value!r}, expected seconds from 0 to {most}, such as {name}=60")
     return float(value)
 
 
 def switch(value: Any) -> bool | None:
-    """``on`` or ``off``, which Salt may have read as yes and no already; None where nothing is given."""
+    """``on`` or ``off``, which Salt may have read as yes and no already; None where nothing is given.
+
+    Raises:
+        Unusable: it is neither.
+    """
     said = {"on": True, "off": False}.get(value.lower(), value) if isinstance(value, str) else value
     if said is None or isinstance(said, bool):
         return said
@@ -71,7 +95,11 @@ def switch(value: Any) -> bool | None:
 
 
 def command(words: Sequence[Any]) -> list[str]:
-    """A command's argv from one text (split as a shell would, but none runs), from a list, or from words."""
+    """A command's argv from one text (split as a shell would, but none runs), from a list, or from words.
+
+    Raises:
+        Unusable: the text cannot be split, there is no word, or one of them is no text.
+    """
     given = list(words)
     if len(given) == 1 and isinstance(given[0], list | tuple):
         given = list(given[0])

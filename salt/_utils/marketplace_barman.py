@@ -159,7 +159,11 @@ class Barman:
         return sorted([*below, self.directory / "meta" / f"{identity}{_INFO}"])
 
     def base(self, identity: str) -> Base:
-        """One base backup; BarmanError where there is none of that id."""
+        """One base backup.
+
+        Raises:
+            BarmanError: there is none of that id.
+        """
         found = {base.id: base for base in self.bases()}
         if identity not in found:
             raise BarmanError(
@@ -168,7 +172,11 @@ class Barman:
         return found[identity]
 
     def take(self, timeout: float, look: Callable[[], None]) -> str:
-        """Take a base backup; its id. The log that it needs may still be on its way (``put_away``)."""
+        """Take a base backup; its id. The log that it needs may still be on its way (``put_away``).
+
+        Raises:
+            BarmanError: Barman failed, took too long or is not there, or it went well and there is no new backup.
+        """
         before = {base.id for base in self.bases()}
         self.run("backup", self.server, timeout=timeout, look=look)
         new = [base.id for base in self.bases() if base.id not in before]

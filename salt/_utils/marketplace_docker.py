@@ -197,7 +197,12 @@ class Docker:
         self.run("rmi", "--no-prune", name, check=False)
 
     def containers(self, *names: str) -> dict[str, ContainerState]:
-        """States of those of ``names`` that exist."""
+        """States of those of ``names`` that exist.
+
+        Raises:
+            DockerTimeout: it took too long.
+            DockerError: docker is not installed, complains of anything but a missing container, or gives no JSON.
+        """
         if not names:
             return {}
         result = self.run("container", "inspect", *names, check=False)

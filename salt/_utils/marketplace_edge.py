@@ -123,7 +123,11 @@ class Edge:
             self._set(self.maintenance_map, self._runtime(self.maintenance_map), wanted)
 
     def runtime_live(self) -> str:
-        """The live colour as HAProxy has it at this moment (``none`` where nothing is live)."""
+        """The live colour as HAProxy has it at this moment (``none`` where nothing is live).
+
+        Raises:
+            EdgeError: HAProxy does not answer, or knows no such map.
+        """
         found = self._runtime(self.live_map).get("live")
         if found is None:
             raise EdgeError(f"HAProxy knows no map {self.live_map}; run state.apply")

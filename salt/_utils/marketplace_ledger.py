@@ -43,7 +43,11 @@ class Ledger:
         return document
 
     def record(self, release: str) -> ReleaseRecord:
-        """The record of ``release``; raises LedgerError like :meth:`document`."""
+        """The record of ``release``.
+
+        Raises:
+            LedgerError: there is no such record, or it is damaged.
+        """
         try:
             return ReleaseRecord.from_dict(self.document(release))
         except (KeyError, TypeError) as error:

@@ -26,6 +26,7 @@ def run_once(
 
     Raises:
         StepFailed: with its output, in which no secret is left.
+        KeyboardInterrupt: a signal came meanwhile; the container is removed then.
     """
     delivered = str(world.paths.delivered / ("migration" if role == "owner" else "backend"))
     arguments = one_off(

@@ -177,6 +177,9 @@ class ProviderDatabase(Database):
         """Put what the restore point holds in place of all there is, in one transaction.
 
         Where there is no such point, it was used already.
+
+        Raises:
+            DatabaseError: the point cannot be read, or PostgreSQL can't be asked or refuses; nothing has changed then.
         """
         if point not in self.points():
             return

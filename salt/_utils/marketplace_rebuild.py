@@ -163,7 +163,11 @@ class Rebuild:
         )
 
     def archive(self) -> str:
-        """Settings, secrets, certificates and ledger, from the newest archive that is whole."""
+        """Settings, secrets, certificates and ledger, from the newest archive that is whole.
+
+        Raises:
+            BackupError: there is none, it is another environment's, or it can't be unpacked.
+        """
         place = self.world.paths.state / "rebuild"
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(mode=0o700)
@@ -214,7 +218,11 @@ class Rebuild:
         return f"{found['backups']} backups, {found['size']} in {found['seconds']} s"
 
     def database(self) -> str:
-        """The database, before its server starts for the first time."""
+        """The database, before its server starts for the first time.
+
+        Raises:
+            BackupError: there are no settings, its server was started on an empty disk already, or the restore fails.
+        """
         settings = self._settings()
         if is_managed(settings, "postgres"):
             return self._elsewhere("postgres")
@@ -268,7 +276,11 @@ class Rebuild:
         return self.notes[-1]
 
     def images(self) -> str:
-        """The images of the live release and of those that a rollback may go back to."""
+        """The images of the live release and of those that a rollback may go back to.
+
+        Raises:
+            DockerError: the live release's could not be pulled, or one could not be given its name.
+        """
         ledger = World.of(self.world.paths).ledger
         live = ledger.live()
         if live is None:
@@ -288,7 +300,11 @@ class Rebuild:
         return f"{here} images, version {live.version} is live"
 
     def backup(self) -> str:
-        """The log goes on from here, which wants a new base backup."""
+        """The log goes on from here, which wants a new base backup.
+
+        Raises:
+            BackupError: it was not taken well, or was refused for ``BUSY_SECONDS``.
+        """
         answer: dict[str, Any] = {}
 
         def taken() -> bool:
@@ -302,7 +318,11 @@ class Rebuild:
         return f"in {answer['seconds']} s"
 
     def open(self) -> str:
-        """The edge, where all behind it is well."""
+        """The edge, where all behind it is well.
+
+        Raises:
+            BackupError: something behind it is unhealthy; it stays closed.
+        """
         found = function("health.check")
         # Closed as it is, it can be no better than that.
         wrong = {

@@ -201,7 +201,11 @@ class Recovery:
         return f"{amount(total)}, {rate}/s{received}"
 
     def start(self, target: Target) -> None:
-        """Have a server replay the log."""
+        """Have a server replay the log.
+
+        Raises:
+            BackupError: the server does not start.
+        """
         self._configure(target)
         self.world.docker.remove(self.name)
         done = self.world.docker.run_once(
@@ -231,6 +235,9 @@ class Recovery:
         """Until the log is replayed and the server takes questions.
 
         A log that ends before the target is replayed to its end: so far everything is known.
+
+        Raises:
+            BackupError: the server gave up, a restore point is not in the log, or it took over ``LONGEST_SECONDS``.
         """
         begun = time.monotonic()
         replayed: set[str] = set()

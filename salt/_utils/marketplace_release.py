@@ -114,6 +114,9 @@ def carry_on(world: World, flight: Flight, progress: Progress, resumed: bool = F
 
     Args:
         resumed: the flight was interrupted: what its journal has passed is looked at again where a step can tell.
+
+    Raises:
+        Unchanged: what is asked for is live already; the journal is left to the caller.
     """
     stood = STEP_NAMES.index(flight.step)
     flight.run.resumed = flight.run.resumed or resumed

@@ -39,7 +39,11 @@ class DropletHands:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Holds off releases, backups and jobs."""
+        """Holds off releases, backups and jobs.
+
+        Raises:
+            RotationError: one is at work, or was interrupted and is not settled yet.
+        """
         with ExitStack() as stack:
             try:
                 stack.enter_context(undisturbed(self.world.paths, self.by, "new secrets"))
@@ -75,7 +79,11 @@ class DropletHands:
             self.states(*states)
 
     def ship(self) -> str:
-        """Release the live image again: its secrets have changed, so that it is another release."""
+        """Release the live image again: its secrets have changed, so that it is another release.
+
+        Raises:
+            RotationError: the ledger can't be read, or the release gives no answer or does not become live.
+        """
         with _failing("releasing the backend"):
             live = self.world.ledger.live()
             if live is None:
@@ -100,7 +108,11 @@ class DropletHands:
                 paths.rotation.unlink(missing_ok=True)
 
     def noted(self) -> list[str]:
-        """From the file of :meth:`note`; where a rebuild has brought back the store alone, by the values before."""
+        """From the file of :meth:`note`; where a rebuild has brought back the store alone, by the values before.
+
+        Raises:
+            RotationError: the file can't be read.
+        """
         store = Store(self.world.paths.secrets)
         with _failing("looking which secrets are being replaced"):
             try:

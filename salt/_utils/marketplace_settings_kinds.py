@@ -22,7 +22,11 @@ def whole(pattern: str) -> str:
 
 
 def read_text(raw: Any) -> str:
-    """``raw`` where it is a text; a number or boolean in its place was written without quotes."""
+    """``raw`` where it is a text; a number or boolean in its place was written without quotes.
+
+    Raises:
+        Wrong: it is none.
+    """
     if isinstance(raw, str):
         return raw
     if isinstance(raw, bool | int | float):
@@ -179,7 +183,11 @@ class UserIds(Kind):
 
 
 def read_list(raw: Any) -> list[Any]:
-    """``raw`` where it is a list with something in it."""
+    """``raw`` where it is a list with something in it.
+
+    Raises:
+        Wrong: it is no list, or an empty one.
+    """
     if not isinstance(raw, list | tuple):
         raise Wrong(f"is {shown(raw)}, not a list")
     if not raw:
