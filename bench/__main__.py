@@ -68,10 +68,10 @@ def converged(site: Site, progress: Progress) -> Droplet:
 
 def nothing_to_do(site: Site, droplet: Droplet, runs: int, progress: Progress) -> Document:
     """Converging what is converged."""
-    found, ways = converge.all_ways(site, droplet, runs, progress)
+    found, ways, states = converge.all_ways(site, droplet, runs, progress)
     drawn = [(way.name.replace("`", ""), round(way.median, 2)) for way in ways if not way.problem]
     return (
-        "Converging, measured", [report.converge(found, ways)], [report.converge_note(found, ways)],
+        "Converging, measured", [report.converge(found, ways, states)], [report.converge_note(found, ways)],
         {"a run with nothing to do": drawn},
     )  # fmt: skip
 

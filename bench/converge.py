@@ -47,8 +47,18 @@ class Way:
         return median(self.seconds)
 
 
-def all_ways(site: Site, droplet: Droplet, runs: int, progress: Progress) -> tuple[list[Resource], list[Way]]:
-    """The resources, and every way to converge them, in turn in every round so that the machine's noise meets all."""
+Durations = dict[tuple[str, str], list[float]]
+"""Milliseconds that a state took in each of our runs, by its function and its id."""
+
+
+def all_ways(
+    site: Site, droplet: Droplet, runs: int, progress: Progress
+) -> tuple[list[Resource], list[Way], Durations]:
+    """The resources, and every way to converge them, in turn in every round so that the machine's noise meets all.
+
+    The first way is ours, of which it is also told how long each state took.
+    """
+    states: Durations = {}
     low: list[dict[str, Any]] = call(droplet, "state.show_lowstate").value
     found = resources.resources(low, _there(droplet, resources.paths(low)))
     with progress.step("Ansible and pyinfra on a controller"):
@@ -56,7 +66,7 @@ def all_ways(site: Site, droplet: Droplet, runs: int, progress: Progress) -> tup
 
     # Each is told whether the droplet rests: in the first round, a peer may still bring something about.
     ways: dict[str, Callable[[bool], float]] = {
-        "`salt-call state.apply`, on the droplet": lambda _: _ours(droplet),
+        "`salt-call state.apply`, on the droplet": lambda rests: _ours(droplet, states if rests else {}),
         "pyinfra, by SSH": lambda rests: _pyinfra(controller, found, rests),
         "Ansible with pipelining, by SSH": lambda rests: _ansible(controller, found, "pipelining.cfg", rests),
         "Ansible with Mitogen, by SSH": lambda rests: _ansible(controller, found, "mitogen.cfg", rests),
@@ -77,13 +87,16 @@ def all_ways(site: Site, droplet: Droplet, runs: int, progress: Progress) -> tup
             if number:  # The first only opens connections and fills caches.
                 seconds[name].append(took)
                 progress.note(f"{name}: {took:.1f} s")
-    return found, [Way(name, tuple(seconds[name]), problems.get(name, "")) for name in ways]
+    return found, [Way(name, tuple(seconds[name]), problems.get(name, "")) for name in ways], states
 
 
-def _ours(droplet: Droplet) -> float:
+def _ours(droplet: Droplet, states: Durations) -> float:
     answer = call(droplet, "state.apply")
     if answer.failed or answer.changed:  # Without this one there is nothing to compare with.
         raise RuntimeError(f"the droplet is not at rest: {answer.failed or answer.changed}")
+    for key, state in answer.value.items():
+        module, _, _, function = key.split("_|-")
+        states.setdefault((f"{module}.{function}", state["__id__"]), []).append(float(state["duration"]))
     return answer.seconds
 
 

@@ -7,13 +7,22 @@ from statistics import median
 
 from tests.support.measured import table
 
-from .converge import Way
+from .converge import Durations, Way
 from .footprint import DOCKER, Footprint
 from .ours import OTHERS, Release, Rollback
 from .resources import Resource, counts
 from .side_by_side import CLIENTS, RATE, SOAK, Shipping
 
 NOTHING_GOAL, FIRST_GOAL, MEMORY_GOAL = 2.0, 180.0, 150.0
+SLOW_MS = 50.0
+# Why a state that finds nothing to do takes longer than that.
+SLOW = {
+    "backup.received": "asks the server, in its container, how far the receiver of its log has come",
+    "compose.running": "has docker compose say what its containers should be like",
+    "postgres_server.access_granted": "asks PostgreSQL, in its container, for roles and grants",
+    "postgres_server.configured": "asks PostgreSQL, in its container, for its configuration and that for errors",
+    "systemd_service.running": "the first of these, which asks systemd for the units of the whole run",
+}
 OVERHEAD_GOAL, WARM_GOAL, COLD_GOAL, LEDGER_GOAL = 2.0, 3.0, 2.0, 0.10
 
 
@@ -157,8 +166,8 @@ def release_notes(
     ]
 
 
-def converge(found: Sequence[Resource], ways: Sequence[Way]) -> str:
-    """Runs with nothing to do, side by side."""
+def converge(found: Sequence[Resource], ways: Sequence[Way], states: Durations) -> str:
+    """Runs with nothing to do, side by side, and the states that take longest in ours."""
     own = ways[0].median
     rows = [
         (way.name, _s(way.median), _s(min(way.seconds)), _s(max(way.seconds)), f"{way.median / own:.1f}")
@@ -176,8 +185,23 @@ def converge(found: Sequence[Resource], ways: Sequence[Way]) -> str:
             f"Goal: at most {NOTHING_GOAL:g} s, {_met(own <= NOTHING_GOAL)}; ahead of all others: "
             f"{_met(all(own < way.median for way in ways[1:] if not way.problem))}.",
             *[f"{way.name} did not run: {way.problem}" for way in ways if way.problem],
+            *_slow(states),
         ]
     )
+
+
+def _slow(states: Durations) -> list[str]:
+    took = {state: median(times) for state, times in states.items()}
+    slow = sorted(((ms, *state) for state, ms in took.items() if ms > SLOW_MS), reverse=True)
+    rows = [
+        (f"`{function}`: {name}", f"{ms:.0f}", SLOW.get(function, "**nobody knows**"))
+        for ms, function, name in slow
+    ]
+    return [
+        f"All {len(took)} states of ours take {sum(took.values()) / 1000:.2f} s, medians; of these, more than "
+        f"{SLOW_MS:g} ms each:",
+        table(("state", "ms", "why"), rows),
+    ]
 
 
 def converge_note(found: Sequence[Resource], ways: Sequence[Way]) -> str:
