@@ -1,6 +1,7 @@
 """Runs on the droplet: proportional memory of processes outside of containers, by the unit that they belong to."""
 
 import json
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 UNIT = re.compile(r"/([^/\n]+\.(?:service|scope|socket))(?:/|$)", re.MULTILINE)
 found: Counter[str] = Counter()
 for process in Path("/proc").glob("[0-9]*"):
+    if process.name == str(os.getpid()):
+        continue  # Who measures is no part of it.
     try:
         group = (process / "cgroup").read_text()
         if "docker-" in group or "/docker/" in group:
