@@ -72,7 +72,7 @@ def test_ways_are_judged_by_their_medians() -> None:
         Way("pyinfra", (4.0, 3.8, 9.0)),
         Way("Ansible", (), "no such module"),
     ]
-    text = report.converge(FOUND, ways)
+    text = report.converge(FOUND, ways, {})
     assert "| ours | 1.90 | 1.80 | 2.40 | 1.0 |" in text
     assert "| pyinfra | 4.00 | 3.80 | 9.00 | 2.1 |" in text
     assert "at most 2 s, met; ahead of all others: met." in text
