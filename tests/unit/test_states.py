@@ -119,10 +119,12 @@ class Systemd:
         load = {"": "not-found", "masked": "masked"}.get(file, "loaded")
         return f"LoadState={load}\nActiveState={active}\nNeedDaemonReload=no"
 
-    def state(self, about=(), test=False, running=None, module="systemd_service"):
+    def state(self, about=(), test=False):
         low = [{"state": "systemd_service", "fun": "running", "name": name} for name in about]
-        around = {"__lowstate__": low, "__running__": running or {}, "__context__": {}}
-        return load(module, __salt__={"cmd.run_all": self.run_all}, __opts__={"test": test}, **around)
+        around = {"__lowstate__": low, "__running__": {}, "__context__": {}}
+        return load(
+            "systemd_service", __salt__={"cmd.run_all": self.run_all}, __opts__={"test": test}, **around
+        )
 
 
 STOPPED = {"activity": {"old": "stopped", "new": "running"}}
