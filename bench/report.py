@@ -17,10 +17,7 @@ NOTHING_GOAL, FIRST_GOAL, MEMORY_GOAL = 2.0, 180.0, 150.0
 SLOW_MS = 50.0
 # Why a state that finds nothing to do takes longer than that.
 SLOW = {
-    "backup.received": "asks the server, in its container, how far the receiver of its log has come",
     "compose.running": "has docker compose say what its containers should be like",
-    "postgres_server.access_granted": "asks PostgreSQL, in its container, for roles and grants",
-    "postgres_server.configured": "asks PostgreSQL, in its container, for its configuration and that for errors",
     "systemd_service.running": "the first of these, which asks systemd for the units of the whole run",
 }
 OVERHEAD_GOAL, WARM_GOAL, COLD_GOAL, LEDGER_GOAL = 2.0, 3.0, 2.0, 0.10

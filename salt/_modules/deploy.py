@@ -20,7 +20,7 @@ from marketplace_arguments import Unusable, caller, command, flag, nothing_else,
 from marketplace_arguments import version as version_in
 from marketplace_backup_status import status as backup_status
 from marketplace_backup_world import BackupWorld
-from marketplace_docker import DockerTimeout
+from marketplace_container import DockerTimeout
 from marketplace_durable import read_json
 from marketplace_edge import EdgeError
 from marketplace_effective import release_digest

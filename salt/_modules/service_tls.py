@@ -1,11 +1,11 @@
 """Whether traffic between the services of this host is encrypted yet, as far as templates have to know."""
 
-import json
 from pathlib import Path
 
+from marketplace_container import DockerError
+from marketplace_docker_socket import PATIENT, DockerSocket
 from marketplace_paths import Paths
 from marketplace_trust import unencrypted_release
-from salt.utils.path import which
 
 
 def plain_clients() -> bool:
@@ -42,11 +42,9 @@ def plain_redis(container: str = "redis", allow_restart: bool = False) -> bool:
 
 
 def _checks_itself_plainly(container: str) -> bool:
-    if not which("docker"):
+    try:
+        found = DockerSocket(Paths().docker_socket, PATIENT).container(container)
+    except DockerError:
         return False
-    question = ["docker", "inspect", "--format", "{{json .Config.Healthcheck}}", container]
-    found = __salt__["cmd.run_all"](question, python_shell=False, ignore_retcode=True)
-    if found["retcode"]:
-        return False
-    check = json.loads(found["stdout"] or "null") or {}
+    check = (found or {}).get("Config", {}).get("Healthcheck") or {}
     return bool(check.get("Test")) and "--tls" not in " ".join(check["Test"])

@@ -27,6 +27,7 @@ _STRICT = (
     "--option=APT::AutoRemove::SuggestsImportant=no",
 )
 _REFRESHED = "apt_package.refreshed"
+_KNOWN = "apt_package.known"
 
 
 def installed(name: str, pkgs: list[str]) -> dict[str, Any]:
@@ -186,11 +187,7 @@ def _leaving(*arguments: str) -> list[str]:
 
 def _purgeable(pkgs: list[str]) -> list[str]:
     """Those of ``pkgs`` that are installed, or have left their configuration."""
-    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n", *pkgs]
-    result = __salt__["cmd.run_all"](query, python_shell=False, ignore_retcode=True)
-    rows = [line.split() for line in result["stdout"].splitlines()]
-    there = {row[1] for row in rows if row[0] in ("installed", "config-files")}
-    return [package for package in pkgs if package in there]
+    return [package for package in pkgs if _statuses().get(package) in ("installed", "config-files")]
 
 
 def upgraded(name: str, pkgs: list[str]) -> dict[str, Any]:
@@ -276,6 +273,7 @@ def _run(command: list[str]) -> dict[str, Any]:
 
 
 def _once(command: list[str]) -> dict[str, Any]:
+    __context__.pop(_KNOWN, None)
     result: dict[str, Any] = __salt__["cmd.run_all"](
         command, python_shell=False, env=_ENVIRONMENT, timeout=1800, ignore_retcode=True
     )
@@ -289,7 +287,20 @@ def _why(result: dict[str, Any]) -> str:
 
 def _missing(pkgs: list[str]) -> list[str]:
     """Those of ``pkgs`` that dpkg does not have installed, in order."""
-    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n", *pkgs]
-    result = __salt__["cmd.run_all"](query, python_shell=False, ignore_retcode=True)
-    present = {line.split()[1] for line in result["stdout"].splitlines() if line.startswith("installed ")}
-    return [package for package in pkgs if package not in present]
+    return [package for package in pkgs if _statuses().get(package) != "installed"]
+
+
+def _statuses() -> dict[str, str]:
+    """Package -> dpkg's word for it. Asked once for all states of a run, until the run has dpkg do something."""
+    if _KNOWN not in __context__:
+        query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n"]
+        result = __salt__["cmd.run_all"](query, python_shell=False)
+        if result["retcode"]:
+            raise CommandExecutionError(f"dpkg could not tell what is installed.\n{_why(result)}")
+        # A package of two architectures has two rows: it is installed where one of them says so.
+        rows = sorted(
+            (line.split() for line in result["stdout"].splitlines()), key=lambda row: row[0] == "installed"
+        )
+        __context__[_KNOWN] = {package: status for status, package in rows}
+    known: dict[str, str] = __context__[_KNOWN]
+    return known

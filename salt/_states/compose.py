@@ -1,6 +1,5 @@
 """Compose projects whose containers are kept running, and never restarted unless that is allowed."""
 
-import json
 import time
 from contextlib import nullcontext
 from dataclasses import replace
@@ -20,10 +19,13 @@ from marketplace_compose import (
     short,
     unwell,
 )
+from marketplace_container import DockerError
+from marketplace_docker_socket import PATIENT, DockerSocket
 from marketplace_durable import make_directory, write_atomic
 from marketplace_paths import Paths
 from marketplace_pending import ALLOW, RESTART, record
 from marketplace_undisturbed import Busy, busy, not_replaced, replaced, undisturbed
+from marketplace_yaml import load
 from salt.utils.path import which
 
 _SECONDS = 300
@@ -131,7 +133,7 @@ def running(
     except Busy as error:
         comment = f"Project {name} is left as it is, for that would disturb what is at work: {error}"
         return _with_pending(ret | {"result": False, "comment": comment}, todo.pending)
-    except (_Failure, ValueError, OSError) as error:
+    except (_Failure, DockerError, ValueError, OSError) as error:
         return _with_pending(ret | {"result": False, "comment": str(error)}, waiting)
     remaining = _changes(todo, allow_restart) | _unmarked(kept)
     if remaining:
@@ -151,7 +153,7 @@ def _with_pending(ret: dict[str, Any], pending: dict[str, str]) -> dict[str, Any
 
 
 def _wanted(name: str, file: str) -> list[Service]:
-    document = yaml.safe_load(Path(file).read_text())
+    document = load(Path(file).read_text())
     # Compose has no project without services.
     if not document["services"]:
         return []
@@ -160,11 +162,8 @@ def _wanted(name: str, file: str) -> list[Service]:
 
 
 def _containers(name: str) -> list[Container]:
-    label = f"label=com.docker.compose.project={name}"
-    identifiers = _run("docker", "ps", "--all", "--quiet", "--no-trunc", "--filter", label).split()
-    if not identifiers:
-        return []
-    return [Container.parse(entry) for entry in json.loads(_run("docker", "inspect", *identifiers))]
+    docker = DockerSocket(Paths().docker_socket, PATIENT)
+    return [Container.parse(document) for document in docker.project(name)]
 
 
 def _times(read_at_start: dict[str, list[str]]) -> dict[str, dict[str, float]]:

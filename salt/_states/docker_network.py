@@ -1,10 +1,10 @@
 """Docker networks on bridges with fixed names and addresses, which firewall rules and containers count on."""
 
-import json
-import re
 from typing import Any
 
-from salt.exceptions import CommandExecutionError
+from marketplace_container import DockerError
+from marketplace_docker_socket import PATIENT, DockerSocket
+from marketplace_paths import Paths
 from salt.utils.path import which
 
 _BRIDGE = "com.docker.network.bridge.name"
@@ -32,7 +32,7 @@ def present(name: str, bridge: str, subnet: str, gateway: str, internal: bool = 
     else:
         try:
             found, attached = _found(name)
-        except CommandExecutionError as error:
+        except DockerError as error:
             return ret | {"result": False, "comment": str(error)}
     if found == wanted:
         return ret
@@ -70,17 +70,11 @@ def _found(name: str) -> tuple[dict[str, Any] | None, list[str]]:
     """The network's settings (None when there is none), and the containers that are attached to it.
 
     Raises:
-        CommandExecutionError: Docker does not answer.
+        DockerError: Docker does not answer.
     """
-    result = __salt__["cmd.run_all"](
-        ["docker", "network", "inspect", name], python_shell=False, ignore_retcode=True
-    )
-    if result["retcode"]:
-        # Anything else is no answer, and must not look as if there was no such network.
-        if not re.search("not found|no such network", result["stderr"], re.IGNORECASE):
-            raise CommandExecutionError(f"docker network inspect {name} failed: {result['stderr']}")
+    network = DockerSocket(Paths().docker_socket, PATIENT).network(name)
+    if network is None:
         return None, []
-    network = json.loads(result["stdout"])[0]
     pool = (network["IPAM"]["Config"] or [{}])[0]
     settings = {
         "bridge": network["Options"].get(_BRIDGE, ""),

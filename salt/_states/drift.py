@@ -20,6 +20,7 @@ from marketplace_world import World
 # Seconds in which somebody tries again what has failed.
 _GOES_ON = 3600.0
 _WRITERS = ("file.managed", "file.serialize")
+_TREE = "drift.tree"
 ROOT = (0, 0)
 
 
@@ -161,9 +162,11 @@ def _is_fresh(file: Path) -> bool:
 
 
 def _now(paths: Paths) -> dict[str, Any]:
-    """What is being applied."""
+    """What is being applied: the tree as it was when this run first looked."""
     names = sorted({str(chunk.get("name")) for chunk in __lowstate__})
-    return {"tree": _tree(paths), "pillar": pillar_digest(__pillar__), "names": names}
+    if _TREE not in __context__:
+        __context__[_TREE] = _tree(paths)
+    return {"tree": __context__[_TREE], "pillar": pillar_digest(__pillar__), "names": names}
 
 
 def _paths() -> Paths:

@@ -172,12 +172,18 @@ class _Table:
             write_atomic(self.boot, Path(self.file).read_bytes(), 0o640)
 
     def _returns(self) -> bool:
-        """Whether a timer is about to bring rules back: the run that loaded these ended before they were proven."""
-        return _try("systemctl", "is-active", f"{self.timer}.timer").strip() == "active"
+        """Whether a timer is about to bring rules back: the run that loaded these ended before they were proven.
+
+        Whoever has no more need of the timer removes those rules behind it.
+        """
+        return (
+            self.previous.exists()
+            and _try("systemctl", "is-active", f"{self.timer}.timer").strip() == "active"
+        )
 
     def _arm(self) -> None:
         """Have systemd bring the rules of now back in a minute, whatever becomes of this run."""
-        if self._returns() and self.previous.exists():
+        if self._returns():
             # What is loaded now is what another run left unproven: the rules before that are still the ones to keep.
             _run("systemctl", "stop", f"{self.timer}.timer")
         else:

@@ -1,6 +1,6 @@
 """PostgreSQL in a container: its configuration in effect, its roles, database and grants.
 
-Every state asks once, compares here, and writes only what differs, through psql's standard input in the container.
+Every state asks once, compares here, and writes only what differs, through psql's standard input.
 """
 
 import json
@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from marketplace_database import Database, DatabaseDown, DatabaseError
+from marketplace_docker import Docker
 from marketplace_paths import Paths
 from marketplace_pending import record
 from marketplace_postgres import Access, Role, difference, identifier, parse, question, statements
 from marketplace_secrets import Store, UnknownSecret
 from marketplace_service_served import served, stored
 from marketplace_undisturbed import Busy, undisturbed
-from salt.utils.path import which
 
 # No stop grace is longer than 900 s; docker waits for the container's own.
 _RESTART_SECONDS = 1200
@@ -35,10 +36,6 @@ _CONFIGURATION = """SELECT json_build_object(
 
 
 class _Failure(Exception):
-    pass
-
-
-class _Down(_Failure):
     pass
 
 
@@ -97,11 +94,11 @@ def configured(
         record(
             Paths().pending, f"pending restart of {name}", dict.fromkeys(facts["pending"], "setting changed")
         )
-    except _Down as error:
+    except DatabaseDown as error:
         if __opts__["test"]:
             return ret | {"result": None, "comment": f"PostgreSQL does not run yet: {error}"}
         return ret | {"result": False, "comment": str(error)}
-    except (Busy, _Failure, ValueError, OSError) as error:
+    except (Busy, DatabaseError, _Failure, ValueError, OSError) as error:
         return ret | {"result": False, "comment": str(error)}
     if facts["pending"]:
         return ret | {
@@ -175,7 +172,7 @@ def _restart(container: str) -> None:
         try:
             _psql(container, "postgres", "SELECT 1;")
             return
-        except _Down as error:
+        except DatabaseDown as error:
             if time.monotonic() > end:
                 raise _Failure(f"PostgreSQL is not back after its restart: {error}") from error
             time.sleep(0.5)
@@ -224,12 +221,12 @@ def access_granted(
             }
         _psql(container, "postgres", statements(access, found))
         remaining = difference(access, parse(_psql(container, "postgres", question(access))))
-    except (_Down, UnknownSecret) as error:
+    except (DatabaseDown, UnknownSecret) as error:
         if __opts__["test"]:
             changes = {name: {"old": None, "new": "created"}}
             return ret | {"result": None, "changes": changes, "comment": "Roles and grants would be made"}
         return ret | {"result": False, "comment": str(error)}
-    except (_Failure, ValueError) as error:
+    except (DatabaseError, ValueError) as error:
         return ret | {"result": False, "comment": str(error)}
     if remaining:
         return ret | {"result": False, "changes": changes, "comment": f"Still not right: {remaining}"}
@@ -265,32 +262,11 @@ def _access(
 
 
 def _psql(container: str, database: str, script: str) -> str:
-    """Run a script as the superuser over the container's own socket; nothing of it is logged here."""
-    if not which("docker"):
-        raise _Down("Docker is not installed")
-    command = [
-        "docker",
-        "exec",
-        "--interactive",
-        container,
-        "psql",
-        "--no-psqlrc",
-        "--quiet",
-        "--tuples-only",
-    ]
-    command += [
-        "--no-align",
-        "--set=ON_ERROR_STOP=1",
-        "--username=postgres",
-        f"--dbname={database}",
-        "--file=-",
-    ]
-    result = __salt__["cmd.run_all"](
-        command, python_shell=False, stdin=script, output_loglevel="quiet", ignore_retcode=True
-    )
-    if result["retcode"] == 0:
-        return str(result["stdout"])
-    # 2: psql could not connect; 1 and above 124: docker could not run it.
-    if result["retcode"] in (1, 2, 125, 126, 127, 137):
-        raise _Down(f"PostgreSQL in container {container} cannot be asked: {result['stderr'].strip()}")
-    raise _Failure(f"PostgreSQL refused: {result['stderr'].strip()}")
+    """Run a script as the superuser; nothing of it is logged.
+
+    Raises:
+        DatabaseDown: PostgreSQL can't be asked.
+        DatabaseError: it refuses.
+    """
+    paths = Paths()
+    return Database(Docker(paths.docker_config, paths.docker_socket), container).script(database, script)

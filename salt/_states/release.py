@@ -7,6 +7,8 @@ salt-ssh the code here is gone in a minute, and a release has to outlive that.
 import json
 from pathlib import Path
 
+from marketplace_container import DockerError
+from marketplace_docker_socket import PATIENT, DockerSocket
 from marketplace_durable import read_json
 from marketplace_effective import release_digest
 from marketplace_ledger import Ledger, LedgerError
@@ -114,9 +116,12 @@ def _running(ret, settings, record):
 
 
 def _status(container):
-    inspect = ["docker", "container", "inspect", "--format", "{{.State.Status}}", container]
-    found = __salt__["cmd.run_all"](inspect, python_shell=False, ignore_retcode=True)
-    return found["stdout"].strip() if found["retcode"] == 0 else "missing"
+    """Docker's word for it; a Docker that does not answer has none."""
+    try:
+        found = DockerSocket(_paths().docker_socket, PATIENT).containers(container)
+    except DockerError:
+        return "missing"
+    return found[container].status if container in found else "missing"
 
 
 def _has_worker(record):

@@ -8,7 +8,7 @@ from typing import Any
 from marketplace_backup_status import judge
 from marketplace_backup_world import BackupWorld
 from marketplace_backups import KINDS
-from marketplace_docker import DockerError
+from marketplace_container import DockerError
 from marketplace_durable import make_directory, read_json, write_atomic
 from marketplace_inventory_look import containers as others
 from marketplace_lock import Lock

@@ -6,8 +6,8 @@ from typing import Any
 
 from marketplace_backup_world import TROUBLE
 from marketplace_barman import BarmanError
+from marketplace_container import DockerError
 from marketplace_database import DatabaseError
-from marketplace_docker import DockerError
 from marketplace_host import HostError
 from marketplace_progress import Progress
 from marketplace_redis import RedisError

@@ -42,7 +42,7 @@ class BackupWorld:
     @classmethod
     def of(cls, paths: Paths) -> "BackupWorld":
         """The real world below ``paths``."""
-        docker = Docker(paths.docker_config)
+        docker = Docker(paths.docker_config, paths.docker_socket)
         database = database_of(paths, docker)
         barman = Barman(paths.backups / "barman")
         return cls(

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+from marketplace_container import ContainerState, DockerError
 from marketplace_contract import READY_PATH
-from marketplace_docker import ContainerState, DockerError
 from marketplace_probe import NoAnswer
 from marketplace_records import COLOURS, other_colour
 from marketplace_release_compose import is_job, project, serves_here, stop_seconds, worker

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from marketplace_docker import Docker, DockerError
+from marketplace_container import DockerError
+from marketplace_docker import Docker
 from marketplace_last_words import last_words
 from marketplace_postgres import identifier, literal
 
@@ -26,6 +27,8 @@ PREFIX = "restore_point_"
 ATTEMPTS = 5
 LONGEST_SECONDS = 4 * 3600.0
 
+# psql ends so where it could not connect (or was cut off), and docker where it could not run it.
+_NOT_ASKED = (2, 125, 126, 127, 137)
 # Only what was asked for, and an end at the first mistake.
 PSQL = ("-qAtX", "-v", "ON_ERROR_STOP=1")
 # The rows of the table c in the schema n, counted by a query of its own.
@@ -44,6 +47,10 @@ HEADS = """(CASE WHEN to_regclass('public.alembic_version') IS NULL THEN '[]'::j
 
 class DatabaseError(Exception):
     """PostgreSQL cannot be asked, or refuses; the message is its own."""
+
+
+class DatabaseDown(DatabaseError):
+    """PostgreSQL cannot be asked: it does not run, or does not answer yet."""
 
 
 class Command(NamedTuple):
@@ -245,17 +252,27 @@ class Database:
         the container knows no priorities.
 
         Raises:
-            DatabaseError: the server does not run.
+            DatabaseDown: the server does not run.
+        """
+        reached = self._at_socket()
+        program, *arguments = argv
+        return Command([*reached.argv, "nice", str(PROGRAMS / program), *arguments], reached.environment)
+
+    def _at_socket(self) -> Command:
+        """What has a program of the host's reach the server by its socket, as the server's own system user.
+
+        Raises:
+            DatabaseDown: the server does not run.
         """
         try:
             state = self.docker.containers(self.container).get(self.container)
             if state is None or not state.pid:
-                raise DatabaseError(f"PostgreSQL: the container {self.container} does not run")
+                raise DatabaseDown(f"PostgreSQL: the container {self.container} does not run")
             process = Path(f"/proc/{state.pid}")
             # The server believes its own system user without a password, and knows it by the number.
             owner = process.stat()
         except (DockerError, OSError) as error:
-            raise DatabaseError(f"PostgreSQL cannot be asked: {error}") from error
+            raise DatabaseDown(f"PostgreSQL cannot be asked: {error}") from error
         user = [
             "setpriv",
             f"--reuid={owner.st_uid}",
@@ -263,25 +280,43 @@ class Database:
             "--clear-groups",
             "--pdeathsig=KILL",
         ]
-        program, *arguments = argv
-        reached = {"PGHOST": str(process / "root/run/postgresql"), "PGUSER": "postgres"}
-        return Command([*user, "nice", str(PROGRAMS / program), *arguments], reached)
+        return Command(user, {"PGHOST": str(process / "root/run/postgresql"), "PGUSER": "postgres"})
 
     def _psql(self, database: str, timeout: float, *arguments: str, stdin: str | None = None) -> str:
         result = self._run(["psql", "-d", database, *PSQL, *arguments], timeout, stdin)
         if result.returncode != 0:
-            raise DatabaseError(f"PostgreSQL: {last_words(result.stderr.strip() or result.stdout)}")
+            refused = DatabaseDown if result.returncode in _NOT_ASKED else DatabaseError
+            raise refused(f"PostgreSQL: {last_words(result.stderr.strip() or result.stdout)}")
         return result.stdout.strip()
 
     def _run(self, argv: list[str], timeout: float, stdin: str | None) -> subprocess.CompletedProcess[str]:
-        """A program that asks the server; the result is returned whatever its exit code."""
+        """A program that asks the server; the result is returned whatever its exit code.
+
+        The host's own starts four times as fast as one in the container, and ends with whoever waited for it.
+        """
         program, *arguments = argv
         try:
-            return self.docker.exec_in(
-                self.container, [program, "-U", "postgres", *arguments], timeout=timeout, stdin=stdin
+            if not (PROGRAMS / program).exists():
+                # On a host that is only being set up the client comes behind the server.
+                asked = [program, "-U", "postgres", *arguments]
+                return self.docker.exec_in(self.container, asked, timeout=timeout, stdin=stdin)
+            reached = self._at_socket()
+            return subprocess.run(
+                [*reached.argv, str(PROGRAMS / program), *arguments],
+                env=os.environ | reached.environment,
+                input=stdin or "",
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout,
+                check=False,
             )
-        except DockerError as error:
-            raise DatabaseError(f"PostgreSQL cannot be asked: {error}") from error
+        except subprocess.TimeoutExpired as error:
+            raise DatabaseError(
+                f"PostgreSQL cannot be asked: {program} took longer than {timeout:.0f} s"
+            ) from error
+        except (DockerError, OSError) as error:
+            raise DatabaseDown(f"PostgreSQL cannot be asked: {error}") from error
 
 
 def _again(action: Callable[[], None]) -> None:

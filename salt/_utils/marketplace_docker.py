@@ -1,4 +1,4 @@
-"""Docker, by its command line: what the engine asks of containers and images, and nothing else."""
+"""Docker, by its command line and its socket: what the engine asks of containers and images, and nothing else."""
 
 import json
 import os
@@ -6,69 +6,15 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+from marketplace_container import ContainerState, DockerError, DockerTimeout
+from marketplace_docker_socket import PATIENT, DockerSocket
 from marketplace_last_words import last_words
 
-SIGKILLED = 137  # 128 and the signal's number, as a shell would say it
 # What runc says now and then of a host that is at its limit: the process in which the command would have begun is gone.
 # Source: the words around nsexec and setup in github.com/opencontainers/runc, libcontainer/process_linux.go
 _NOT_BEGUN = "waiting for init preliminary setup"
-
-
-class DockerError(Exception):
-    """A docker command failed; the message is docker's own, shortened to what matters."""
-
-
-class DockerTimeout(DockerError):
-    """A docker command took too long, and was no longer waited for; what it began in a container may go on."""
-
-
-@dataclass(frozen=True)
-class ContainerState:
-    """What matters of a container's state; ``status`` is docker's (running, exited, restarting, ...).
-
-    ``finished`` is when it last ended, ``exit_code`` how; Docker forgets that as soon as the container runs again (see
-    ``last_exit``).
-    ``ailing``: its own health check failed the last time; ``health`` says so only after some more times.
-    """
-
-    name: str
-    status: str
-    health: str
-    exit_code: int
-    restarts: int
-    oom_killed: bool
-    started: str
-    image: str
-    labels: Mapping[str, str]
-    pid: int = 0
-    finished: str = ""
-    ailing: bool = False
-
-    @property
-    def running(self) -> bool:
-        return self.status == "running"
-
-    @property
-    def begun(self) -> datetime:
-        """When it was started last. Docker writes nanoseconds, which no ISO reader takes."""
-        return datetime.fromisoformat(self.started.split(".")[0].rstrip("Z") + "+00:00")
-
-    @property
-    def well(self) -> bool:
-        """Whether it runs, and its own health check says so."""
-        return self.running and self.health == "healthy"
-
-    @property
-    def killed(self) -> bool:
-        """Whether it ended by SIGKILL, which out of our own hand is the kernel's, for the memory limit.
-
-        Docker does not always notice what for (on cgroup v1 it does not), so the exit code counts as well.
-        """
-        return self.oom_killed or self.exit_code == SIGKILLED
 
 
 @dataclass(frozen=True)
@@ -100,10 +46,11 @@ class Docker:
 
     Args:
         config: DOCKER_CONFIG directory; Docker's default serves while it does not exist.
+        socket: where Docker answers.
     """
 
-    def __init__(self, config: Path) -> None:
-        self.config = config
+    def __init__(self, config: Path, socket: Path) -> None:
+        self.config, self.socket = config, socket
 
     def run(
         self, *arguments: str, timeout: float = 120, check: bool = True, stdin: str | None = None
@@ -200,27 +147,11 @@ class Docker:
         """States of those of ``names`` that exist.
 
         Raises:
-            DockerTimeout: it took too long.
-            DockerError: docker is not installed, complains of anything but a missing container, or gives no JSON.
+            DockerError: Docker is not there, or says anything but that there is no such container.
         """
-        if not names:
-            return {}
-        result = self.run("container", "inspect", *names, check=False)
-        # Anything but "No such container" is no answer, and must not look as if there was no container.
-        trouble = [
-            line
-            for line in result.stderr.splitlines()
-            if line.strip() and "no such container" not in line.lower()
-        ]
-        if result.returncode != 0 and trouble:
-            said = "\n".join(trouble)
-            raise DockerError(f"docker container inspect failed: {last_words(said)}")
-        try:
-            documents = json.loads(result.stdout or "[]")
-        except ValueError as error:
-            raise DockerError(f"docker container inspect gave no JSON: {result.stdout[:200]}") from error
-        states = [container_state(document) for document in documents]
-        return {state.name: state for state in states}
+        if names and not self.socket.exists():
+            raise DockerError("docker is not installed, or was stopped; run state.apply first")
+        return DockerSocket(self.socket, PATIENT).containers(*names)
 
     def is_well(self, name: str) -> bool:
         """Whether that container is there and well."""
@@ -299,23 +230,3 @@ class Docker:
     def run_once(self, arguments: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
         """A one-off container (``docker run``); the result is returned whatever its exit code."""
         return self.run("run", *arguments, timeout=timeout, check=False)
-
-
-def container_state(document: Mapping[str, Any]) -> ContainerState:
-    """The state in what Docker's inspection says of a container."""
-    state, config = document["State"], document["Config"]
-    checks = (state.get("Health") or {}).get("Log") or []
-    return ContainerState(
-        name=document["Name"].lstrip("/"),
-        status=state["Status"],
-        health=(state.get("Health") or {}).get("Status", "none"),
-        exit_code=state["ExitCode"],
-        restarts=document["RestartCount"],
-        oom_killed=state["OOMKilled"],
-        started=state["StartedAt"],
-        image=config["Image"],
-        labels=config.get("Labels") or {},
-        pid=state.get("Pid", 0),
-        finished=state.get("FinishedAt", ""),
-        ailing=bool(checks) and checks[-1]["ExitCode"] != 0,
-    )

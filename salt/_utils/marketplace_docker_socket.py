@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from marketplace_docker import ContainerState, DockerError, container_state
+from marketplace_container import ContainerState, DockerError, container_state
+
+# Seconds for who would rather wait than be told nothing: a Docker that is busy takes its time.
+PATIENT = 120.0
 
 
 class DockerSocket:
@@ -31,14 +34,39 @@ class DockerSocket:
         Raises:
             DockerError: the engine does not answer.
         """
-        found = {}
-        for name in names:
-            status, document = self._ask("GET", f"/containers/{quote(name)}/json", self._timeout)
-            if status == http.client.OK:
-                found[name] = container_state(document)
-            elif status != http.client.NOT_FOUND:
-                raise DockerError(f"Docker says of {name}: {document.get('message', status)}")
+        documents = {name: self.container(name) for name in names}
+        return {
+            name: container_state(document) for name, document in documents.items() if document is not None
+        }
+
+    def container(self, name: str) -> dict[str, Any] | None:
+        """All that the engine says of a container, by its name or id; None where there is none.
+
+        Raises:
+            DockerError: the engine does not answer.
+        """
+        found: dict[str, Any] | None = self._look(f"/containers/{quote(name)}/json", name)
         return found
+
+    def network(self, name: str) -> dict[str, Any] | None:
+        """All that the engine says of a network; None where there is none.
+
+        Raises:
+            DockerError: the engine does not answer.
+        """
+        found: dict[str, Any] | None = self._look(f"/networks/{quote(name)}", name)
+        return found
+
+    def project(self, name: str) -> list[dict[str, Any]]:
+        """All that the engine says of each container of a compose project, running or not.
+
+        Raises:
+            DockerError: the engine does not answer.
+        """
+        label = quote(json.dumps({"label": [f"com.docker.compose.project={name}"]}))
+        listed = self._look(f"/containers/json?all=true&filters={label}", name)
+        found = (self.container(entry["Id"]) for entry in listed or [])
+        return [document for document in found if document is not None]
 
     def restart(self, name: str, grace: int) -> None:
         """Stop a container, by force behind ``grace`` seconds, and start it.
@@ -51,7 +79,15 @@ class DockerSocket:
         if status != http.client.NO_CONTENT:
             raise DockerError(f"Docker does not restart {name}: {document.get('message', status)}")
 
-    def _ask(self, method: str, path: str, timeout: float) -> tuple[int, dict[str, Any]]:
+    def _look(self, path: str, name: str) -> Any:
+        status, document = self._ask("GET", path, self._timeout)
+        if status == http.client.OK:
+            return document
+        if status == http.client.NOT_FOUND:
+            return None
+        raise DockerError(f"Docker says of {name}: {document.get('message', status)}")
+
+    def _ask(self, method: str, path: str, timeout: float) -> tuple[int, Any]:
         connection = _Connection("localhost", timeout=timeout)
         connection.path = self._path
         try:

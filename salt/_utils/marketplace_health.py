@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from marketplace_container import ContainerState, DockerError
 from marketplace_database import DatabaseError
-from marketplace_docker import ContainerState, DockerError
 from marketplace_edge import EdgeError
 from marketplace_edge_certificate import Authority, AuthorityError
 from marketplace_flood import flooding

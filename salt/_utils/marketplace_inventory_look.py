@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_accounts import accounts
+from marketplace_container import DockerError
 from marketplace_database import DatabaseError
-from marketplace_docker import DockerError
 from marketplace_drill import CONTAINER as DRILL
 from marketplace_durable import read_json
 from marketplace_edge import EdgeError

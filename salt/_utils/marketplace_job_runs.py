@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from marketplace_compose import parse_time
+from marketplace_container import ContainerState, DockerError
 from marketplace_cron import MINUTE
-from marketplace_docker import ContainerState, DockerError
 from marketplace_durable import to_json
 from marketplace_job_records import RUNNING, JobRecords, JobRun
 from marketplace_lock import LockHeld

@@ -12,8 +12,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import yaml
+from marketplace_container import DockerError
 from marketplace_cron import MINUTE
-from marketplace_docker import DockerError
 from marketplace_job_records import RUNNING, JobRecords, JobRun
 from marketplace_job_runs import (
     SCHEDULE,

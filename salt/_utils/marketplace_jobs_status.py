@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from marketplace_container import DockerError
 from marketplace_cron import Cron
-from marketplace_docker import DockerError
 from marketplace_edge import EdgeError
 from marketplace_job_records import JobRecords, JobRun
 from marketplace_job_runs import running_of

@@ -25,7 +25,7 @@ def unlike(paths: Paths, before: Mapping[str, Any], after: Mapping[str, Any], se
         after: the settings that put the database at a provider.
         secret: a secret's value after the move, by its name.
     """
-    docker = Docker(paths.docker_config)
+    docker = Docker(paths.docker_config, paths.docker_socket)
     try:
         expected = census(database_of(paths, docker), before["postgres"]["database"])
     except (DatabaseError, OSError):

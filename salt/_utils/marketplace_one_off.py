@@ -2,7 +2,7 @@
 
 import shlex
 
-from marketplace_docker import DockerError
+from marketplace_container import DockerError
 from marketplace_flight import Run
 from marketplace_release_compose import MIGRATION, one_off
 from marketplace_step import StepFailed

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from marketplace_colour import is_ready, readiness, start_stopped, stop
-from marketplace_docker import DockerError
+from marketplace_container import DockerError
 from marketplace_edge import EdgeError
 from marketplace_job_runs import stop_jobs
 from marketplace_ledger import LedgerError

@@ -15,7 +15,7 @@ from marketplace_backup_snapshot import SNAPSHOT, place_snapshot
 from marketplace_backup_steps import Steps
 from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Catalogue
-from marketplace_docker import DockerError
+from marketplace_container import DockerError
 from marketplace_durable import read_json, to_json
 from marketplace_edge import Edge, EdgeError, maintenance_lines
 from marketplace_fetch import fetch

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from marketplace_container import DockerError
 from marketplace_cutover import measure
 from marketplace_database import DatabaseError
-from marketplace_docker import DockerError
 from marketplace_edge import EdgeError
 from marketplace_effective import release_digest
 from marketplace_flight import Flight, Request, Run

@@ -5,8 +5,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from marketplace_container import DockerError
 from marketplace_database import DatabaseError
-from marketplace_docker import DockerError
 from marketplace_durable import read_json, to_json, write_atomic
 from marketplace_ledger import LedgerError
 from marketplace_pending import record

@@ -142,9 +142,9 @@ def lifetime(signer: Issued, now: datetime) -> int:
 
 
 def describe(file: str) -> list[str]:
-    """The openssl command whose answer :meth:`Issued.parse` reads."""
+    """The openssl command whose answer :meth:`Issued.parse` reads; the public key is in it as well, as PEM."""
     asked = "subjectAltName,subjectKeyIdentifier,authorityKeyIdentifier"
-    return ["openssl", "x509", "-in", file, "-noout", "-dates", "-ext", asked]
+    return ["openssl", "x509", "-in", file, "-noout", "-pubkey", "-dates", "-ext", asked]
 
 
 def authority_request(identity: str, key: str, certificate: str, days: int = AUTHORITY_DAYS) -> list[str]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from marketplace_colour import is_ready, keep_up, remove_strays, stop
-from marketplace_docker import DockerError
+from marketplace_container import DockerError
 from marketplace_edge import EdgeError
 from marketplace_flight import Flight
 from marketplace_job_runs import stop_jobs

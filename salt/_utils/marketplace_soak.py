@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from marketplace_docker import ContainerState
+from marketplace_container import ContainerState
 from marketplace_edge import Counters
 
 # A single failed update may be the update's fault; Telegram repeats it and so makes a real one three within seconds.

@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 from marketplace_colour import asked, fate, is_ready, keep_up, looked_at, remove_strays, stop
+from marketplace_container import ContainerState, DockerError
 from marketplace_contract import VERSION_PATH
-from marketplace_docker import ContainerState, DockerError
 from marketplace_edge import EdgeError
 from marketplace_flight import Run
 from marketplace_job_runs import running_of, stop_jobs

@@ -1,6 +1,6 @@
 """The steps around a release: the team's hooks before and after it, and clearing up behind it."""
 
-from marketplace_docker import ContainerState
+from marketplace_container import ContainerState
 from marketplace_flight import Run
 from marketplace_host import HostError
 from marketplace_one_off import run_once

@@ -3,9 +3,10 @@
 import contextlib
 
 from marketplace_colour import is_ready
+from marketplace_container import DockerError
 from marketplace_contract import ContractError, parse_contract, wrong_variables
 from marketplace_database import DatabaseError
-from marketplace_docker import DockerError, ImageFacts
+from marketplace_docker import ImageFacts
 from marketplace_drills import late
 from marketplace_flight import Run
 from marketplace_managed import is_managed, ours

@@ -16,8 +16,8 @@ from typing import Any
 
 from marketplace_backup_status import status as backup_status
 from marketplace_backup_world import BackupWorld
+from marketplace_container import DockerError
 from marketplace_database import DatabaseError
-from marketplace_docker import DockerError
 from marketplace_durable import DISK, make_directory, read_json, to_json
 from marketplace_edge import EdgeError
 from marketplace_health import report

@@ -11,6 +11,7 @@ from marketplace_managed import TRUSTED
 from marketplace_paths import Paths
 from marketplace_records import ReleaseRecord
 from marketplace_service_authority import Trust, certificates
+from marketplace_yaml import load
 
 
 def live_release(paths: Paths) -> ReleaseRecord | None:
@@ -34,7 +35,7 @@ def unencrypted_release(paths: Paths) -> ReleaseRecord | None:
     if live is None:
         return None
     try:
-        document = yaml.safe_load((paths.releases / live.release / "compose.yaml").read_text())
+        document = load((paths.releases / live.release / "compose.yaml").read_text())
         variables = document["services"]["backend"]["environment"]
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         # Not known: nothing is taken away.

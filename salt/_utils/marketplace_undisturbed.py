@@ -7,7 +7,7 @@ take them along into the new ones' place.
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from marketplace_docker import DockerError
+from marketplace_container import DockerError
 from marketplace_job_runs import containers
 from marketplace_lock import Lock, LockHeld
 from marketplace_paths import Paths

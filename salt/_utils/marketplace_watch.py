@@ -21,7 +21,7 @@ import marketplace_survey_rules
 import marketplace_watch_rules
 from marketplace_alert_outbox import Letter
 from marketplace_conditions import Condition, Finding, Tracker
-from marketplace_docker import DockerError
+from marketplace_container import DockerError
 from marketplace_durable import DISK, make_directory, read_json, to_json
 from marketplace_paths import Paths
 from marketplace_postman import Postman

@@ -4,7 +4,7 @@ import itertools
 from collections import deque
 from collections.abc import Mapping
 
-from marketplace_docker import ContainerState
+from marketplace_container import ContainerState
 from marketplace_watch_seen import Seen
 
 SPAN = 300.0

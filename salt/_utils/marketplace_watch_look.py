@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from marketplace_consumption import Group, disks, machine, service
-from marketplace_docker import ContainerState, DockerError
+from marketplace_container import ContainerState, DockerError
 from marketplace_docker_socket import DockerSocket
 from marketplace_durable import read_json
 from marketplace_edge import Edge, EdgeError

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from marketplace_conditions import Finding, Timing
-from marketplace_docker import ContainerState
+from marketplace_container import ContainerState
 from marketplace_drift_record import LATE, advice, words
 from marketplace_health import ServiceHealth, judge
 from marketplace_paths import Paths

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from marketplace_consumption import Group
-from marketplace_docker import ContainerState
+from marketplace_container import ContainerState
 
 Statistics = Mapping[tuple[str, str], Mapping[str, str]]
 MACHINE = "droplet"

@@ -49,7 +49,7 @@ class World:
     @classmethod
     def of(cls, paths: Paths) -> "World":
         """The real world below ``paths``."""
-        docker = Docker(paths.docker_config)
+        docker = Docker(paths.docker_config, paths.docker_socket)
         return cls(
             paths=paths,
             disk=DISK,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from marketplace_docker import ContainerState, DockerError
+from marketplace_container import ContainerState, DockerError
 from marketplace_reference import Reference
 
 from tests.contract.effects import NAME, ONE_OFF, PROBE, PROJECT, Effects, raises

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from marketplace_docker import ContainerState
+from marketplace_container import ContainerState
 
 from tests.simulation.clock import EPOCH
 from tests.simulation.images import Image

@@ -8,7 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import yaml
-from marketplace_docker import ContainerState, Docker, DockerError, ImageFacts
+from marketplace_container import ContainerState, DockerError
+from marketplace_docker import Docker, ImageFacts
 from marketplace_release_compose import JOB_LABEL
 
 from tests.simulation.clock import SimClock

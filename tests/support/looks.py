@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from marketplace_consumption import Group
-from marketplace_docker import ContainerState
+from marketplace_container import ContainerState
 from marketplace_watch_history import SPAN, History
 from marketplace_watch_seen import Seen
 

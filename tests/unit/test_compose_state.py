@@ -47,13 +47,9 @@ class Project:
         match (command[2:] if command[:2] == own_session else command)[1:]:
             case ["compose", *words] if "config" in words:
                 return 0, f"postgres {yaml.safe_load(self.file.read_text())['services']['postgres']['image']}"
-            case ["ps", *_]:
-                return 0, "one" if self.here else ""
             case ["stop" | "rm" as what, "postgres"]:
                 self.did.append(f"{what} postgres")
                 self.here -= self.here if what == "rm" else set()
-            case ["inspect", *_]:
-                return 0, json.dumps([self._inspected()])
             case ["image", "inspect", *_, image]:
                 return (0 if image in self.here else 1), ""
             case ["pull", *_, image]:
@@ -74,6 +70,10 @@ class Project:
             case other:
                 raise AssertionError(other)
         return 0, ""
+
+    def project(self, name: str) -> list[dict[str, Any]]:
+        """What Docker's socket says of the project ``name``."""
+        return [self._inspected()] if self.here else []
 
     def _inspected(self) -> dict[str, Any]:
         bad = self.image == BAD
@@ -106,6 +106,7 @@ class Project:
         module = load("compose", __salt__={"cmd.run_all": self.run_all}, __opts__={"test": test})
         monkeypatch.setattr(module, "Paths", lambda: paths)
         monkeypatch.setattr(module, "which", lambda name: name)
+        monkeypatch.setattr(module, "DockerSocket", lambda *_: self)
         monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
         # Of the jobs' containers: Docker's own command is not asked.
         monkeypatch.setattr("marketplace_undisturbed.containers", lambda world: {})
@@ -162,6 +163,7 @@ def test_a_prediction_knows_the_image_that_is_not_written_yet(
     module = load("compose", __salt__={"cmd.run_all": project.run_all}, __opts__={"test": True})
     monkeypatch.setattr(module, "Paths", lambda: paths)
     monkeypatch.setattr(module, "which", lambda name: name)
+    monkeypatch.setattr(module, "DockerSocket", lambda *_: project)
     monkeypatch.setattr("marketplace_undisturbed.containers", lambda world: {})
     found = module.running("data", str(project.file), images={"postgres": NEW}, allow_restart=True)
     assert (found["result"], list(found["changes"])) == (None, ["postgres"])

@@ -7,7 +7,8 @@ import threading
 from typing import ClassVar
 
 import pytest
-from marketplace_docker import DockerError
+from marketplace_container import DockerError
+from marketplace_docker import Docker
 from marketplace_docker_socket import DockerSocket
 
 REDIS = {
@@ -66,6 +67,27 @@ def test_anything_else_is_no_answer(docker, tmp_path):
         docker.containers("redis")
     with pytest.raises(DockerError, match="systemctl status docker"):
         DockerSocket(tmp_path / "nowhere.sock").containers("redis")
+
+
+def test_the_engines_docker_asks_the_socket(docker, tmp_path):
+    engine = Docker(tmp_path / "none", tmp_path / "docker.sock")
+    assert list(engine.containers("redis", "postgres")) == ["redis"]
+    Handler.answers["/containers/redis/json"] = (500, {"message": "out of order"})
+    with pytest.raises(DockerError, match="out of order"):
+        engine.containers("redis")
+    with pytest.raises(DockerError, match="docker is not installed, or was stopped"):
+        Docker(tmp_path / "none", tmp_path / "nowhere.sock").containers("redis")
+
+
+def test_networks_and_projects(docker):
+    filters = "%7B%22label%22%3A%20%5B%22com.docker.compose.project%3Ddata%22%5D%7D"
+    Handler.answers |= {
+        "/networks/app": (200, {"Name": "app"}),
+        # One of them is removed before it is looked at.
+        f"/containers/json?all=true&filters={filters}": (200, [{"Id": "redis"}, {"Id": "postgres"}]),
+    }
+    assert (docker.network("app"), docker.network("data")) == ({"Name": "app"}, None)
+    assert docker.project("data") == [REDIS]
 
 
 def test_a_restart(docker):

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from marketplace_container import ContainerState
 from marketplace_contract import ContractError, parse_contract
-from marketplace_docker import ContainerState, Docker, DockerError
+from marketplace_docker import Docker
 from marketplace_durable import make_directory, read_json, write_atomic
 from marketplace_edge import Edge, EdgeError
 from marketplace_health import ServiceHealth, certified, judge, overall
@@ -288,25 +289,6 @@ def test_references_of_docker_hub_have_two_forms() -> None:
     assert not Reference.parse("ghcr.io/team/app").same_repository("team/app@sha256:aa")
 
 
-STUB = """#!/bin/sh
-echo '[]'
-echo "$DOCKER_SAYS" >&2
-exit 1
-"""
-
-
-def test_no_answer_of_docker_is_not_no_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stub = tmp_path / "docker"
-    stub.write_text(STUB)
-    stub.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setenv("DOCKER_SAYS", "Error response from daemon: No such container: redis")
-    assert Docker(tmp_path / "none").containers("redis") == {}
-    monkeypatch.setenv("DOCKER_SAYS", "error during connect: EOF")
-    with pytest.raises(DockerError, match="error during connect"):
-        Docker(tmp_path / "none").containers("redis")
-
-
 def test_live_map_that_says_something_else_is_no_answer(tmp_path: Path) -> None:
     edge = Edge(tmp_path / "live.map", tmp_path / "maintenance.map", tmp_path / "socket")
     assert edge.live() is None
@@ -508,5 +490,8 @@ def test_what_docker_did_not_begin_in_a_container_is_tried_once_more(
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert Docker(tmp_path).exec_in("postgres", ["psql"], timeout=10).returncode == ended
+    assert (
+        Docker(tmp_path, tmp_path / "docker.sock").exec_in("postgres", ["psql"], timeout=10).returncode
+        == ended
+    )
     assert len((tmp_path / "begun").read_text().splitlines()) == begun

@@ -1,7 +1,7 @@
 """Releases over the droplet in memory: what is live after every kind of release, failure and kill."""
 
 import pytest
-from marketplace_docker import DockerError
+from marketplace_container import DockerError
 from marketplace_durable import to_json
 from marketplace_lock import LockHeld
 from marketplace_retention import keep_name

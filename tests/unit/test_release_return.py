@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from marketplace_docker import DockerError
+from marketplace_container import DockerError
 from marketplace_steps import STEP_NAMES, STEPS
 
 from tests.simulation.droplet import Droplet

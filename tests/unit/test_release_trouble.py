@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from marketplace_docker import DockerError
+from marketplace_container import DockerError
 from marketplace_edge import EdgeError
 from marketplace_journal import Journal
 from marketplace_progress import Progress

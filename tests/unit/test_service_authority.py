@@ -36,6 +36,7 @@ class Tls:
         self.bundle = root / "services.pem"
         self.leaf = self.directory / "redis.pem"
         self.days_later = 0
+        self.kept: dict[str, Any] = {}
 
     def run(self, test: bool = False) -> dict[str, Any]:
         spec = importlib.util.spec_from_file_location("service_authority", STATE)
@@ -46,6 +47,7 @@ class Tls:
         vars(state).update(
             __opts__={"test": test, "marketplace_root": str(self.root)},
             __salt__={"cmd.run_all": self.command},
+            __context__=self.kept,
             datetime=SimpleNamespace(now=lambda zone: datetime.now(zone) + timedelta(self.days_later)),
         )
         place = str(self.directory)

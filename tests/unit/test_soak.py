@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from marketplace_docker import ContainerState
+from marketplace_container import ContainerState
 from marketplace_edge import Counters
 from marketplace_soak import Baseline, containers_alarm, errors_alarm, webhook_alarm
 

@@ -259,6 +259,7 @@ class Settled:
             __pillar__=pillar or {"a": 1},
             __lowstate__=[chunk("/etc/x", sls)],
             __running__={"file_|-x": {"__id__": "Ensure x", "result": not failed}},
+            __context__={},
             take=lambda world: ({"account": dict(self.accounts)}, []),
         )
 
@@ -384,13 +385,16 @@ def live_release(tmp_path, monkeypatch, worker, register=True, backend="running"
     contract.parent.mkdir(parents=True)
     contract.write_text(json.dumps({"worker": ["work"]}))
 
-    def inspect(command, **_):
-        status = worker if command[-1] == "worker-blue" else backend
-        return {"retcode": int(status == "missing"), "stdout": status}
+    class Socket:
+        def __init__(self, *_):
+            pass
+
+        def containers(self, name):
+            status = worker if name == "worker-blue" else backend
+            return {} if status == "missing" else {name: SimpleNamespace(status=status)}
 
     module = load(
         "release",
-        __salt__={"cmd.run_all": inspect},
         __opts__={"marketplace_root": str(tmp_path), "test": test},
         __pillar__={
             "settings": {
@@ -400,6 +404,7 @@ def live_release(tmp_path, monkeypatch, worker, register=True, backend="running"
         },
     )
     monkeypatch.setattr(module, "release_digest", lambda *_: "sha256:0")
+    monkeypatch.setattr(module, "DockerSocket", Socket)
     return module
 
 

@@ -5,7 +5,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from marketplace_docker import DockerError
+from marketplace_container import DockerError
 from marketplace_durable import Disk
 from marketplace_paths import Paths
 from marketplace_slo import tallied
