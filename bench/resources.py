@@ -9,6 +9,9 @@ from typing import Any
 
 import yaml
 
+# Functions of ours that say by their name whether a unit is started at boot.
+_AT_BOOT = {"enabled": True, "disabled": False}
+
 
 @dataclass(frozen=True)
 class Found:
@@ -65,7 +68,7 @@ def _resource(chunk: Mapping[str, Any], there: Mapping[str, Found]) -> Resource:
         return Resource(
             "service", title, name,
             running=True if chunk["fun"] == "running" else None,
-            enabled=True if chunk.get("enable") or chunk["fun"] == "enabled" else None,
+            enabled=_AT_BOOT.get(chunk["fun"], chunk.get("enable") or None),
             masked=True if chunk["fun"] == "masked" else None,
         )  # fmt: skip
     if function == "file.absent":
@@ -110,8 +113,8 @@ def _task(one: Resource, files: Mapping[str, str]) -> dict[str, Any]:
             wanted: dict[str, Any] = {"name": one.name}
             if one.running:
                 wanted["state"] = "started"
-            if one.enabled:
-                wanted["enabled"] = True
+            if one.enabled is not None:
+                wanted["enabled"] = one.enabled
             if one.masked:
                 wanted["masked"] = True
             return {"ansible.builtin.systemd_service": wanted}

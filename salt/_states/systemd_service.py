@@ -64,6 +64,15 @@ def enabled(name: str) -> dict[str, Any]:
     return _converge(name, [_AT_BOOT])
 
 
+def disabled(name: str) -> dict[str, Any]:
+    """Ensure that a unit is not started at boot; whether it runs now is left as it is. There need not be one.
+
+    Args:
+        name: the unit; without a suffix, the service.
+    """
+    return _converge(name, [_NOT_AT_BOOT])
+
+
 def masked(name: str) -> dict[str, Any]:
     """Ensure that nothing starts a unit; one that runs is left alone. There need not be one.
 

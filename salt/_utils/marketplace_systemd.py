@@ -19,6 +19,7 @@ _SUFFIXES = (".service", ".timer", ".socket", ".mount", ".slice", ".target", ".p
 _ABOUT = frozenset(
     {
         ("systemd_service", "dead"),
+        ("systemd_service", "disabled"),
         ("systemd_service", "enabled"),
         ("systemd_service", "masked"),
         ("systemd_service", "running"),

@@ -60,6 +60,35 @@ def test_security_updates_install_themselves_but_not_what_carries_the_traffic(ho
 
 
 @pytest.fixture
+def upgrade(droplet: Droplet) -> Iterator[None]:
+    """An upgrade that takes its time, begun as the timer begins it."""
+    override = "/run/systemd/system/apt-daily-upgrade.service.d/zz-test.conf"
+    # All of the unit is as it was but for what it does.
+    slow = "[Service]\nExecCondition=\nExecStartPre=\nExecStart=\nExecStart=/bin/sleep 300\n"
+    droplet.run(["mkdir", "-p", override.rpartition("/")[0]])
+    droplet.put(override, slow)
+    droplet.run(["systemctl", "daemon-reload"])
+    droplet.run(["systemctl", "start", "--no-block", "apt-daily-upgrade.service"])
+    yield
+    droplet.run(["rm", "-f", override])
+    droplet.run(["systemctl", "daemon-reload"])
+    droplet.run(["systemctl", "kill", "--kill-whom=all", "apt-daily-upgrade.service"], check=False)
+    droplet.run(["systemctl", "reset-failed", "apt-daily-upgrade.service"], check=False)
+
+
+def _holds_shutdowns_up(droplet: Droplet) -> bool:
+    return "Unattended Upgrades Shutdown" in droplet.run(["systemd-inhibit", "--list", "--no-pager"]).stdout
+
+
+def test_a_shutdown_is_held_up_while_an_upgrade_runs_and_only_then(droplet: Droplet, upgrade: None) -> None:
+    seconds_until(lambda: _holds_shutdowns_up(droplet), 30)
+    droplet.run(["systemctl", "kill", "--kill-whom=all", "apt-daily-upgrade.service"])
+    seconds_until(lambda: not _holds_shutdowns_up(droplet), 30)
+    assert droplet.run(["systemctl", "is-active", "unattended-upgrades"], check=False).stdout == "inactive\n"
+    assert call(droplet, "state.apply", "updates").changed == {}
+
+
+@pytest.fixture
 def reboot_asked_for(droplet: Droplet) -> Iterator[None]:
     droplet.put("/run/reboot-required", "*** System restart required ***\n")
     yield

@@ -204,7 +204,7 @@ def test_droplet_converged_from_elsewhere_releases_without_pillar(
     monkeypatch.setenv("PATH", str(tmp_path))  # nothing of this machine's Docker
     record, code = host.call("deploy.release", "1.0.0")
     assert code == 1
-    assert "docker is not installed; run state.apply first" in record["reason"]
+    assert "docker is not installed, or was stopped; run state.apply first" in record["reason"]
 
 
 def test_plan_says_by_its_exit_code_whether_it_would_be_refused(

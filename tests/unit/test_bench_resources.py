@@ -26,6 +26,7 @@ LOW = [
         "enable": True,
     },
     {"state": "systemd_service", "fun": "masked", "__id__": "Ensure no service", "name": "rpcbind"},
+    {"state": "systemd_service", "fun": "disabled", "__id__": "Ensure it waits", "name": "helper"},
     {"state": "compose", "fun": "running", "__id__": "Ensure it runs", "name": "data"},
 ]
 THERE = {
@@ -41,7 +42,8 @@ FOUND = resources.resources(LOW, THERE)
 def test_every_state_is_one_resource() -> None:
     assert resources.paths(LOW) == ["/etc/a", "/etc/d", "/etc/gone", "/etc/l", "/etc/s"]
     assert [one.kind for one in FOUND] == [
-        "file", "file", "directory", "link", "absent", "packages", "no_packages", "service", "service", "other",
+        "file", "file", "directory", "link", "absent", "packages", "no_packages", "service", "service",
+        "service", "other",
     ]  # fmt: skip
     assert resources.counts(FOUND)["file"] == 2
 
@@ -55,6 +57,8 @@ def test_ansible_has_a_task_for_each() -> None:
     assert tasks["Ensure packages"]["ansible.builtin.apt"] == {"name": ["curl", "jq"], "state": "present"}
     service = {"name": "haproxy", "state": "started", "enabled": True}
     assert tasks["Ensure a service"]["ansible.builtin.systemd_service"] == service
+    waits = {"name": "helper", "enabled": False}
+    assert tasks["Ensure it waits"]["ansible.builtin.systemd_service"] == waits
     assert tasks["Ensure it runs"]["changed_when"] is False
 
 
@@ -78,6 +82,6 @@ def test_ways_are_judged_by_their_medians() -> None:
     assert "at most 2 s, met; ahead of all others: met." in text
     assert "Ansible did not run: no such module" in text
     assert (
-        "10 resources: 1.90 s; pyinfra 4.0 s; the fastest of the others takes 2.11 times"
+        "11 resources: 1.90 s; pyinfra 4.0 s; the fastest of the others takes 2.11 times"
         in report.converge_note(FOUND, ways)
     )

@@ -145,6 +145,9 @@ OFF = {"boot": {"old": "not started", "new": "started"}}
         ("enabled", {}, ("inactive", "disabled"), OFF, ["enable x.service"]),
         ("masked", {}, ("active", "enabled"), {"mask": {"old": "not masked", "new": "masked"}}, ["mask x.service"]),
         ("masked", {}, ("inactive", "masked"), {}, []),
+        ("disabled", {}, ("active", "enabled"), {"boot": {"old": "started", "new": "not started"}},
+         ["disable x.service"]),
+        ("disabled", {}, ("active", "disabled"), {}, []),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("test", [True, False])

@@ -36,6 +36,15 @@ Ensure the packet filter's own unit is its package's again:
     - require:
       - service: Ensure the firewall is not loaded at boot
 
+{% if salt["file.file_exists"]("/etc/systemd/system/unattended-upgrades.service.d/needed.conf") %}
+# It may be one that was here before, and then stays.
+Ensure the updater's helper starts at boot again:
+  service.enabled:
+    - name: unattended-upgrades
+    - require:
+      - sls: marketplace.absent.stopped
+{% endif %}
+
 Ensure the swap file is gone:
   swap_file.absent:
     - name: {{ pillar.swap.get("file", "/var/swapfile") }}
