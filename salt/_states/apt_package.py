@@ -4,9 +4,10 @@ Salt's own ``pkg.installed`` fetches the package lists even under test=True, and
 fresh droplet the first boot's upgrades are often still running.
 """
 
+import functools
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,20 @@ _REFRESHED = "apt_package.refreshed"
 _KNOWN = "apt_package.known"
 
 
+def _answered(state: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """``state`` with a verdict where dpkg or apt can't be asked, and not a traceback."""
+
+    @functools.wraps(state)
+    def told(name: str, *arguments: Any, **more: Any) -> dict[str, Any]:
+        try:
+            return state(name, *arguments, **more)
+        except CommandExecutionError as error:
+            return {"name": name, "changes": {}, "result": False, "comment": str(error)}
+
+    return told
+
+
+@_answered
 def installed(name: str, pkgs: list[str]) -> dict[str, Any]:
     """Ensure packages are installed; the lists are fetched once a run, and only when something is missing.
 
@@ -75,6 +90,7 @@ def installed(name: str, pkgs: list[str]) -> dict[str, Any]:
     return ret | {"changes": changes, "comment": f"Installed: {', '.join(missing)}"}
 
 
+@_answered
 def removed(name: str, pkgs: list[str], before: str = "") -> dict[str, Any]:
     """Ensure packages are not installed; what they have written and been configured with stays.
 
@@ -117,6 +133,7 @@ def removed(name: str, pkgs: list[str], before: str = "") -> dict[str, Any]:
     return ret | {"changes": changes, "comment": f"Removed: {', '.join(present)}"}
 
 
+@_answered
 def purged(name: str, pkgs: list[str], before: str) -> dict[str, Any]:
     """Ensure that packages are gone with their configuration, and what came with them for their sake.
 
@@ -135,10 +152,7 @@ def purged(name: str, pkgs: list[str], before: str) -> dict[str, Any]:
     known = (read_json(Path(before)) or {}).get("packages")
     if known is None:
         return ret | {"comment": "It is not known which packages were here before, so all stay"}
-    try:
-        goes, refused = _going([package for package in pkgs if package not in known], set(known))
-    except CommandExecutionError as error:
-        return ret | {"result": False, "comment": str(error)}
+    goes, refused = _going([package for package in pkgs if package not in known], set(known))
     if refused:
         return ret | {
             "result": False,
@@ -190,6 +204,7 @@ def _purgeable(pkgs: list[str]) -> list[str]:
     return [package for package in pkgs if _statuses().get(package) in ("installed", "config-files")]
 
 
+@_answered
 def upgraded(name: str, pkgs: list[str]) -> dict[str, Any]:
     """Ensure that those of ``pkgs`` that are installed are at their newest version; none is added.
 
@@ -291,7 +306,11 @@ def _missing(pkgs: list[str]) -> list[str]:
 
 
 def _statuses() -> dict[str, str]:
-    """Package -> dpkg's word for it. Asked once for all states of a run, until the run has dpkg do something."""
+    """Package -> dpkg's word for it. Asked once for all states of a run, until the run has dpkg do something.
+
+    Raises:
+        CommandExecutionError: dpkg can't tell.
+    """
     if _KNOWN not in __context__:
         query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n"]
         result = __salt__["cmd.run_all"](query, python_shell=False)

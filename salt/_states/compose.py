@@ -133,7 +133,7 @@ def running(
     except Busy as error:
         comment = f"Project {name} is left as it is, for that would disturb what is at work: {error}"
         return _with_pending(ret | {"result": False, "comment": comment}, todo.pending)
-    except (_Failure, DockerError, ValueError, OSError) as error:
+    except (_Failure, ValueError, OSError) as error:
         return _with_pending(ret | {"result": False, "comment": str(error)}, waiting)
     remaining = _changes(todo, allow_restart) | _unmarked(kept)
     if remaining:
@@ -163,7 +163,10 @@ def _wanted(name: str, file: str) -> list[Service]:
 
 def _containers(name: str) -> list[Container]:
     docker = DockerSocket(Paths().docker_socket, PATIENT)
-    return [Container.parse(document) for document in docker.project(name)]
+    try:
+        return [Container.parse(document) for document in docker.project(name)]
+    except DockerError as error:
+        raise _Failure(str(error)) from error
 
 
 def _times(read_at_start: dict[str, list[str]]) -> dict[str, dict[str, float]]:

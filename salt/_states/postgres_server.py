@@ -20,6 +20,8 @@ from marketplace_undisturbed import Busy, undisturbed
 
 # No stop grace is longer than 900 s; docker waits for the container's own.
 _RESTART_SECONDS = 1200
+# A database is made, and roles are waited for that somebody else is changing.
+_WRITE_SECONDS = 600
 _CONFIGURATION = """SELECT json_build_object(
   'loaded', extract(epoch FROM pg_conf_load_time()),
   'errors', (SELECT coalesce(json_agg(concat(sourcefile, ' line ', sourceline, ': ', name, ' ', error)), '[]')
@@ -172,7 +174,7 @@ def _restart(container: str) -> None:
         try:
             _psql(container, "postgres", "SELECT 1;")
             return
-        except DatabaseDown as error:
+        except DatabaseError as error:
             if time.monotonic() > end:
                 raise _Failure(f"PostgreSQL is not back after its restart: {error}") from error
             time.sleep(0.5)
@@ -219,7 +221,7 @@ def access_granted(
                 "changes": changes,
                 "comment": "Roles and grants would be set right",
             }
-        _psql(container, "postgres", statements(access, found))
+        _psql(container, "postgres", statements(access, found), _WRITE_SECONDS)
         remaining = difference(access, parse(_psql(container, "postgres", question(access))))
     except (DatabaseDown, UnknownSecret) as error:
         if __opts__["test"]:
@@ -261,12 +263,14 @@ def _access(
     )
 
 
-def _psql(container: str, database: str, script: str) -> str:
-    """Run a script as the superuser; nothing of it is logged.
+def _psql(container: str, database: str, script: str, timeout: float = 60) -> str:
+    """Run a script as the superuser, for ``timeout`` seconds at most; nothing of it is logged.
 
     Raises:
         DatabaseDown: PostgreSQL can't be asked.
         DatabaseError: it refuses.
     """
     paths = Paths()
-    return Database(Docker(paths.docker_config, paths.docker_socket), container).script(database, script)
+    return Database(Docker(paths.docker_config, paths.docker_socket), container).script(
+        database, script, timeout
+    )

@@ -230,7 +230,11 @@ def _read(file: Path, signs: bool) -> Issued | None:
 
 
 def _ask(command: list[str], file: Path) -> str | None:
-    """What openssl says of ``file``; asked once a run, as long as the file is the same."""
+    """What openssl says of ``file``; asked once a run, as long as the file is the same.
+
+    Raises:
+        OSError: there is no such file.
+    """
     there = file.stat()
     asked = f"service_authority {' '.join(command)} {there.st_ino} {there.st_mtime_ns} {there.st_size}"
     if asked not in __context__:

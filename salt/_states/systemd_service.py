@@ -67,6 +67,8 @@ def enabled(name: str) -> dict[str, Any]:
 def disabled(name: str) -> dict[str, Any]:
     """Ensure that a unit is not started at boot; whether it runs now is left as it is. There need not be one.
 
+    Of a unit that nobody enables (static, an alias) systemd disables nothing, and this fails.
+
     Args:
         name: the unit; without a suffix, the service.
     """

@@ -9,7 +9,7 @@ SIGKILLED = 137  # 128 and the signal's number, as a shell would say it
 
 
 class DockerError(Exception):
-    """A docker command failed; the message is docker's own, shortened to what matters."""
+    """Docker does not answer, or refuses; the message is its own, shortened to what matters."""
 
 
 class DockerTimeout(DockerError):

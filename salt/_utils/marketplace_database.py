@@ -8,12 +8,14 @@ backup. Source for the rules: https://www.postgresql.org/docs/17/sql-createdatab
 import json
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from marketplace_container import DockerError
+from marketplace_container import DockerError, DockerTimeout
 from marketplace_docker import Docker
+from marketplace_docker_socket import PATIENT
 from marketplace_last_words import last_words
 from marketplace_postgres import identifier, literal
 
@@ -27,8 +29,12 @@ PREFIX = "restore_point_"
 ATTEMPTS = 5
 LONGEST_SECONDS = 4 * 3600.0
 
-# psql ends so where it could not connect (or was cut off), and docker where it could not run it.
+# psql ends so where it could not connect or was cut off, and docker where it could not run it: there with a 1 as well,
+# which out of psql's hand says that a statement was refused.
 _NOT_ASKED = (2, 125, 126, 127, 137)
+_DOCKER_SAYS = ("Error response from daemon", "Cannot connect to the Docker daemon", "error during connect")
+# Who runs a program as the server's system user has to be let change its user and groups.
+_SETUID, _SETGID = 1 << 7, 1 << 6
 # Only what was asked for, and an end at the first mistake.
 PSQL = ("-qAtX", "-v", "ON_ERROR_STOP=1")
 # The rows of the table c in the schema n, counted by a query of its own.
@@ -60,6 +66,13 @@ class Command(NamedTuple):
     environment: dict[str, str]
 
 
+def surroundings(command: Command) -> dict[str, str]:
+    """The environment for one of the server's programs: what a shell says of some PostgreSQL is not about this one."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith("PG")
+    } | command.environment
+
+
 def run(command: Command, *, stdout: Any = None, stdin: Any = None, timeout: float = LONGEST_SECONDS) -> None:
     """Run one of the server's programs.
 
@@ -69,7 +82,7 @@ def run(command: Command, *, stdout: Any = None, stdin: Any = None, timeout: flo
     try:
         done = subprocess.run(
             command.argv,
-            env=os.environ | command.environment,
+            env=surroundings(command),
             stdin=stdin or subprocess.DEVNULL,
             stdout=stdout or subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -90,7 +103,7 @@ def popen(command: Command, **pipes: Any) -> "subprocess.Popen[bytes]":
     """
     wanted: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | pipes
     try:
-        return subprocess.Popen(command.argv, env=os.environ | command.environment, **wanted)
+        return subprocess.Popen(command.argv, env=surroundings(command), **wanted)
     except OSError as error:
         raise DatabaseError(f"{_program(command)}: {error}") from error
 
@@ -258,14 +271,17 @@ class Database:
         program, *arguments = argv
         return Command([*reached.argv, "nice", str(PROGRAMS / program), *arguments], reached.environment)
 
-    def _at_socket(self) -> Command:
+    def _at_socket(self, timeout: float = PATIENT) -> Command:
         """What has a program of the host's reach the server by its socket, as the server's own system user.
+
+        Args:
+            timeout: seconds that Docker may take to say where the server is.
 
         Raises:
             DatabaseDown: the server does not run.
         """
         try:
-            state = self.docker.containers(self.container).get(self.container)
+            state = self.docker.containers(self.container, timeout=timeout).get(self.container)
             if state is None or not state.pid:
                 raise DatabaseDown(f"PostgreSQL: the container {self.container} does not run")
             process = Path(f"/proc/{state.pid}")
@@ -283,40 +299,60 @@ class Database:
         return Command(user, {"PGHOST": str(process / "root/run/postgresql"), "PGUSER": "postgres"})
 
     def _psql(self, database: str, timeout: float, *arguments: str, stdin: str | None = None) -> str:
+        """What psql prints.
+
+        Raises:
+            DatabaseDown: it could not ask; DatabaseError: a statement was refused, or took too long.
+        """
         result = self._run(["psql", "-d", database, *PSQL, *arguments], timeout, stdin)
+        if result.returncode < 0:
+            raise DatabaseDown(f"PostgreSQL cannot be asked: psql was ended by signal {-result.returncode}")
         if result.returncode != 0:
-            refused = DatabaseDown if result.returncode in _NOT_ASKED else DatabaseError
+            away = result.returncode in _NOT_ASKED or result.stderr.startswith(_DOCKER_SAYS)
+            refused = DatabaseDown if away else DatabaseError
             raise refused(f"PostgreSQL: {last_words(result.stderr.strip() or result.stdout)}")
         return result.stdout.strip()
 
     def _run(self, argv: list[str], timeout: float, stdin: str | None) -> subprocess.CompletedProcess[str]:
         """A program that asks the server; the result is returned whatever its exit code.
 
-        The host's own starts four times as fast as one in the container, and ends with whoever waited for it.
+        The host's own starts six times as fast as one in the container, and ends with whoever waited for it.
+
+        Raises:
+            DatabaseDown: it could not be run; DatabaseError: it took too long.
         """
         program, *arguments = argv
+        begun = time.monotonic()
         try:
-            if not (PROGRAMS / program).exists():
-                # On a host that is only being set up the client comes behind the server.
+            if not ((PROGRAMS / program).exists() and _may_be_others()):
+                # On a host that is only being set up the client comes behind the server; a unit in a sandbox may have
+                # to stay who it is.
                 asked = [program, "-U", "postgres", *arguments]
                 return self.docker.exec_in(self.container, asked, timeout=timeout, stdin=stdin)
-            reached = self._at_socket()
+            reached = self._at_socket(min(timeout, PATIENT))
             return subprocess.run(
                 [*reached.argv, str(PROGRAMS / program), *arguments],
-                env=os.environ | reached.environment,
+                env=surroundings(reached),
                 input=stdin or "",
                 capture_output=True,
                 text=True,
                 errors="replace",
-                timeout=timeout,
+                timeout=max(0.1, timeout - (time.monotonic() - begun)),
                 check=False,
             )
-        except subprocess.TimeoutExpired as error:
+        except (DockerTimeout, subprocess.TimeoutExpired) as error:
             raise DatabaseError(
                 f"PostgreSQL cannot be asked: {program} took longer than {timeout:.0f} s"
             ) from error
         except (DockerError, OSError) as error:
             raise DatabaseDown(f"PostgreSQL cannot be asked: {error}") from error
+
+
+def _may_be_others() -> bool:
+    """Whether this process may run a program as another user."""
+    status = Path("/proc/self/status").read_text()
+    held = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
+    return bool(held & _SETUID and held & _SETGID)
 
 
 def _again(action: Callable[[], None]) -> None:

@@ -143,15 +143,19 @@ class Docker:
         """Take a name off an image; the image itself stays while it has others. A missing name is fine."""
         self.run("rmi", "--no-prune", name, check=False)
 
-    def containers(self, *names: str) -> dict[str, ContainerState]:
+    def containers(self, *names: str, timeout: float = PATIENT) -> dict[str, ContainerState]:
         """States of those of ``names`` that exist.
+
+        Args:
+            names: of containers.
+            timeout: seconds that Docker may take for each.
 
         Raises:
             DockerError: Docker is not there, or says anything but that there is no such container.
         """
         if names and not self.socket.exists():
             raise DockerError("docker is not installed, or was stopped; run state.apply first")
-        return DockerSocket(self.socket, PATIENT).containers(*names)
+        return DockerSocket(self.socket, timeout).containers(*names)
 
     def is_well(self, name: str) -> bool:
         """Whether that container is there and well."""
@@ -219,6 +223,10 @@ class Docker:
 
         Args:
             stdin: what the command reads; nothing by default.
+
+        Raises:
+            DockerTimeout: it took too long.
+            DockerError: docker is not installed.
         """
         flags = ["--interactive"] if stdin is not None else []
         command = ["exec", *flags, name, *argv]

@@ -1,4 +1,4 @@
-"""Docker by its socket, for who asks every few seconds: no program has to be started for a question.
+"""Docker by its socket: no program has to be started for a question.
 
 Source of the requests: https://docs.docker.com/reference/api/engine/. Without a version in its path a request is of the
 engine's own; what is asked here has been the same in all of them.

@@ -5,7 +5,6 @@ all that is backed up here, and taken with every backup. Made and read by Postgr
 server's container, and counted in the same moment, so that a restore can be compared with it row for row.
 """
 
-import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from marketplace_backup_room import as_before, refuse_below
 from marketplace_backup_world import TROUBLE, BackupError, BackupWorld
 from marketplace_backups import Backup, file_digest
 from marketplace_census import Census, exported
-from marketplace_database import Command, Database, DatabaseError, run
+from marketplace_database import Command, Database, DatabaseError, run, surroundings
 from marketplace_durable import fsync_directory
 from marketplace_lock import LockHeld
 from marketplace_managed import home, is_managed
@@ -103,7 +102,7 @@ def counted(database: Database, name: str) -> Iterator[tuple[str, Census]]:
     psql = database.command("psql", "-qAtX", "-v", "ON_ERROR_STOP=1", f"--dbname={name}")
     with subprocess.Popen(
         ["timeout", f"{SNAPSHOT_SECONDS:.0f}", *psql.argv],
-        env=os.environ | psql.environment,
+        env=surroundings(psql),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from marketplace_database import PROGRAMS, PSQL, ROWS, Command, Database, DatabaseError, popen, run
+from marketplace_database import (
+    PROGRAMS,
+    PSQL,
+    ROWS,
+    Command,
+    Database,
+    DatabaseError,
+    popen,
+    run,
+    surroundings,
+)
 from marketplace_docker import Docker
 from marketplace_durable import fsync_directory, read_json
 from marketplace_last_words import last_words
@@ -238,7 +248,7 @@ class ProviderDatabase(Database):
         try:
             return subprocess.run(
                 asked,
-                env=os.environ | login.environment,
+                env=surroundings(Command(asked, login.environment)),
                 input=stdin or "",
                 capture_output=True,
                 text=True,

@@ -219,7 +219,7 @@ class SimDocker(Docker):
         for other in gone:
             self.names.pop(other, None)
 
-    def containers(self, *names: str) -> dict[str, ContainerState]:
+    def containers(self, *names: str, timeout: float = 0) -> dict[str, ContainerState]:
         if not names:
             return {}
         self.gate.look("docker inspect", DockerError)

@@ -26,7 +26,12 @@ def _plain(value: Any) -> Any:
 
 
 # Every JSON document is a YAML document.
-_YAML = SimpleNamespace(safe_dump=_compact, safe_load=json.loads)
+_YAML = SimpleNamespace(
+    safe_dump=_compact,
+    safe_load=json.loads,
+    load=lambda text, _loader: json.loads(text),
+    YAMLError=ValueError,
+)
 
 
 @contextmanager

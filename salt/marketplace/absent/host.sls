@@ -36,8 +36,9 @@ Ensure the packet filter's own unit is its package's again:
     - require:
       - service: Ensure the firewall is not loaded at boot
 
-{% if salt["file.file_exists"]("/etc/systemd/system/unattended-upgrades.service.d/needed.conf") %}
-# It may be one that was here before, and then stays.
+{% if salt["service.available"]("unattended-upgrades") %}
+# It may be one that was here before, and then stays; one that is purged behind this is there no more when a removal
+# that was cut off is taken up again.
 Ensure the updater's helper starts at boot again:
   service.enabled:
     - name: unattended-upgrades
