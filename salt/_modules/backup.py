@@ -14,7 +14,7 @@ import time as clock
 from pathlib import Path
 
 from marketplace_arguments import Unusable, caller, flag, moment, nothing_else, seconds, text
-from marketplace_background import stand_back
+from marketplace_background import NIGHTLY, SLICE, stand_back
 from marketplace_backup_create import create as take
 from marketplace_backup_status import status, where
 from marketplace_backup_steps import FAILURES as BACKUP_FAILURES
@@ -63,7 +63,8 @@ def create(jitter=0, **unknown):
     """Take a backup of the database and the cache, look all backups through, and let go of those that are too old.
 
     jitter
-        Begin some seconds later, up to so many (default 0): for cron, so that not every droplet begins at once.
+        Begin some seconds later, up to so many (default 0): for cron, so that not every droplet begins at once. With
+        it nobody waits for the end, and all of it may take a fifth of one processor at most.
 
     Returns ``outcome`` (``good``, ``failed`` or ``refused``), ``reason``, ``seconds``, ``steps`` and ``backups``. Exit
     code 1 unless it is good. A part that fails does not keep the others from being taken.
@@ -83,7 +84,7 @@ def create(jitter=0, **unknown):
     if settings is None:
         return _refused(why)
     _sleep(longest)
-    _stand_back()
+    _stand_back(NIGHTLY if longest else SLICE)
     return _shown(
         "Backup",
         lambda progress: take(_world(), settings, progress, caller(os.environ)),
@@ -644,9 +645,9 @@ def _sleep(longest):
     clock.sleep(random.uniform(0, longest))  # noqa: S311
 
 
-def _stand_back():
+def _stand_back(slice_=SLICE):
     if _paths().root == Path("/"):  # Elsewhere it is not this host that is backed up.
-        stand_back("backup")
+        stand_back("backup", slice_)
 
 
 def _refused(reason):

@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 
 SLICE = "background.slice"
+# A part of it with a limit, for what has all night: somebody who types a command waits for it.
+NIGHTLY = "background-nightly.slice"
 # There where systemd is what runs the host: sd_booted(3).
 _BOOTED = Path("/run/systemd/system")
 
@@ -17,8 +19,17 @@ def background_processors() -> set[int]:
     return set(others or [first])
 
 
-def stand_back(name: str) -> None:
-    """Put this process, and whatever it starts from now on, in ``background.slice``, and off the first processor.
+def own_slice(groups: Path = Path("/proc/self/cgroup")) -> str:
+    """The slice for what this process has systemd start: the one that it is in itself.
+
+    Args:
+        groups: where the kernel says what it is in.
+    """
+    return NIGHTLY if f"/{NIGHTLY}/" in groups.read_text() else SLICE
+
+
+def stand_back(name: str, slice_: str = SLICE) -> None:
+    """Put this process, and whatever it starts from now on, in a slice of the background, and off the first processor.
 
     To be nice does not do: each unit and each container has a share of the processors, and what is nice competes with
     what is in its own alone (cgroups(7), and "Resource distribution" in the kernel's cgroup-v2.rst). Where systemd does
@@ -26,12 +37,13 @@ def stand_back(name: str) -> None:
 
     Args:
         name: of the scope; the process's number is added to it.
+        slice_: the slice.
     """
     if not _BOOTED.is_dir() or os.geteuid() != 0:
         return
     process = str(os.getpid())
     manager = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]
-    properties = ["PIDs", "au", "1", process, "Slice", "s", SLICE]
+    properties = ["PIDs", "au", "1", process, "Slice", "s", slice_]
     start = [
         "StartTransientUnit",
         "ssa(sv)a(sa(sv))",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from marketplace_background import SLICE, background_processors
+from marketplace_background import background_processors, own_slice
 from marketplace_last_words import last_words
 
 USER = "backup"
@@ -98,7 +98,7 @@ class Barman:
         command = [
             # Active, for whoever looks, is Barman itself and not yet what systemd forked to become it.
             "systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec",
-            f"--unit={UNIT}", f"--slice={SLICE}",
+            f"--unit={UNIT}", f"--slice={own_slice()}",
             f"--uid={USER}", f"--property=CPUAffinity={processors}", "--property=Nice=10",
             "--property=IOSchedulingClass=idle", "--property=UMask=0077",
             "--property=NoNewPrivileges=yes", "--property=ProtectSystem=strict", "--property=PrivateTmp=yes",

@@ -18,12 +18,18 @@ Ensure backups have a small share of the processors:
     - name: /etc/systemd/system/background.slice
     - source: salt://marketplace/files/background.slice
 
+Ensure the nightly backup has a part of one processor:
+  file.managed:
+    - name: /etc/systemd/system/background-nightly.slice
+    - source: salt://marketplace/files/background-nightly.slice
+
 Ensure systemd knows the share of backups:
   systemd_unit.current:
-    - name: background.slice
+    - names: [background.slice, background-nightly.slice]
     - restart: False
     - watch:
       - file: Ensure backups have a small share of the processors
+      - file: Ensure the nightly backup has a part of one processor
 
 Ensure there is a backup to begin with:
   backup.present:

@@ -15,7 +15,7 @@ from tests.support.waiting import seconds_until
 
 # Where a backup and the Barman that it starts are at work.
 _AT_WORK = """
-salt-call backup.create > /dev/null 2>&1 &
+salt-call backup.create "$@" > /dev/null 2>&1 &
 until systemctl --quiet is-active marketplace-barman.service; do
     kill -0 $! || exit 1
     sleep 0.05
@@ -48,14 +48,23 @@ def test_cron_takes_one_every_night_and_asks_every_hour(droplet: Droplet) -> Non
     assert "trouble" in told
 
 
-def test_backups_come_behind_what_users_ask_for(droplet: Droplet) -> None:
-    seen = droplet.run(["sh", "-c", _AT_WORK]).stdout
-    assert seen.count("/background.slice/backup-") >= 1, seen
-    assert seen.count("/background.slice/marketplace-barman.service") >= 1, seen
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [([], "background.slice"), (["jitter=1"], "background.slice/background-nightly.slice")],
+)
+def test_backups_come_behind_what_users_ask_for(droplet: Droplet, arguments: list[str], place: str) -> None:
+    seen = droplet.run(["sh", "-c", _AT_WORK, "sh", *arguments]).stdout
+    assert seen.count(f"/{place}/backup-") >= 1, seen
+    assert seen.count(f"/{place}/marketplace-barman.service") >= 1, seen
     # The first processor is for users.
     allowed = [line.split()[1] for line in seen.splitlines() if line.startswith("Cpus_allowed_list")]
     assert len(allowed) == 2
     assert not [processors for processors in allowed if processors.startswith("0")]
+
+
+def test_what_has_all_night_has_a_part_of_a_processor(droplet: Droplet) -> None:
+    limit = ["systemctl", "show", "--value", "--property=CPUQuotaPerSecUSec", "background-nightly.slice"]
+    assert droplet.run(limit).stdout == "200ms\n"
 
 
 def test_what_is_taken_is_listed_and_whole(droplet: Droplet) -> None:

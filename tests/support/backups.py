@@ -30,9 +30,9 @@ with open(sys.argv[1], "rb+") as file:
 """
 
 
-def taken(droplet: Droplet) -> dict[str, Any]:
+def taken(droplet: Droplet, *arguments: str) -> dict[str, Any]:
     """What ``backup.create`` answers, which has to have gone well."""
-    answer = call(droplet, "backup.create")
+    answer = call(droplet, "backup.create", *arguments)
     assert answer.returncode == 0, f"{answer.value}\n{answer.stderr}"
     assert answer.value["outcome"] == "good", answer.value
     found: dict[str, Any] = answer.value
