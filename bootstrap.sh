@@ -91,7 +91,9 @@ for stamp in /etc/salt/minion_id /etc/marketplace/environment; do
         */environment) wanted=$environment ;;
         *) wanted=$id ;;
     esac
-    [ "$known" = "$wanted" ] || die "this host is '$known' ($stamp), not '$wanted'. Run ./bootstrap.sh with its own id, or use a fresh droplet"
+    way="Run ./bootstrap.sh with its own id, or use a fresh droplet"
+    [ -e /etc/marketplace/environment ] || way="Nothing was converged here yet: rm /etc/salt/minion_id, then ./bootstrap.sh $id"
+    [ "$known" = "$wanted" ] || die "this host is '$known' ($stamp), not '$wanted'. $way"
 done
 
 [ -n "$restore" ] || [ ! -e /var/lib/marketplace/rebuild.json ] ||
