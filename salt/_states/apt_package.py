@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from marketplace_dpkg import QUERY, statuses
 from marketplace_durable import read_json
 from salt.exceptions import CommandExecutionError
 
@@ -312,14 +313,9 @@ def _statuses() -> dict[str, str]:
         CommandExecutionError: dpkg can't tell.
     """
     if _KNOWN not in __context__:
-        query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n"]
-        result = __salt__["cmd.run_all"](query, python_shell=False)
+        result = __salt__["cmd.run_all"](list(QUERY), python_shell=False)
         if result["retcode"]:
             raise CommandExecutionError(f"dpkg could not tell what is installed.\n{_why(result)}")
-        # A package of two architectures has two rows: it is installed where one of them says so.
-        rows = sorted(
-            (line.split() for line in result["stdout"].splitlines()), key=lambda row: row[0] == "installed"
-        )
-        __context__[_KNOWN] = {package: status for status, package in rows}
+        __context__[_KNOWN] = statuses(result["stdout"])
     known: dict[str, str] = __context__[_KNOWN]
     return known

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_before import differences, keep, look, put_back, remove, written
+from marketplace_dpkg import QUERY, statuses
 from marketplace_durable import make_directory, read_json, to_json, write_atomic
 from marketplace_inventory_look import installed_files
 from marketplace_paths import Paths
@@ -142,9 +143,8 @@ def _is_there(path: Path) -> bool:
 
 
 def _installed() -> list[str]:
-    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n"]
-    said = __salt__["cmd.run_all"](query, python_shell=False)["stdout"]
-    return sorted(line.split()[1] for line in said.splitlines() if line.startswith("installed "))
+    said = __salt__["cmd.run_all"](list(QUERY), python_shell=False)["stdout"]
+    return sorted(package for package, status in statuses(said).items() if status == "installed")
 
 
 def _paths() -> Paths:

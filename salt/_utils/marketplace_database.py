@@ -95,6 +95,25 @@ def run(command: Command, *, stdout: Any = None, stdin: Any = None, timeout: flo
         raise DatabaseError(f"{_program(command)}: {last_words(done.stderr.decode(errors='replace'))}")
 
 
+def answer(command: Command, timeout: float, stdin: str | None) -> subprocess.CompletedProcess[str]:
+    """What one of the server's programs prints and how it ends, whatever that is.
+
+    Raises:
+        OSError: it is not there.
+        subprocess.TimeoutExpired: it took longer than ``timeout`` seconds.
+    """
+    return subprocess.run(
+        command.argv,
+        env=surroundings(command),
+        input=stdin or "",
+        capture_output=True,
+        text=True,
+        errors="replace",  # what is in a database need not be UTF-8
+        timeout=timeout,
+        check=False,
+    )
+
+
 def popen(command: Command, **pipes: Any) -> "subprocess.Popen[bytes]":
     """Start one of the server's programs, its output and complaints in pipes.
 
@@ -330,16 +349,8 @@ class Database:
                 asked = [program, "-U", "postgres", *arguments]
                 return self.docker.exec_in(self.container, asked, timeout=timeout, stdin=stdin)
             reached = self._at_socket(min(timeout, PATIENT))
-            return subprocess.run(
-                [*reached.argv, str(PROGRAMS / program), *arguments],
-                env=surroundings(reached),
-                input=stdin or "",
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=max(0.1, timeout - (time.monotonic() - begun)),
-                check=False,
-            )
+            asking = Command([*reached.argv, str(PROGRAMS / program), *arguments], reached.environment)
+            return answer(asking, max(0.1, timeout - (time.monotonic() - begun)), stdin)
         except (DockerTimeout, subprocess.TimeoutExpired) as error:
             raise DatabaseError(
                 f"PostgreSQL cannot be asked: {program} took longer than {timeout:.0f} s"

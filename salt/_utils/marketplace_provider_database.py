@@ -18,9 +18,9 @@ from marketplace_database import (
     Command,
     Database,
     DatabaseError,
+    answer,
     popen,
     run,
-    surroundings,
 )
 from marketplace_docker import Docker
 from marketplace_durable import fsync_directory, read_json
@@ -244,17 +244,9 @@ class ProviderDatabase(Database):
     def _run(self, argv: list[str], timeout: float, stdin: str | None) -> subprocess.CompletedProcess[str]:
         # There is one database; what is asked of the server as a whole is answered in it, too.
         asked = [str(PROGRAMS / argv[0]), "-d", f"application_name={_application(argv)}", *argv[3:]]
-        login = self._login
+        command = Command(asked, self._login.environment)
         try:
-            return subprocess.run(
-                asked,
-                env=surroundings(Command(asked, login.environment)),
-                input=stdin or "",
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                check=False,
-            )
+            return answer(command, timeout, stdin)
         except (OSError, subprocess.SubprocessError) as error:
             raise DatabaseError(
                 f"PostgreSQL at {place(self._settings, 'postgres')} cannot be asked: {error}"
