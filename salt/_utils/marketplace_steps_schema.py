@@ -40,7 +40,7 @@ def _examined(world: World, run: Run) -> Change:
     run.live_was_ready = (
         run.live_colour is not None and not run.maintenance and is_ready(world, run.settings, run.live_colour)
     )
-    current = revisions(world, run, run.image, contract.migrate_current)
+    current = _current(world, run)
     run.schema = {"before": current, "after": current}
     if run.origin is None or run.origin.schema.get("after") is None:
         own = _plan(world, run, run.image, contract)
@@ -65,12 +65,24 @@ def lacks_migrations(world: World, run: Run) -> bool:
 
     The image is asked only where the schema is not as the live release has left it.
     """
-    if run.origin is not None or run.previous is None:
-        return False
-    left = run.previous.schema.get("after")
-    if left == world.database.heads(run.settings["postgres"]["database"]):
+    if run.origin is not None or run.previous is None or _is_as_left(world, run):
         return False
     return bool(_examined(world, run).migrations)
+
+
+def _current(world: World, run: Run) -> list[str]:
+    """Heads of the schema. To have the image tell them takes a container, which starts for most of a second."""
+    left = run.previous.schema.get("after") if run.previous else None
+    # Without any, another tool than Alembic may have some that the database can't tell us of.
+    if left and _is_as_left(world, run):
+        return list(left)
+    return revisions(world, run, run.image, run.declared.migrate_current)
+
+
+def _is_as_left(world: World, run: Run) -> bool:
+    """Whether the database says of its schema what the live release has left."""
+    left = run.previous.schema.get("after") if run.previous else None
+    return left == world.database.heads(run.settings["postgres"]["database"])
 
 
 def _is_behind(world: World, run: Run, current: list[str]) -> bool:

@@ -74,6 +74,29 @@ def test_forth_again_where_the_schema_is_the_same(droplet: Droplet) -> None:
     assert (forth.outcome, forth.version, forth.target) == ("live", "1.0.1", newer)
 
 
+def asked_of_images(droplet: Droplet) -> list[tuple[str, ...]]:
+    return [call[1:] for call in droplet.docker.calls if call[0] == "run_once"]
+
+
+def test_back_where_the_schema_is_the_same_asks_no_image(droplet: Droplet) -> None:
+    """Users wait for the old version meanwhile, and each container costs most of a second."""
+    droplet.push("1.0.1", Image(DIGEST_3))
+    ship(droplet, "1.0.0")
+    ship(droplet, "1.0.1")
+    droplet.docker.calls.clear()
+    assert back(droplet).outcome == "live"
+    assert asked_of_images(droplet) == []
+
+
+def test_a_schema_that_is_not_as_the_live_release_left_it_is_asked_for(droplet: Droplet) -> None:
+    ship(droplet, "1.0.0")
+    ship(droplet, "1.1.0")
+    droplet.database.content.applied.pop()
+    droplet.docker.calls.clear()
+    assert back(droplet).outcome == "live"
+    assert ("alembic", "current") in asked_of_images(droplet)
+
+
 def test_rollback_of_a_rollback_means_the_release_that_it_went_back_to(
     droplet: Droplet, three: list[str]
 ) -> None:
