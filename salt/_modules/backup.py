@@ -19,25 +19,22 @@ from marketplace_backup_create import create as take
 from marketplace_backup_status import status, where
 from marketplace_backup_steps import FAILURES as BACKUP_FAILURES
 from marketplace_backup_verify import verify as look_through
-from marketplace_backup_world import BackupError, BackupWorld
+from marketplace_backup_world import BackupWorld
 from marketplace_drill import drill as run_drill
 from marketplace_durable import read_json
 from marketplace_edge import EdgeError
 from marketplace_fetch import fetch as bring
-from marketplace_import import imported
 from marketplace_import_source import Source, refuse_provided, refuse_unusable
+from marketplace_in_place import InPlace
 from marketplace_key import show
 from marketplace_lock import LockHeld
 from marketplace_managed import is_managed
 from marketplace_paths import Paths
-from marketplace_quiet import behind_closed_edge
-from marketplace_rebuild import Rebuild, given, storage
+from marketplace_rebuild import Rebuild
+from marketplace_rebuild_given import given, storage
 from marketplace_recovery import Target
 from marketplace_restore import restore_scratch, scratch, tidy
 from marketplace_restore_aside import confirm as confirm_restore
-from marketplace_restore_begun import half_done
-from marketplace_restore_cache import choose_snapshot, restore_cache
-from marketplace_restore_live import refuse_restore, refuse_undo, restore_live, undo_live
 from marketplace_secrets import Store, UnknownSecret
 from marketplace_settings import environment_of
 from marketplace_settings_guard import settings_for_change
@@ -46,7 +43,6 @@ from marketplace_ship_memory import Memory
 from marketplace_signals import interruptible
 from marketplace_terminal import view
 from marketplace_vault import Vault
-from marketplace_world import World
 
 __virtualname__ = "backup"
 __func_alias__ = {"list_": "list", "import_": "import"}
@@ -78,11 +74,9 @@ def create(jitter=0, **unknown):
     try:
         nothing_else(unknown, ("jitter",))
         longest = seconds("jitter", jitter, 3600)
+        settings = _settings()
     except Unusable as error:
         return _refused(str(error))
-    settings, why = _settings()
-    if settings is None:
-        return _refused(why)
     _sleep(longest)
     _stand_back(NIGHTLY if longest else SLICE)
     return _shown(
@@ -186,80 +180,31 @@ def restore(time=None, to="scratch", what="database", undo=False, **unknown):
             raise Unusable("the cache is restored in its place or not at all: to=live")
         if back and (time is not None or what == "cache"):
             raise Unusable("undo=True is given by itself: it is about the restore that was begun")
+        settings = _settings()
     except Unusable as error:
         return _refused(str(error))
-    settings, why = _settings()
-    if settings is None:
-        return _refused(why)
     if is_managed(settings, "redis" if what == "cache" else "postgres") and (what == "cache" or to == "live"):
         return _refused(
             f"the {what} is at a provider, whose own backups restore it in its place (its console, docs/managed.md)"
             + ("" if what == "cache" else "; to=scratch shows what a dump has")
         )
-    by = caller(os.environ)
     if back:
         return _shown(
             "Giving the restore up",
-            lambda progress: _undone(settings, progress, by),
+            lambda progress: _in_place(settings, progress).undo(),
             "undone",
             "the same command takes it up again",
         )
-    title = f"Restoring the {what} to {to}, up to {target.words}"
 
     def work(progress):
         if to == "scratch":
-            return restore_scratch(_world(), settings, target, progress, by)
-        return _live(settings, target, progress, by, what)
+            return restore_scratch(_world(), settings, target, progress, caller(os.environ))
+        if what == "cache":
+            return _in_place(settings, progress).restore_cache(target)
+        return _in_place(settings, progress).restore_database(target)
 
+    title = f"Restoring the {what} to {to}, up to {target.words}"
     return _shown(title, work, "restored", "the same command takes it up again")
-
-
-def _closed(*work):
-    """:func:`behind_closed_edge` of this droplet."""
-    return behind_closed_edge(World.of(_paths()), _world().lock, *work)
-
-
-def _undone(settings, progress, by):
-    answer = _closed(
-        settings,
-        "backup.restore to=live undo=True",
-        "a restore is being given up",
-        by,
-        lambda: refuse_undo(_world(), settings),
-        lambda: undo_live(_world(), settings, progress, by),
-    )
-    if answer["outcome"] == "undone":
-        answer["next"] = ["deploy.maintenance off; or backup.restore to=live with another time="]
-    return answer
-
-
-def _live(settings, target, progress, by, what):
-    def check():
-        if what == "cache":
-            choose_snapshot(_world().catalogue.of("redis"), target.time)
-        else:
-            refuse_restore(_world(), target)
-
-    def work():
-        if what == "cache":
-            return restore_cache(_world(), settings, target.time, progress, by)
-        return restore_live(_world(), settings, target, progress, by)
-
-    answer = _closed(settings, "backup.restore to=live", f"the {what} is being restored", by, check, work)
-    if answer["outcome"] == "restored" and what == "cache":
-        answer["next"] = [
-            "deploy.maintenance off",
-            "backup.confirm, once all is well: deletes the old snapshot",
-        ]
-    elif answer["outcome"] == "restored":
-        answer["next"] = [
-            "state.apply (roles and passwords as of today), and deploy.release of the live version where its schema is "
-            "newer than the restored one",
-            "deploy.maintenance off",
-            "backup.create (the backups begin anew)",
-            "backup.confirm, once all is well: deletes the old data",
-        ]
-    return answer
 
 
 def import_(dump="", data="", cache="", user="postgres", database="", replace=False, **unknown):
@@ -306,45 +251,20 @@ def import_(dump="", data="", cache="", user="postgres", database="", replace=Fa
             database=text("database", database, "bot"),
             replace=flag("replace", replace),
         )
+        settings = _settings()
     except Unusable as error:
         return _refused(str(error))
-    settings, why = _settings()
-    if settings is None:
-        return _refused(why)
     try:
         refuse_provided(settings, source)
         refuse_unusable(source)
     except FAILURES as error:
         return _refused(str(error))
-    by = caller(os.environ)
-
-    def check():
-        waiting = half_done(_paths())
-        if waiting:
-            raise BackupError(waiting)
-
-    def work(progress):
-        return _closed(
-            settings,
-            "backup.import",
-            "data are being imported",
-            by,
-            check,
-            lambda: imported(_world(), settings, source, progress, by),
-        )
-
-    left = (
-        "the same command begins anew; where the database is imported already, backup.import cache=... alone"
+    return _shown(
+        "Moving in",
+        lambda progress: _in_place(settings, progress).move_in(source),
+        "imported",
+        "the same command begins anew; where the database is imported already, backup.import cache=... alone",
     )
-    answer = _shown("Moving in", work, "imported", left)
-    if answer["outcome"] == "imported":
-        answer["next"] = [
-            "deploy.release of the live version, which brings the schema to its head",
-            "deploy.maintenance off; in earnest also telegram:register, and state.apply marketplace.webhook",
-            "backup.create (a dump of what was imported)",
-            "backup.confirm, once all is well: deletes what was here before",
-        ]
-    return answer
 
 
 def _path(name, value, example):
@@ -424,11 +344,9 @@ def drill(jitter=0, **unknown):
     try:
         nothing_else(unknown, ("jitter",))
         longest = seconds("jitter", jitter, 3600)
+        settings = _settings()
     except Unusable as error:
         return _refused(str(error))
-    settings, why = _settings()
-    if settings is None:
-        return _refused(why)
     _sleep(longest)
     _stand_back()
     return _shown(
@@ -493,9 +411,7 @@ def fetch(**unknown):
     """
     try:
         nothing_else(unknown, ())
-        settings, why = _settings()
-        if settings is None:
-            return _refused(why)
+        settings = _settings()
         if not settings["backup"]["storage"]["target"]:
             return _refused("there is no copy to fetch from: backup:storage:target is not set")
         with view(sys.stderr, "Fetching the backups") as progress, interruptible():
@@ -618,7 +534,15 @@ def check():
 
 
 def _settings():
-    return settings_for_change(__pillar__, _paths())
+    """The effective settings; ``Unusable`` where nothing may be changed with them."""
+    settings, why = settings_for_change(__pillar__, _paths())
+    if settings is None:
+        raise Unusable(why)
+    return settings
+
+
+def _in_place(settings, progress):
+    return InPlace(_world(), settings, progress, caller(os.environ))
 
 
 def _shown(title, work, good, left):

@@ -22,31 +22,28 @@ from marketplace_backup_status import status as backup_status
 from marketplace_backup_world import BackupWorld
 from marketplace_container import DockerTimeout
 from marketplace_durable import read_json
-from marketplace_edge import EdgeError
 from marketplace_effective import release_digest
 from marketplace_engine import run
 from marketplace_flight import Request
 from marketplace_jobs import JobError, run_now
 from marketplace_jobs_status import jobs_status
-from marketplace_launch import LaunchError, follow, launch, patience
+from marketplace_launch import launched, patience
 from marketplace_ledger import LedgerError
 from marketplace_lock import LockHeld
 from marketplace_log_query import SPAN
 from marketplace_log_query import query as log_query
 from marketplace_logs import LogsError, begun, search
+from marketplace_maintenance import maintain, opening_refused
 from marketplace_operate import plan as look_ahead
 from marketplace_operate import resume as settle
 from marketplace_paths import Paths
 from marketplace_release import TROUBLE
 from marketplace_release_compose import project
-from marketplace_restore_begun import closed_for
 from marketplace_settings_guard import NOT_CONVERGED, settings_for_change
-from marketplace_settings_moving import unreleased
-from marketplace_signals import interruptible, uninterrupted
+from marketplace_signals import interruptible
 from marketplace_slo import words as slo_words
 from marketplace_status import status as droplet_status
 from marketplace_terminal import view
-from marketplace_ticket import Ticket
 from marketplace_tree import revision
 from marketplace_world import World
 
@@ -175,11 +172,9 @@ def plan(version=None, image=None, rollback=False, wait=0, **unknown):
             "target": "" if isinstance(rollback, bool) else text("rollback", rollback, "rollback=True"),
             "wait": seconds("wait", wait, LONGEST_WAIT),
         }
+        settings = _settings()
     except Unusable as error:
         return _refused(str(error))
-    settings, why = _settings_for_change()
-    if settings is None:
-        return _refused(why)
     request = _request(asked)
     try:
         with view(sys.stderr) as progress:
@@ -289,31 +284,19 @@ def maintenance(state=None, **unknown):
         wanted = switch(state)
     except Unusable as error:
         return _refused(str(error))
-    world = World.of(_paths())
-    answer = {}
+    world, warning = World.of(_paths()), ""
     try:
-        settings = read_json(_paths().settings) if wanted is False else None
-        half_done = unreleased(world.ledger, world.paths.releases, settings) if settings else None
-        if half_done:
-            return _refused(f"{half_done}; docs/managed.md says how to give it up")
-        replaced = closed_for(_paths(), world.lock.holder()) if wanted is False else ""
-        if replaced:
-            return _refused(replaced)
-        before = world.edge.maintenance()
+        refusal = opening_refused(world) if wanted is False else ""
+        if refusal:
+            return _refused(refusal)
         if wanted is not None:
-            try:
-                world.edge.maintain("operator", wanted)
-            except EdgeError as error:
-                if world.edge.maintenance()["operator"] != wanted:
-                    raise
-                __context__["retcode"] = 1
-                answer["warning"] = f"written, and in force as soon as HAProxy answers again: {error}"
-            if wanted != before["operator"]:
-                _tell_maintenance(world, wanted)
+            warning = maintain(world, wanted, caller(os.environ))
         keepers = world.edge.maintenance()
     except TROUBLE as error:
         return _refused(str(error))
-    return {"closed": any(keepers.values()), **keepers, **answer}
+    if warning:
+        __context__["retcode"] = 1
+    return {"closed": any(keepers.values()), **keepers, **({"warning": warning} if warning else {})}
 
 
 def exec_(*words, timeout=300, **unknown):
@@ -446,11 +429,9 @@ def job(name=None, **unknown):
         wanted = text("name", name, "expire-listings")
         if not wanted:
             raise Unusable("which job shall run? deploy.status lists them under jobs")
+        _settings()
     except Unusable as error:
         return _refused(str(error))
-    settings, why = _settings_for_change()
-    if settings is None:
-        return _refused(why)
     try:
         with view(sys.stderr, f"Job {wanted}") as progress, interruptible():
             run = run_now(
@@ -485,9 +466,10 @@ def _request(asked):
 
 def _perform(asked):
     """Have it done, and look on."""
-    settings, why = _settings_for_change()
-    if settings is None:
-        return _refused(why)
+    try:
+        settings = _settings()
+    except Unusable as error:
+        return _refused(str(error))
     request = _request(asked)
     words = f"{request.words}, asked by {request.by}"
     with view(sys.stderr, words[0].upper() + words[1:]) as progress:
@@ -495,40 +477,19 @@ def _perform(asked):
             # For tests: in this very process, where there is no systemd.
             answer = run(_paths(), asdict(request), progress)
         else:
-            answer = _launched(asdict(request), words, patience(settings), progress)
+            answer = launched(_paths(), asdict(request), words, patience(settings), progress)
     progress.summary(answer)
     if answer["outcome"] not in ("live", "unchanged"):
         __context__["retcode"] = 1
     return answer
 
 
-def _launched(request, words, seconds_to_stop, progress):
-    directory = None
-    try:
-        with interruptible():
-            with uninterrupted():
-                directory = launch(_paths(), request, words, seconds_to_stop)
-            return follow(directory, progress)
-    except LaunchError as error:
-        return {"outcome": "refused", "reason": str(error)}
-    except KeyboardInterrupt as signal:
-        if directory is None:
-            return {"outcome": "refused", "reason": f"{signal}: stopped before it began"}
-        reason = (
-            f"only the view ended ({signal}); the {request['kind']} goes on. "
-            f"See how: deploy.status, or journalctl -fu {Ticket(directory).unit}"
-        )
-        return {"outcome": "running", "reason": reason}
-
-
-def _tell_maintenance(world, on):
-    by = caller(os.environ)
-    words = f"{by} closed the edge: updates wait at Telegram" if on else f"{by} opened the edge for updates"
-    world.spool.emit("edge.maintenance", "warning" if on else "info", words, {"on": on, "by": by})
-
-
-def _settings_for_change():
-    return settings_for_change(__pillar__, _paths())
+def _settings():
+    """The effective settings; ``Unusable`` where nothing may be changed with them."""
+    settings, why = settings_for_change(__pillar__, _paths())
+    if settings is None:
+        raise Unusable(why)
+    return settings
 
 
 def _refused(reason):

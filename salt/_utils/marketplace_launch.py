@@ -14,6 +14,7 @@ from typing import Any
 from marketplace_paths import Paths
 from marketplace_progress import Progress
 from marketplace_sandbox import ENGINE as ENGINE_SANDBOX
+from marketplace_signals import interruptible, uninterrupted
 from marketplace_ticket import Reader, Ticket
 
 ENGINE = Path(__file__).resolve().with_name("marketplace_engine.py")
@@ -27,6 +28,33 @@ LOOK_SECONDS = 1.0
 
 class LaunchError(Exception):
     """The release was not started; the message says why."""
+
+
+def launched(
+    paths: Paths, request: Mapping[str, Any], words: str, seconds: int, progress: Progress
+) -> dict[str, Any]:
+    """Have a release done and look on, for as long as the caller likes; arguments as for :func:`launch`.
+
+    Returns:
+        As for :func:`follow`; with the outcome ``refused`` where it was not begun, and ``running`` where a signal
+        ended the view, and nothing but the view.
+    """
+    directory = None
+    try:
+        with interruptible():
+            with uninterrupted():
+                directory = launch(paths, request, words, seconds)
+            return follow(directory, progress)
+    except LaunchError as error:
+        return {"outcome": "refused", "reason": str(error)}
+    except KeyboardInterrupt as signal:
+        if directory is None:
+            return {"outcome": "refused", "reason": f"{signal}: stopped before it began"}
+        reason = (
+            f"only the view ended ({signal}); the {request['kind']} goes on. "
+            f"See how: deploy.status, or journalctl -fu {Ticket(directory).unit}"
+        )
+        return {"outcome": "running", "reason": reason}
 
 
 def launch(paths: Paths, request: Mapping[str, Any], words: str, seconds: int) -> Path:

@@ -5,18 +5,16 @@ the same command. Nothing serves before the last one: the edge stays closed, and
 """
 
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from marketplace_arguments import Unusable
 from marketplace_backup_snapshot import SNAPSHOT, place_snapshot
 from marketplace_backup_steps import Steps
 from marketplace_backup_world import BackupError, BackupWorld
 from marketplace_backups import Catalogue
 from marketplace_container import DockerError
-from marketplace_durable import read_json, to_json
+from marketplace_durable import read_json
 from marketplace_edge import Edge, EdgeError, maintenance_lines
 from marketplace_fetch import fetch
 from marketplace_formula_inputs import formula_inputs
@@ -26,13 +24,12 @@ from marketplace_ledger import LedgerError
 from marketplace_lock import Lock, LockHeld
 from marketplace_managed import NAMES, is_managed, place
 from marketplace_progress import Progress
+from marketplace_rebuild_journal import RebuildJournal
 from marketplace_recovery import Target
 from marketplace_restore_cache import choose_snapshot
 from marketplace_restore_live import FirstRestore
 from marketplace_retention import keep_name, pinned
 from marketplace_salt import SaltCallError, apply, function
-from marketplace_settings_fields import Problem, read_section
-from marketplace_settings_model_backup import BackupStorage
 from marketplace_ship import take_over, was_fetched
 from marketplace_vault import Vault
 from marketplace_volume import Marks
@@ -47,62 +44,6 @@ AGAIN = "ground"
 BUSY_SECONDS = 1800.0
 # The operator's own files of today are not replaced by those of yesterday.
 KEPT = ("srv/deploy/pillar/local",)
-
-
-@dataclass(frozen=True)
-class Given:
-    """The secrets that somebody has given; the droplet's own are in the archive that they open."""
-
-    values: Mapping[str, str] = field(repr=False)
-
-    def read(self, name: str) -> str:
-        """The value of a secret."""
-        return self.values[name]
-
-
-def storage(target: str, endpoint: str, region: str, access_key: str) -> dict[str, Any]:
-    """Where the copy is, as the settings ``backup:storage`` would have it.
-
-    Raises:
-        Unusable: something is missing, or none of such a thing; all of it is named.
-    """
-    problems: list[Problem] = []
-    named = {"target": target, "endpoint": endpoint, "region": region, "access_key": access_key}
-    found = read_section(BackupStorage, named, "", problems)
-    if not target:
-        problems.append(Problem("target", "is not given", "s3:your-bucket/production"))
-    elif target.startswith("s3:"):
-        lacking = [name for name in ("endpoint", "access_key") if not named[name]]
-        problems += [
-            Problem(name, f"is not given, but target is {target}", "as in pillar") for name in lacking
-        ]
-    if problems:
-        raise Unusable("; ".join(str(problem) for problem in problems))
-    return found
-
-
-def given(key_file: str, secret_file: str) -> Given:
-    """The key of the copy, and the object storage's secret where there is one, from their files.
-
-    Raises:
-        Unusable: a file is not there, or holds no secret.
-    """
-    found = {"backup_key": _line("key_file", key_file)}
-    if secret_file:
-        found["backup_storage_secret"] = _line("secret_file", secret_file)
-    return Given(found)
-
-
-def _line(name: str, file: str) -> str:
-    try:
-        lines = Path(file).read_text(encoding="utf-8").split()
-    except (OSError, ValueError) as error:
-        raise Unusable(f"{name} is {file!r}, which can't be read: {error}") from None
-    if len(lines) != 1:
-        raise Unusable(
-            f"{name} is {file!r}, which holds {len(lines)} words; expected the secret and nothing else"
-        )
-    return lines[0]
 
 
 class Rebuild:
@@ -123,8 +64,8 @@ class Rebuild:
         self.world, self.vault, self.environment, self.target = world, vault, environment, target
         self.progress, self.by = progress, by
         self.steps = Steps(progress)
-        self.notes: list[str] = []
-        self.found: dict[str, Any] = {}
+        until = target.time.isoformat() if target.time else None
+        self.journal = RebuildJournal(world, vault.place, until, by)
 
     def perform(self) -> dict[str, Any]:
         """All of it, or what is left of it.
@@ -139,9 +80,9 @@ class Rebuild:
         """
         with Lock(self.world.paths.rebuild_lock, "rebuild", "wait for it").held(self.by, "rebuild"):
             begun = self.world.clock.monotonic()
-            done = self._begin()
+            self.journal.take_up(self.progress)
             went_well = all(
-                (name in done and name != AGAIN) or self._do(name, action, done)
+                (name in self.journal.done and name != AGAIN) or self._do(name, action)
                 for name, action in self._actions()
             )
             if went_well:
@@ -185,7 +126,7 @@ class Rebuild:
             archive = place / next(iter(newest.files))
             self._check_environment(archive)
             # From here on this droplet is no fresh one, and whoever comes again has to come with the same.
-            self._write([])
+            self.journal.write()
             names = open_house(archive, self.world.paths.root, KEPT)
         finally:
             shutil.rmtree(place)
@@ -212,7 +153,7 @@ class Rebuild:
         if ours.place == self.vault.place:
             was_fetched(self.world, self.vault, self.by)
         else:
-            self.notes.append(
+            self.journal.notes.append(
                 f"backups are shipped to {ours.place or 'nowhere'} from now on, not to {self.vault.place}"
             )
         return f"{found['backups']} backups, {found['size']} in {found['seconds']} s"
@@ -228,24 +169,24 @@ class Rebuild:
             return self._elsewhere("postgres")
         restore = FirstRestore(self.world, settings, self.target, self.progress)
         if restore.is_needless:
-            if self.found:
-                return f"base backup {self.found['base']} was restored before the interruption"
+            if self.journal.found:
+                return f"base backup {self.journal.found['base']} was restored before the interruption"
             if (self.world.paths.state / "volumes/postgres.initialised").exists():
                 raise BackupError(
                     "PostgreSQL was started on an empty disk since the rebuild began, and its data would be taken for "
                     "the lost ones: begin again with a fresh droplet"
                 )
-            self.notes.append(
+            self.journal.notes.append(
                 "the database's volume still had its data: they were kept, and nothing was restored"
             )
-            return self.notes[-1]
+            return self.journal.notes[-1]
         self._pass_over_bad("postgres")
         self.world.docker.pull(settings["postgres"]["reference"])
 
         def note() -> None:
             # Else data that were restored would be taken for those of a volume that outlived its droplet.
-            self.found = restore.found
-            self._write((read_json(self._journal) or {})["done"])
+            self.journal.found = restore.found
+            self.journal.write()
 
         with self.world.lock.held(self.by, "rebuild"):
             return restore.perform(note)
@@ -256,24 +197,24 @@ class Rebuild:
             return self._elsewhere("redis")
         file = self.world.paths.root / SNAPSHOT
         if file.exists():
-            self.notes.append("the cache had its data already: they were kept")
-            return self.notes[-1]
+            self.journal.notes.append("the cache had its data already: they were kept")
+            return self.journal.notes[-1]
         self._pass_over_bad("redis")
         try:
             snapshot = choose_snapshot(self.world.catalogue.of("redis"), self.target.time)
         except BackupError as error:
-            self.notes.append(f"the cache begins empty: {error}")
-            return self.notes[-1]
+            self.journal.notes.append(f"the cache begins empty: {error}")
+            return self.journal.notes[-1]
         place_snapshot(self.world, snapshot, file, self._settings()["redis"]["user"])
         return f"as of {snapshot.taken.isoformat(timespec='seconds')}"
 
     def _elsewhere(self, service: str) -> str:
         where = place(self._settings(), service)
-        self.notes.append(
+        self.journal.notes.append(
             f"{NAMES[service]} is at its provider ({where}) and was not touched: its trusted sources have to name this "
             "droplet"
         )
-        return self.notes[-1]
+        return self.journal.notes[-1]
 
     def images(self) -> str:
         """The images of the live release and of those that a rollback may go back to.
@@ -293,7 +234,9 @@ class Rebuild:
             except DockerError as error:
                 if record.release == live.release:
                     raise
-                self.notes.append(f"the image of version {record.version} could not be pulled: {error}")
+                self.journal.notes.append(
+                    f"the image of version {record.version} could not be pulled: {error}"
+                )
                 continue
             self.world.docker.tag(record.image, keep_name(record.origin))
             here += 1
@@ -339,7 +282,7 @@ class Rebuild:
         self._edge().maintain("operator", False)
         return "updates are taken"
 
-    def _do(self, name: str, action: Callable[[], str], done: list[str]) -> bool:
+    def _do(self, name: str, action: Callable[[], str]) -> bool:
         def attempted() -> str:
             try:
                 return action()
@@ -348,32 +291,10 @@ class Rebuild:
 
         if not self.steps.attempt(name, attempted):
             return False
-        if name not in done:
-            done.append(name)
-        self._write(done)
+        if name not in self.journal.done:
+            self.journal.done.append(name)
+        self.journal.write()
         return True
-
-    def _begin(self) -> list[str]:
-        """The steps that are done already."""
-        paths = self.world.paths
-        journal = read_json(self._journal)
-        if journal is not None:
-            if [journal["place"], journal["time"]] != [self.vault.place, self._time]:
-                until = f" up to {journal['time']}" if journal["time"] else ""
-                raise BackupError(
-                    f"a rebuild from {journal['place']}{until} was begun here at {journal['started']}: go on with it, "
-                    "or use a fresh droplet"
-                )
-            self.progress.say(f"taking up the rebuild that {journal['by']} began at {journal['started']}")
-            self.found, self.notes = journal["found"], journal["notes"]
-            return list(journal["done"])
-        converged = [str(path) for path in (paths.settings, paths.live_map) if path.exists()]
-        if converged:
-            raise BackupError(
-                f"this droplet is no fresh one ({', '.join(converged)}): a rebuild would mix two. Use a new droplet. "
-                "The database alone: backup.fetch, then backup.restore to=live"
-            )
-        return []
 
     def _pass_over_bad(self, kind: str) -> None:
         """Look through the newest backups of a kind, until one is whole; the others are known to be bad then."""
@@ -383,26 +304,7 @@ class Rebuild:
             if not problems:
                 return
             catalogue.looked_through(backup, problems, self.world.clock.now())
-            self.notes.append("; ".join(problems))
-
-    @property
-    def _time(self) -> str | None:
-        return self.target.time.isoformat() if self.target.time else None
-
-    def _write(self, done: list[str]) -> None:
-        disk, journal = self.world.catalogue.disk, read_json(self._journal) or {}
-        now = self.world.clock.now().isoformat(timespec="seconds")
-        disk.make_directory(self._journal.parent)
-        entry = {
-            "by": journal.get("by", self.by),
-            "started": journal.get("started", now),
-            "place": self.vault.place,
-            "time": self._time,
-            "done": done,
-            "found": self.found,
-            "notes": self.notes,
-        }
-        disk.write(self._journal, to_json(entry), mode=0o600)
+            self.journal.notes.append("; ".join(problems))
 
     def _end(self) -> None:
         live = World.of(self.world.paths).ledger.live()
@@ -410,7 +312,7 @@ class Rebuild:
         self.world.spool.emit(
             "droplet.rebuilt", "warning", f"rebuilt from {self.vault.target}: version {version} is live"
         )
-        self.world.catalogue.disk.remove(self._journal)
+        self.journal.end()
 
     def _answer(self, went_well: bool) -> dict[str, Any]:
         live = World.of(self.world.paths).ledger.live() if went_well else None
@@ -419,8 +321,8 @@ class Rebuild:
             "reason": self.steps.reason,
             "version": live.version if live else None,
             "release": live.release if live else None,
-            **self.found,
-            "notes": [*self.notes, *self.found.get("notes", [])],
+            **self.journal.found,
+            "notes": [*self.journal.notes, *self.journal.found.get("notes", [])],
             "steps": self.steps.done,
             "next": [
                 "point the name (or the reserved IP) at this droplet",
@@ -453,7 +355,3 @@ class Rebuild:
         if settings is None:
             raise BackupError(f"there is no {self.world.paths.settings}: the step before has not gone well")
         return dict(settings)
-
-    @property
-    def _journal(self) -> Path:
-        return self.world.paths.rebuild
