@@ -76,8 +76,9 @@ pins: .venv/complete ## refresh image tags and digests from their registry, and 
 laptop: ## salt-ssh, ready in this checkout: to converge droplets from here
 	python3 tools/laptop.py
 
-clean: .venv/complete ## throw away the demo, and everything else that was made here
-	$(PYTHON) -m tests.support.droplet clean
+clean: ## throw away the demo, and everything else that was made here
+	@if [ -e .venv/complete ]; then $(PYTHON) -m tests.support.droplet clean; \
+	else echo "without .venv nobody knows of droplets: make .venv/complete clean looks for them"; fi
 	rm -rf .venv .salt-ssh .hypothesis .mypy_cache .ruff_cache .pytest_cache
 
 .venv/complete: requirements/dev.txt
