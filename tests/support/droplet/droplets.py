@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -127,9 +128,47 @@ class Droplet(Machine):
         """Shut down in order and stay off."""
         self.container.stop(timeout=int(timeout))
 
+    def parts(self) -> dict[str, Path]:
+        """Where this machine keeps the droplet's files: what its image does not have (``root``), and ``var``.
+
+        Raises:
+            DropletError: the engine has another storage driver than overlay2.
+        """
+        self.container.reload()
+        graph = self.container.attrs.get("GraphDriver") or {}
+        if graph.get("Name") != "overlay2":
+            raise DropletError(
+                f"this needs an engine with the storage driver overlay2, not {graph.get('Name')}"
+            )
+        volume = self.client.volumes.get(f"{self.name}-var")
+        return {"root": Path(graph["Data"]["UpperDir"]), "var": Path(volume.attrs["Mountpoint"])}
+
+    def confine(self, size: int) -> None:
+        """Give the droplet a disk of its own, of ``size`` bytes, before it boots; it has all of this machine's without.
+
+        It goes with the droplet. Memory and processors are limited as ever.
+        """
+        parts = self.parts()
+        with tempfile.TemporaryDirectory() as place:
+            image, disk = Path(place) / "disk", Path(place) / "mounted"
+            disk.mkdir()
+            with image.open("wb") as file:
+                file.truncate(size)
+            _host("mkfs.ext4", "-q", "-m", "0", str(image))
+            _host("mount", "-o", "loop", str(image), str(disk))
+            try:
+                # The overlay's own directory: what is written to the root and what the kernel works with are one disk.
+                for name, path in (("root", parts["root"].parent), ("var", parts["var"])):
+                    _host("cp", "--archive", str(path), str(disk / name))
+                    _host("mount", "--bind", str(disk / name), str(path))
+            finally:
+                # What is bound keeps the disk, and nothing else does: it is gone when that is unmounted.
+                _host("umount", str(disk))
+
     def destroy(self) -> None:
-        """Remove the droplet with its volume, its swap and its loop devices; harmless when it is gone."""
+        """Remove the droplet with its volume, its swap, its disk and its loop devices; harmless when it is gone."""
         self._swap_off()
+        self._disk_off()
         super().destroy()
         with contextlib.suppress(NotFound):
             self.client.volumes.get(f"{self.name}-var").remove(force=True)
@@ -146,3 +185,19 @@ class Droplet(Machine):
             file = Path(root) / line.split()[0].removeprefix("/var/")
             if file.is_file():
                 subprocess.run(["swapoff", str(file)], check=False, capture_output=True)
+
+    def _disk_off(self) -> None:
+        """Only a droplet that is off lets go of its disk, and only without that can its container be removed."""
+        with contextlib.suppress(NotFound, DropletError):
+            parts = self.parts()
+            own = [path for path in (parts["root"].parent, parts["var"]) if path.is_mount()]
+            if own and self.running:
+                self.kill()
+            for path in own:
+                _host("umount", str(path))
+
+
+def _host(*argv: str) -> None:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DropletError(f"{' '.join(argv)}: {done.stderr.strip()}")

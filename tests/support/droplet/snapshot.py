@@ -61,7 +61,7 @@ def take(droplet: Droplet, site: str, name: str) -> Snapshot:
     snapshot = Snapshot(volumes.get(volume))
     droplet.shutdown()
     try:
-        parts = _parts(droplet)
+        parts = droplet.parts()
         for part, source in parts.items():
             _copy(source, snapshot.directory / part)
         (snapshot.directory / "allocated.json").write_text(json.dumps(_allocated(parts["var"])))
@@ -78,7 +78,7 @@ def restore(droplet: Droplet, snapshot: Snapshot) -> None:
     """
     if droplet.running:
         droplet.kill()
-    parts = _parts(droplet)
+    parts = droplet.parts()
     for part, target in parts.items():
         for old in target.iterdir():
             if old.is_dir() and not old.is_symlink():
@@ -90,17 +90,6 @@ def restore(droplet: Droplet, snapshot: Snapshot) -> None:
         with (parts["var"] / name).open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, size)
     droplet.boot()
-
-
-def _parts(droplet: Droplet) -> dict[str, Path]:
-    droplet.container.reload()
-    graph = droplet.container.attrs.get("GraphDriver") or {}
-    if graph.get("Name") != "overlay2":
-        raise DropletError(
-            f"snapshots need an engine with the storage driver overlay2, not {graph.get('Name')}"
-        )
-    volume = droplet.client.volumes.get(f"{droplet.name}-var")
-    return {"root": Path(graph["Data"]["UpperDir"]), "var": Path(volume.attrs["Mountpoint"])}
 
 
 def _allocated(root: Path) -> dict[str, int]:
