@@ -19,7 +19,7 @@ from marketplace_ship_memory import Memory
 from marketplace_vault import Vault, VaultError
 
 from tests.support.droplet.host import ensure_tools
-from tests.unit.test_ship_rounds import NOW, Shelf, base, droplet, keep, put_away, streamed
+from tests.support.shelf import NOW, Shelf, base, droplet, keep, put_away, streamed
 
 SETTINGS = {"backup": {"storage": {"target": "s3:bucket/x"}, "keep_days": 7}}
 
