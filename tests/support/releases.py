@@ -49,3 +49,8 @@ def broken(error: BaseException) -> Callable[..., None]:
         raise error
 
     return call
+
+
+def kinds(droplet: Droplet) -> list[str]:
+    """Kinds of the events that wait to be told, in order."""
+    return [event.kind for event in droplet.world.spool.pending()]

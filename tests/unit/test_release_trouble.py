@@ -24,11 +24,7 @@ from tests.simulation.images import (
     chain,
 )
 from tests.simulation.operations import beside, going_back, run, shipping
-from tests.support.releases import back, broken, kill_at, settle, ship
-
-
-def kinds(droplet: Droplet) -> list[str]:
-    return [event.kind for event in droplet.world.spool.pending()]
+from tests.support.releases import back, broken, kill_at, kinds, settle, ship
 
 
 def test_resume_starts_the_worker_of_a_finished_release(droplet: Droplet) -> None:
