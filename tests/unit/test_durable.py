@@ -1,7 +1,9 @@
-"""Two directories that change names in one instant."""
+"""Files that are written whole or not at all, and two directories that change names in one instant."""
+
+from pathlib import Path
 
 import pytest
-from marketplace_durable import exchange
+from marketplace_durable import exchange, make_directory, read_json, write_atomic
 
 
 def test_directories_change_names(tmp_path):
@@ -18,3 +20,23 @@ def test_nothing_changes_where_one_is_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match="old"):
         exchange(tmp_path / "old", tmp_path / "new")
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_atomic_write_replaces_whole_files_and_leaves_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomic(path, "one", mode=0o600)
+    write_atomic(path, b"two", mode=0o640)
+    assert path.read_text() == "two"
+    assert path.stat().st_mode & 0o777 == 0o640
+    with pytest.raises(TypeError):
+        write_atomic(path, 3)  # type: ignore[arg-type]
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
+    make_directory(tmp_path / "a/b")
+    assert (tmp_path / "a/b").is_dir()
+
+
+def test_broken_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("[")
+    with pytest.raises(ValueError, match=r"x\.json is not valid JSON"):
+        read_json(tmp_path / "x.json")
+    assert read_json(tmp_path / "missing.json") is None

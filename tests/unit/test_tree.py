@@ -1,6 +1,7 @@
 """Which commit of the tree is at work, when it was made, and which of two is the older one."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from marketplace_tree import checked_out, committed, older, revision
@@ -68,3 +69,17 @@ def test_an_older_one_is_named_with_both_and_the_way_out():
     assert "bbbbbbbbbb of 2020-09-13 12:26 UTC" in why
     assert "aaaaaaaaaa of 2023-11-14 22:13 UTC" in why
     assert "allow_older_tree" in why
+
+
+def test_revision_of_checkouts_and_copies(tmp_path: Path) -> None:
+    assert revision(tmp_path) == "unknown"
+    git = tmp_path / ".git"
+    git.mkdir()
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    (git / "packed-refs").write_text("# pack-refs\naaaa refs/heads/main\n")
+    assert revision(tmp_path) == "aaaa"
+    (git / "refs/heads").mkdir(parents=True)
+    (git / "refs/heads/main").write_text("bbbb\n")
+    assert revision(tmp_path) == "bbbb"
+    (tmp_path / "REVISION").write_text("cccc\n")
+    assert revision(tmp_path) == "cccc"
