@@ -8,8 +8,7 @@ test_metrics.py show (services that are away, processors, memory, disks, Prometh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,153 +21,34 @@ from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.machine import Machine
 from tests.support.droplet.salt import call
 from tests.support.droplet.site import Site
+from tests.support.fault_scripts import (
+    CROWD,
+    DRILLS,
+    ENDED,
+    FLOOD,
+    FOLLOWED,
+    OLD_DRILL,
+    OUTDATED,
+    SAVE,
+    SENT_AWAY,
+    SERVED_AGAIN,
+    SPENT,
+    TRIGGER,
+    TRIGGERED,
+    UPDATED,
+)
+from tests.support.faults import OVER, TOLD, Fault, News, Note, prove, script
+from tests.support.hasty import DROP_IN, HASTY, PROGRAM, UNIT
 from tests.support.load.state import SECRETS, sql
 from tests.support.waiting import seconds_until
 
-Note = Callable[[str], None]
-
-TOLD, OVER = 180, 180
 SPAN_SECONDS = 420
 """Until what the watchdog counts over five minutes is forgotten."""
-HASTY = """
-import sys
-sys.path.insert(0, "/srv/deploy/salt/_utils")
-import marketplace_survey_rules, marketplace_surveyor, marketplace_watch, marketplace_watch_rules
-from marketplace_conditions import Timing
-from marketplace_paths import Paths
-
-for rules in (marketplace_survey_rules, marketplace_watch_rules):
-    for name, wait in rules.TIMING.items():
-        rules.TIMING[name] = Timing(min(wait.after, 10), min(wait.clear, 10))
-often = {part: min(seconds, 15) for part, seconds in marketplace_surveyor.EVERY.items()}
-marketplace_surveyor.EVERY.update(often | {"updates": 30})
-marketplace_survey_rules.UPDATES_WAIT = 20
-# A goal that seconds are too much for.
-marketplace_watch.goal_of = lambda settings: 99.99
-marketplace_watch.run(Paths())
-"""
-PROGRAM, DROP_IN = (
-    "/usr/local/lib/hasty-watch.py",
-    "/run/systemd/system/marketplace-watch.service.d/hasty.conf",
-)
-UNIT = f"[Service]\nExecStart=\nExecStart=/opt/salt/bin/python -B {PROGRAM}\n"
-# A repository of one package, which says that it is Debian's for security, with a newer version than the installed one.
-OUTDATED = """set -e; umask 022
-mkdir -p /srv/updates/held/DEBIAN && cd /srv/updates
-printf 'Package: held-back\\nVersion: 1.0\\nArchitecture: all\\nMaintainer: a test\\nDescription: old\\n' \
-  > held/DEBIAN/control
-dpkg-deb --build held held.deb > /dev/null && dpkg --install held.deb > /dev/null
-printf 'Package: held-back\\nVersion: 2.0\\nArchitecture: all\\nMaintainer: a test\\nDescription: new\\n' > Packages
-printf 'Filename: ./held.deb\\nSize: %s\\nSHA256: %s\\n' "$(stat -c %s held.deb)" \
-  "$(sha256sum held.deb | cut -d' ' -f1)" >> Packages
-printf 'Origin: Debian\\nLabel: Debian-Security\\nSuite: stable-security\\nVersion: 13\\nSHA256:\\n %s %s Packages\\n' \
-  "$(sha256sum Packages | cut -d' ' -f1)" "$(stat -c %s Packages)" > Release
-echo 'deb [trusted=yes] file:/srv/updates ./' > /etc/apt/sources.list.d/test-updates.list
-apt-get update -qq -o Dir::Etc::SourceList=/etc/apt/sources.list.d/test-updates.list -o Dir::Etc::SourceParts=- \
-  -o APT::Get::List-Cleanup=0
-"""
-UPDATED = """rm -rf /srv/updates /etc/apt/sources.list.d/test-updates.list /var/lib/apt/lists/*srv_updates*
-dpkg --purge held-back > /dev/null"""
-# The certificate that the edge serves is replaced by one that ended long ago.
-ENDED = """set -e
-file=$(ls /etc/haproxy/certs/*.pem | head -1); name=$(basename "$file" .pem)
-cp --preserve "$file" /root/kept.pem
-case "$name" in *[a-z]*) alt="DNS:$name" ;; *) alt="IP:$name" ;; esac
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$name" -addext "subjectAltName=$alt" \
-  -not_before 20250101000000Z -not_after 20250102000000Z -keyout /root/old.key -out /root/old.crt 2> /dev/null
-cat /root/old.crt /root/old.key > "$file"
-systemctl reload haproxy
-"""
-SERVED_AGAIN = (
-    'cp --preserve /root/kept.pem "$(ls /etc/haproxy/certs/*.pem | head -1)" && systemctl reload haproxy'
-)
-SAVE = """docker exec --env REDISCLI_AUTH="$(cat /etc/marketplace/secrets/redis_operator_password)" redis redis-cli \
---tls --insecure -p "$(jq .redis.port /etc/marketplace/settings.json)" \
---user "$(jq -r .redis.users.operator /etc/marketplace/settings.json)" BGSAVE"""
-CROWD = "for n in \\$(seq 84); do psql -qU postgres -c 'SELECT pg_sleep(300)' & done; wait"
-SENT_AWAY = (
-    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(300)'"
-)
-DRILLS = "/var/backups/marketplace/data/drills"
-OLD_DRILL = f"""mkdir -p {DRILLS} && date -d '40 days ago' +'{{"id": "20200101T000000Z", "outcome": "passed", \
-"time": "%Y-%m-%dT%H:%M:%S+00:00", "rpo_seconds": 1, "rto_seconds": 1, "size": 1}}' > {DRILLS}/20200101T000000Z.json"""
-# Of a service that has just said too much, the journal takes less for a while.
-FLOOD = """for n in 1 2 3 4; do
-  docker exec redis sh -c 'head -c 40M /dev/urandom | base64 -w 1500 > /proc/1/fd/1'
-  sleep 3
-  salt-call --out=quiet health.logs || break
-done"""
-# No time server is in reach of a local droplet: its own clock is one, if it is told so.
-FOLLOWED = "until chronyc local stratum 8; do sleep 0.5; done"
-SPENT = """
-import json, pathlib, time
-file = pathlib.Path("/var/lib/marketplace/watch.json")
-state = json.loads(file.read_text()) if file.exists() else {}
-file.write_text(json.dumps(state | {"budget": [["redis", time.time() - ago] for ago in (900, 600, 300)]}))
-"""
-# Every update that the bot handles comes by here, and nothing that asks for its health does.
-TRIGGER = (
-    "CREATE OR REPLACE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {}; RETURN NEW; END $$;"
-)
-TRIGGERED = "CREATE TRIGGER fault BEFORE INSERT ON handled_updates FOR EACH ROW EXECUTE FUNCTION fault()"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A fault, and the alert that it brings.
-
-    Attributes:
-        alert: its name.
-        words: of the message that tells of it, and of the one that it is over.
-        make, end: how it is made and ended: by a shell script on the droplet.
-        over: whether somebody is told that it is over.
-    """
-
-    alert: str
-    words: str
-    make: str = ""
-    end: str = ""
-    over: bool = True
-
-
-class News:
-    """What arrives in the operators' chat from some moment on."""
-
-    def __init__(self, bot: BotApi) -> None:
-        self.bot = bot
-        messages = bot.messages()
-        self.after = messages[-1]["sequence"] if messages else 0
-
-    def wait(self, words: str, limit: float, over: bool = False) -> float:
-        """When it was told that something is so, or is over. It has to be within ``limit`` seconds."""
-        found: list[float] = []
-
-        def arrived() -> bool:
-            found[:] = [
-                float(message["at"])
-                for message in self.bot.messages(after=self.after)
-                for line in message["text"].splitlines()
-                if words in line and line.startswith("over: ") is over
-            ]
-            return bool(found)
-
-        try:
-            seconds_until(arrived, limit)
-        except AssertionError:
-            texts = [message["text"] for message in self.bot.messages(after=self.after)]
-            raise AssertionError(
-                f"nobody was told {'that it is over' if over else 'of it'} within {limit:g} s: {words!r}, but {texts}"
-            ) from None
-        return found[0]
 
 
 @pytest.fixture
 def news(site: Site) -> News:
     return News(site.alerts())
-
-
-def script(droplet: Droplet, text: str) -> None:
-    droplet.run(["sh", "-c", text], timeout=120)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -190,26 +70,6 @@ def _hasty(droplet: Droplet) -> Iterator[None]:
         "chronyc local off",
     )
     assert call(droplet, "state.apply").failed == {}
-
-
-def prove(droplet: Droplet, news: News, note: Note, *faults: Fault) -> None:
-    """Make all faults at once, see that each is told, end them, and see that this is told as well."""
-    begun = time.time()
-    told: dict[str, float] = {}
-    try:
-        for fault in faults:
-            script(droplet, fault.make or "true")
-        for fault in faults:
-            told[fault.words] = news.wait(fault.words, TOLD) - begun
-    finally:
-        for fault in faults:
-            script(droplet, fault.end or "true")
-    ended = time.time()
-    for fault in faults:
-        row = f"{fault.alert}: told after {told[fault.words]:.0f} s"
-        if fault.over:
-            row += f", and that it is over after {max(0.0, news.wait(fault.words, OVER, over=True) - ended):.0f} s"
-        note(row)
 
 
 @pytest.fixture(scope="module")
