@@ -6,7 +6,7 @@ import pytest
 from marketplace_durable import to_json
 from marketplace_settings_fixed import ALWAYS, WHILE_LIVE
 
-from tests.functional.test_settings_states import Droplet
+from tests.support.minion import Droplet
 
 OTHER = {
     "network.docker.subnet": "10.99.0.0/24",

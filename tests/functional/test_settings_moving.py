@@ -11,7 +11,7 @@ from marketplace_ledger import Ledger
 from marketplace_paths import Paths
 from marketplace_records import ReleaseRecord
 
-from tests.functional.test_settings_states import Droplet
+from tests.support.minion import Droplet
 
 NAME = "Ensure the settings are valid and written"
 
