@@ -4,7 +4,6 @@ import ast
 import importlib.util
 import os
 import signal
-import socketserver
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from marketplace_lock import Lock
 from marketplace_settings_gate import no_pillar
 from marketplace_spool import Spool
 
+from tests.support.admin_socket import AdminCommand, AdminSocket
 from tests.support.pillars import REMOVED
 from tests.support.salt_host import TREE, Host
 
@@ -304,24 +304,6 @@ def edge(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[H
         yield host
         server.shutdown()
         server.server_close()
-
-
-class AdminSocket(socketserver.UnixStreamServer):
-    maps: dict[str, dict[str, str]]
-
-
-class AdminCommand(socketserver.StreamRequestHandler):
-    """``show map FILE`` and ``set map FILE KEY VALUE``."""
-
-    server: AdminSocket
-
-    def handle(self) -> None:
-        verb, _, name, *rest = self.rfile.readline().decode().split()
-        if verb == "set":
-            self.server.maps[name][rest[0]] = rest[1]
-        else:
-            rows = (f"0x1 {key} {value}\n" for key, value in self.server.maps[name].items())
-            self.wfile.write("".join(rows).encode())
 
 
 def test_operator_closes_and_opens_the_edge(edge: Host) -> None:
