@@ -1,6 +1,5 @@
 """The effective settings: what they are, where each comes from, and what is wrong with them."""
 
-import contextlib
 import os
 import sys
 from pathlib import Path
@@ -156,12 +155,18 @@ def rotate(*names: str, controller: dict[str, Any] | None = None) -> dict[str, A
     except LockHeld as error:
         return _failed("refused", str(error))
     except (RotationError, OSError) as error:
-        return _unfinished(error)
+        return _unfinished(error) if _begun(hands) else _failed("refused", str(error))
     told = f"{by} replaced {', '.join(answer['secrets'])}"
-    # They are, whether a full disk lets it be told or not.
-    with contextlib.suppress(OSError):
-        world.spool.emit("settings.rotated", "info", told, answer | {"by": by})
+    world.spool.try_emit("settings.rotated", "info", told, answer | {"by": by})
     return answer
+
+
+def _begun(hands):
+    """Whether secrets are being replaced; taken for granted where nobody can tell."""
+    try:
+        return bool(hands.noted())
+    except RotationError:
+        return True
 
 
 def _unfinished(error):

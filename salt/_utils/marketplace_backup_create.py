@@ -55,7 +55,7 @@ def create(world: BackupWorld, settings: dict[str, Any], progress: Progress, by:
                 run.steps.attempt(name, action)
         reason = run.steps.reason
         if reason:
-            world.spool.emit("backup.failed", "critical", f"backup by {by} failed: {reason}", {"by": by})
+            world.spool.try_emit("backup.failed", "critical", f"backup by {by} failed: {reason}", {"by": by})
         return {
             "outcome": "failed" if reason else "good",
             "reason": reason,

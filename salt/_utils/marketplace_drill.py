@@ -44,7 +44,9 @@ def drill(world: BackupWorld, settings: dict[str, Any], progress: Progress, by: 
         record = run.record(by)
         Drills(world.paths.backups / "drills").add(record)
         if record["outcome"] != "passed":
-            world.spool.emit("backup.drill_failed", "critical", f"backup.drill failed: {record['reason']}")
+            world.spool.try_emit(
+                "backup.drill_failed", "critical", f"backup.drill failed: {record['reason']}"
+            )
         return record
 
 

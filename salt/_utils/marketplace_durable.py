@@ -2,12 +2,28 @@
 
 import contextlib
 import ctypes
+import errno
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+
+class DiskFull(OSError):
+    """There is no room for a file; the message names it."""
+
+    def __init__(self, number: int, path: Path) -> None:
+        super().__init__(number, os.strerror(number), str(path))
+
+    def __str__(self) -> str:
+        said = str(self.strerror).lower()
+        return (
+            f"{self.filename} can't be written, {said}: make room (salt-call health.check says on which disk, and how "
+            "to see what fills it), then the same again"
+        )
 
 
 class Disk:
@@ -92,17 +108,19 @@ class Disk:
             gid: group, when not the caller's.
 
         Raises:
+            DiskFull: as below, for want of room.
             OSError: nothing was replaced; no temporary file is left behind.
         """
         content = data.encode() if isinstance(data, str) else data
-        temporary = self.create_temporary(path, content, mode, uid, gid)
-        try:
-            self.sync_file(temporary)
-            self.rename(temporary, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                self.unlink(temporary)
-            raise
+        with _named(path):
+            temporary = self.create_temporary(path, content, mode, uid, gid)
+            try:
+                self.sync_file(temporary)
+                self.rename(temporary, path)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    self.unlink(temporary)
+                raise
         self.sync_directory(path.parent)
 
     def make_directory(self, path: Path, mode: int = 0o755) -> None:
@@ -110,7 +128,8 @@ class Disk:
         if self.is_directory(path):
             return
         self.make_directory(path.parent, mode)
-        self.mkdir(path, mode)
+        with _named(path):
+            self.mkdir(path, mode)
         self.sync_directory(path.parent)
 
     def remove(self, path: Path) -> bool:
@@ -138,6 +157,17 @@ class Disk:
             return json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"{path} is not valid JSON: {error}") from error
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """The kernel says that there is no room, and not for what."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskFull(error.errno, path) from error
 
 
 DISK = Disk()

@@ -275,7 +275,7 @@ class _Import:
         }
 
     def _tell(self, what: str) -> None:
-        self.world.spool.emit("data.imported", "warning", f"{self.by} has imported {what}")
+        self.world.spool.try_emit("data.imported", "warning", f"{self.by} has imported {what}")
 
     @property
     def _database(self) -> str:

@@ -79,8 +79,7 @@ class Lock:
                 "pid": os.getpid(),
                 "since": datetime.now(UTC).isoformat(timespec="seconds"),
             }
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(note).encode(), 0)
+            _write(descriptor, json.dumps(note).encode())
             yield
         finally:
             os.close(descriptor)
@@ -104,6 +103,16 @@ class Lock:
         """What :meth:`held` would refuse with just now; None while it is free. Reads only."""
         owner = self.holder()
         return None if owner is None else LockHeld(owner, lock=self.name, advice=self.advice)
+
+
+def _write(descriptor: int, note: bytes) -> None:
+    """A disk that is full keeps nobody from having the lock, only others from being told who has it."""
+    try:
+        # Over the note of before: emptied first, the file would need a block that a full disk does not have.
+        os.pwrite(descriptor, note, 0)
+        os.ftruncate(descriptor, len(note))
+    except OSError:
+        os.ftruncate(descriptor, 0)
 
 
 def _acquire(descriptor: int, wait: float) -> bool:

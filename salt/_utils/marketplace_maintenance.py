@@ -45,5 +45,5 @@ def maintain(world: World, wanted: bool, by: str) -> str:
             else f"{by} opened the edge for updates"
         )
         data: dict[str, Any] = {"on": wanted, "by": by}
-        world.spool.emit("edge.maintenance", "warning" if wanted else "info", words, data)
+        world.spool.try_emit("edge.maintenance", "warning" if wanted else "info", words, data)
     return warning

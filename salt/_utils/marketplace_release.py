@@ -246,8 +246,7 @@ def _stay(world: World, flight: Flight, words: str, progress: Progress) -> Relea
     flight.reason = f"{flight.reason}; {words}: it stays live"
     flight.phase, flight.outcome, flight.step = "do", "", "drain"
     summary = f"release {flight.run.version} stays live in spite of an alarm: {flight.reason.splitlines()[0]}"
-    with contextlib.suppress(OSError):
-        world.spool.emit("release.stays", "critical", summary, subject=flight.run.release)
+    world.spool.try_emit("release.stays", "critical", summary, subject=flight.run.release)
     progress.say(summary)
     # Taken back a moment ago, and noted so.
     flight.note("worker", 0.0, "done", move_worker(world, flight.run))
@@ -258,8 +257,8 @@ def _stuck(world: World, flight: Flight, words: str) -> ReleaseRecord:
     """Somebody has to look: the journal stays, and the next resume tries again."""
     reason = f"{_joined(flight.reason, words)}. What serves was left running: mend that, then: deploy.resume"
     summary = f"release {flight.run.version}: {words}"
-    with contextlib.suppress(OSError):  # a full disk may be the very reason
-        world.spool.emit("release.stuck", "critical", summary, {}, subject=flight.run.release)
+    # A full disk may be the very reason.
+    world.spool.try_emit("release.stuck", "critical", summary, {}, subject=flight.run.release)
     return _record(world, flight, "interrupted", reason)
 
 

@@ -1,5 +1,6 @@
 """The event spool: what operators must hear of, kept on disk until somebody has acknowledged it."""
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass, fields
@@ -60,6 +61,13 @@ class Spool:
         name = _told(identity) if told else _pending(identity)
         self.disk.write(self.directory / name, to_json(vars(event)), mode=0o600)
         return event
+
+    def try_emit(
+        self, kind: str, severity: str, summary: str, data: dict[str, Any] | None = None, subject: str = ""
+    ) -> None:
+        """As :meth:`emit`, of what is as it is whether it can be told or not: a disk that is full is passed over."""
+        with contextlib.suppress(OSError):
+            self.emit(kind, severity, summary, data, subject)
 
     def pending(self) -> list[Event]:
         """Unacknowledged events, oldest first."""

@@ -4,7 +4,6 @@ systemd runs it (marketplace-watch.service), and restarts it when it hangs itsel
 and a new start change nothing for who is told.
 """
 
-import contextlib
 import os
 import signal
 import socket
@@ -79,7 +78,7 @@ class Watch:
         self._written, self._shown, self._unkept, self._ended = "", 0.0, False, False
         if booting and not kept["ended"]:
             words = "the droplet has come up, and was not shut down in order: power, kernel, or a reset"
-            self._tell("host.rebooted", words, {})
+            self.spool.try_emit("host.rebooted", "warning", words, {})
 
     def turn(self, settings: dict[str, Any]) -> None:
         """Look, act, tell."""
@@ -172,13 +171,8 @@ class Watch:
             self.recorder.note({f"{RESTARTS}.{cure.service}": 1}, seen.at)
             words = f"{cure.why}: {self._restart(cure, seen)}"
             print(words, flush=True)
-            self._tell("watch.restarted", words, {"service": cure.service})
+            self.spool.try_emit("watch.restarted", "warning", words, {"service": cure.service})
         return given_up
-
-    def _tell(self, kind: str, words: str, data: dict[str, Any]) -> None:
-        # A disk that is full keeps nobody from being restarted.
-        with contextlib.suppress(OSError):
-            self.spool.emit(kind, "warning", words, data)
 
     def _restart(self, cure: Cure, seen: Seen) -> str:
         try:

@@ -152,11 +152,13 @@ def droplet(site: Site, images: Images, botapi: BotApi, progress: Progress) -> D
     return made
 
 
-def prepared(site: Site, images: Images, role: str, local: dict[str, Any] | None = None) -> Droplet:
+def prepared(
+    site: Site, images: Images, role: str, local: dict[str, Any] | None = None, disk: int = 0
+) -> Droplet:
     """A droplet with the checkout and a pillar/local (the site's, unless given), as an operator has it before
-    bootstrap.sh.
+    bootstrap.sh; ``disk``: its bytes, where it is not to have all of this machine's.
     """
-    made = site.droplet(role)
+    made = site.droplet(role, disk=disk)
     made.put_tree()
     pillar.write(made, local or pillar.local(site, images))
     return made

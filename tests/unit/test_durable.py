@@ -1,9 +1,10 @@
 """Files that are written whole or not at all, and two directories that change names in one instant."""
 
+import errno
 from pathlib import Path
 
 import pytest
-from marketplace_durable import exchange, make_directory, read_json, write_atomic
+from marketplace_durable import Disk, exchange, make_directory, read_json, write_atomic
 
 
 def test_directories_change_names(tmp_path):
@@ -40,3 +41,23 @@ def test_broken_json_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"x\.json is not valid JSON"):
         read_json(tmp_path / "x.json")
     assert read_json(tmp_path / "missing.json") is None
+
+
+class Full(Disk):
+    def sync_file(self, path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def mkdir(self, path, mode):
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+
+def test_who_has_no_room_is_told_for_what_and_what_to_do(tmp_path):
+    (tmp_path / "live.map").write_text("live blue")
+    with pytest.raises(
+        OSError, match=r"live\.map can't be written, no space left .*salt-call health\.check"
+    ) as full:
+        Full().write(tmp_path / "live.map", "live green")
+    assert full.value.errno == errno.ENOSPC
+    with pytest.raises(OSError, match=r"ledger can't be written, disk quota exceeded"):
+        Full().make_directory(tmp_path / "ledger")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("live.map", "live blue")]

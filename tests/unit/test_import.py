@@ -146,7 +146,7 @@ def world_of(tmp_path, server, docker, told, free=1 << 40):
         clock=clock,
         lock=Lock(),
         host=SimpleNamespace(free=lambda _: (free, free)),
-        spool=SimpleNamespace(emit=lambda *words: told.append(words)),
+        spool=SimpleNamespace(try_emit=lambda *words: told.append(words)),
     )
 
 

@@ -1,5 +1,6 @@
 """The lock: who holds it, who waits for it, and that a dead owner holds nothing."""
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -54,3 +55,18 @@ def test_looking_at_the_lock_never_refuses_a_release(tmp_path: Path) -> None:
         with Lock(path).held("alice", "release"):
             pass
     os.waitpid(child, 0)
+
+
+def test_a_full_disk_keeps_nobody_from_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = Lock(tmp_path / "lock")
+    with lock.held("alice", "release of 1"):
+        pass
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with lock.held("bob", "release of 2"):
+        refused = lock.refusal()
+    assert refused is not None
+    assert "alice" not in str(refused)

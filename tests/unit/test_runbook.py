@@ -44,7 +44,7 @@ def events() -> set[str]:
     """The names of all events that anything tells of."""
     found = set()
     for source in (ROOT / "salt").glob("_*/*.py"):
-        found |= set(re.findall(r'(?:\.emit|_tell)\(\s*f?"([a-z_.{}]+)"', source.read_text()))
+        found |= set(re.findall(r'(?:\.(?:try_)?emit|_tell)\(\s*f?"([a-z_.{}]+)"', source.read_text()))
     # What failed at "open" is told as stuck.
     final = {f"release.{step.name}" for step in STEPS if step.final and step.name != "open"}
     kinds, outcomes = ("release", "rollback"), ("live", "failed", "rolled_back", "refused")

@@ -407,3 +407,29 @@ def test_a_file_that_is_missing_is_a_failure_but_not_in_a_plan(tmp_path):
     assert planned["changes"] == {"CRON_CHECK": {"old": None, "new": "CRON_CHECK=weekly"}}
     failed = load("keyword_file", __opts__={"test": False}).says(str(tmp_path / "debsums"), values, "=")
     assert (failed["result"], "package" in failed["comment"]) == (False, True)
+
+
+@pytest.fixture
+def reserve():
+    return load("reserve", __opts__={"test": False})
+
+
+def test_room_is_kept_back_once(reserve, tmp_path):
+    file = tmp_path / "reserve"
+    reserve.__opts__["test"] = True
+    assert reserve.kept(str(file), 1 << 20)["result"] is None
+    assert not file.exists()
+    reserve.__opts__["test"] = False
+    assert reserve.kept(str(file), 1 << 20)["changes"] == {"bytes": {"old": 0, "new": 1 << 20}}
+    assert file.stat().st_blocks * 512 >= 1 << 20
+    again = reserve.kept(str(file), 1 << 20)
+    assert (again["result"], again["changes"]) == (True, {})
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_a_disk_without_room_is_no_failure_of_what_waits_for_room(reserve, tmp_path, test):
+    reserve.__opts__["test"] = test
+    found = reserve.kept(str(tmp_path / "reserve"), 1 << 60)
+    assert (found["result"], found["changes"]) == (True, {})
+    assert "Nothing is kept back for now" in found["comment"]
+    assert list(tmp_path.iterdir()) == []

@@ -269,7 +269,7 @@ class Site:
     # Droplets
 
     def droplet(
-        self, role: str = "droplet", memory: int = MEMORY, user_data: str = "", name: str = ""
+        self, role: str = "droplet", memory: int = MEMORY, user_data: str = "", name: str = "", disk: int = 0
     ) -> Droplet:
         """A droplet, booted; a fresh one when there is none of that role.
 
@@ -278,13 +278,17 @@ class Site:
             memory: bytes, of a fresh one.
             user_data: what cloud-init gets at the first boot of a fresh one; nothing: no cloud-init.
             name: its hostname where that is not its role.
+            disk: bytes, of a fresh one; 0: it has all of this machine's.
         """
-        droplet = self.find_droplet(role) or Droplet.create(
+        found = self.find_droplet(role)
+        droplet = found or Droplet.create(
             self.client, self.droplet_name(role),
             image.build(self.client, "cloud" if user_data else "droplet", self.say), self.network,
             site=self.name, hostname=name or role, aliases=[DOMAIN if role == "droplet" else f"{role}.test"],
             memory=memory,
         )  # fmt: skip
+        if disk and found is None:
+            droplet.confine(disk)
         if user_data and not droplet.running:
             # As the provider's metadata service would.
             droplet.put("/var/lib/cloud/seed/nocloud/user-data", user_data)
