@@ -24,6 +24,7 @@ from tests.support.load.running import Load
 from tests.support.waiting import seconds_until
 
 DISK = 10 << 30
+NAME = "small.test"
 OWN_TOKEN = f"7000000003:{'f' * 35}"
 RESERVE = "/var/lib/docker-reserve"
 # What is free in one piece first, and the rest down to the last byte.
@@ -40,6 +41,7 @@ def droplet(site: Site, images: Images) -> Iterator[Droplet]:
     """A converged droplet with a second version to ship, and a bot of its own: its webhook is not another's."""
     local = pillar.local(site, images)
     local["secrets"] = local["secrets"] | {"telegram_token": {"value": OWN_TOKEN}}
+    local["edge"] = {"domains": [NAME]}
     site.telegram(OWN_TOKEN).call("getMe")
     made = prepared(site, images, "small", local, DISK)
     made.run(["/srv/deploy/bootstrap.sh", "development"])
@@ -50,7 +52,7 @@ def droplet(site: Site, images: Images) -> Iterator[Droplet]:
 
 @pytest.fixture(scope="module")
 def users(droplet: Droplet, neighbour: Machine) -> Iterator[Load]:
-    with running.users(neighbour, droplet, clients=20, rate=0.5) as load:
+    with running.users(neighbour, droplet, clients=20, rate=0.5, name=NAME) as load:
         yield load
 
 

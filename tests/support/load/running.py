@@ -42,17 +42,19 @@ class Target:
     name: str = "bot.test"
 
 
-def edge(droplet: Machine) -> Target:
+def edge(droplet: Machine, name: str = "bot.test") -> Target:
     """The droplet's own edge, with the secret from its store and the certificate that it serves."""
-    certificate = droplet.run(["openssl", "x509", "-in", "/etc/haproxy/certs/bot.test.pem"]).stdout
+    certificate = droplet.run(["openssl", "x509", "-in", f"/etc/haproxy/certs/{name}.pem"]).stdout
     secret = state.secret_of(droplet, "webhook_secret")
-    return Target(droplet.address(), certificate, secret, state.webhook_path(droplet))
+    return Target(droplet.address(), certificate, secret, state.webhook_path(droplet), name=name)
 
 
 @contextmanager
-def users(neighbour: Machine, droplet: Machine, clients: int = 20, rate: float = 1.0) -> Iterator[Load]:
-    """People who write to the droplet's bot for as long as the block."""
-    load = Load(neighbour, edge(droplet), clients, rate)
+def users(
+    neighbour: Machine, droplet: Machine, clients: int = 20, rate: float = 1.0, name: str = "bot.test"
+) -> Iterator[Load]:
+    """People who write to the droplet's bot for as long as the block; ``name``: of the droplet."""
+    load = Load(neighbour, edge(droplet, name), clients, rate)
     try:
         yield load.start()
     finally:
