@@ -45,6 +45,6 @@ Ensure the droplet knows its own id:
 # Salt's cache would win over the tree's modules (see autoload_dynamic_modules in the configuration).
 Ensure no copies of the tree's modules are left in Salt's cache:
   file.directory:
-    - name: /var/cache/salt/minion/extmods
+    - name: /var/run/salt/cache/extmods
     - makedirs: True
     - clean: True

@@ -9,4 +9,4 @@ Ensure it is known what was here before:
     - order: 2
     - failhard: True
     - trees: {{ trees.keys() | list | json }}
-    - stays: [/etc/marketplace, /etc/salt, /opt/salt, /srv, /usr/local/lib/salt, /var/backups/marketplace, /var/cache/salt, /var/lib/marketplace]
+    - stays: [/etc/marketplace, /etc/salt, /opt/salt, /srv, /usr/local/lib/salt, /var/backups/marketplace, /var/run/salt, /var/lib/marketplace]
