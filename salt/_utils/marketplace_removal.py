@@ -77,7 +77,8 @@ whoever answers at {settings["edge"]["domains"][0]} by then. To give the bot up,
     curl "{settings["telegram"]["api_url"]}/bot<TOKEN>/deleteWebhook"
 
 SALT is left, with the tree:
-    rm -rf /opt/salt /usr/local/bin/salt-call /usr/local/lib/salt /etc/salt /var/cache/salt /run/salt /var/log/salt /srv/deploy
+    rm -rf /opt/salt /usr/local/bin/salt-call /usr/local/lib/salt /etc/salt /var/cache/salt /run/salt \\
+        /var/log/salt /srv/deploy
 
 DATA, BACKUPS AND KEYS GONE FOR GOOD:
     systemctl disable --now {" ".join(f"{path[1:].replace('/', '-')}.mount" for path in volumes)}
