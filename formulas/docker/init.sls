@@ -19,14 +19,22 @@ Ensure the journal knows which lines of containers are not kept:
       - {{ ("LogFilterPatterns=~" ~ pattern) | json }}
 {%- endfor %}
 
-# On a disk without one free block no container starts, and so none came up at a boot. Of what counts as free ext4 keeps
-# 4096 blocks for itself.
+# On a disk without one free block no container starts, and so none came up at a boot.
+Ensure the engine's reserve can be given up:
+  file.managed:
+    - name: /etc/systemd/system/docker-reserve.service
+    - source: salt://docker/files/docker-reserve.service.jinja
+    - template: jinja
+    - context:
+        file: {{ docker.reserve.file }}
+
 Ensure the engine gives its reserve up where the disk is full:
   file.managed:
     - name: /etc/systemd/system/docker.service.d/reserve.conf
     - contents:
-      - "[Service]"
-      - ExecStartPre=-/bin/sh -c '[ $$(stat -f -c %%f /var/lib/docker) -gt 8192 ] || rm -f {{ docker.reserve.file }}'
+      - "[Unit]"
+      - Wants=docker-reserve.service
+      - After=docker-reserve.service
 
 Ensure the engine is installed:
   apt_package.installed:
@@ -65,6 +73,13 @@ Ensure the engine uses its configuration:
       - file: Ensure the journal knows which lines of containers are not kept
       - file: Ensure the engine gives its reserve up where the disk is full
       - file: Ensure the engine is configured
+
+Ensure systemd knows how the engine's reserve is given up:
+  systemd_unit.current:
+    - name: docker-reserve.service
+    - restart: False
+    - watch:
+      - file: Ensure the engine's reserve can be given up
 
 Ensure some room is kept back for the engine:
   reserve.kept:

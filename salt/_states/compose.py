@@ -264,6 +264,10 @@ def _bring_up(
     starting = [service for service in (*todo.missing, *todo.stopped) if service not in remaking]
     if starting:
         _run(*up, "--no-recreate", *starting, timeout=patience)
+    # Of what Docker had no room to start again its list says that it runs, for good, and Compose believes that.
+    for service in wanted:
+        if service.name in todo.stopped and service.name in starting:
+            _run("docker", "start", service.container, timeout=patience)
     if remaking:
         _run(*up, *remaking, timeout=patience)
     unread = [service for service in todo.unread if service not in todo.outdated]

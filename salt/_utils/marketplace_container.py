@@ -22,6 +22,7 @@ class ContainerState:
 
     ``finished`` is when it last ended, ``exit_code`` how; Docker forgets that as soon as the container runs again (see
     ``last_exit``).
+    ``error`` is why it could not be started.
     ``ailing``: its own health check failed the last time; ``health`` says so only after some more times.
     """
 
@@ -37,6 +38,7 @@ class ContainerState:
     pid: int = 0
     finished: str = ""
     ailing: bool = False
+    error: str = ""
 
     @property
     def running(self) -> bool:
@@ -51,6 +53,11 @@ class ContainerState:
     def well(self) -> bool:
         """Whether it runs, and its own health check says so."""
         return self.running and self.health == "healthy"
+
+    @property
+    def starved(self) -> bool:
+        """Whether Docker found no room on the disk to start it again, which it does not try a second time."""
+        return self.status == "exited" and "no space left on device" in self.error
 
     @property
     def killed(self) -> bool:
@@ -77,5 +84,6 @@ def container_state(document: Mapping[str, Any]) -> ContainerState:
         labels=config.get("Labels") or {},
         pid=state.get("Pid", 0),
         finished=state.get("FinishedAt", ""),
+        error=state.get("Error", ""),
         ailing=bool(checks) and checks[-1]["ExitCode"] != 0,
     )

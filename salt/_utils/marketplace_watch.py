@@ -182,6 +182,9 @@ class Watch:
                 subprocess.run(kill, capture_output=True, timeout=20, check=True)
                 self.history.restarts.ours(cure.service)
             else:
+                if cure.room:
+                    make = ["systemctl", "start", "docker-reserve.service"]
+                    subprocess.run(make, capture_output=True, timeout=20, check=True)
                 self.look.docker.restart((seen.containers or {})[cure.service].name, GRACE_SECONDS)
         except (DockerError, OSError, subprocess.SubprocessError) as error:
             return f"it could not be restarted ({error})"

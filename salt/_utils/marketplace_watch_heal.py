@@ -1,6 +1,7 @@
 """Who hangs and has to be restarted: alive, and without an answer on both of the ways there are to ask. Pure.
 
-Docker restarts what ends. What is alive and says nothing, nobody restarts: a stopped process, a deadlock.
+Docker restarts what ends, unless it has no room to do so, which it tries once. What is alive and says nothing, nobody
+restarts: a stopped process, a deadlock.
 """
 
 from collections.abc import Iterable
@@ -26,10 +27,11 @@ MOST, WITHIN = 3, 1800.0
 
 @dataclass(frozen=True)
 class Cure:
-    """Whom to restart, and why, in words."""
+    """Whom to restart, and why, in words; ``room``: whether Docker needs what is kept back for it on a full disk."""
 
     service: str
     why: str
+    room: bool = False
 
 
 class Budget:
@@ -56,7 +58,7 @@ class Budget:
 
 
 def cures(seen: Seen, history: History) -> list[Cure]:
-    """Who hangs and may be restarted now.
+    """Who hangs, or was not started for want of room, and may be restarted now.
 
     Args:
         seen: this look.
@@ -71,6 +73,10 @@ def cures(seen: Seen, history: History) -> list[Cure]:
             why = why or _fails(seen)
         if why and service not in spared(seen):
             found.append(Cure(service, why))
+        state = (seen.containers or {}).get(service)
+        if state is not None and state.starved and service not in spared(seen):
+            words = f"{state.name} has ended, and Docker had no room to start it: the disk is full"
+            found.append(Cure(service, words, room=True))
     # What is stopped, or can't start, is not helped by being killed.
     if seen.silent >= EDGE_SECONDS and seen.edge_up:
         words = f"HAProxy has not answered on its socket for {seen.silent:.0f} s"

@@ -129,6 +129,8 @@ def _cause(name: str, state: ContainerState | None, seen: Seen) -> str:
         return "" if seen.containers is None else "somebody removed its container"
     if state.status == "paused":
         return "somebody paused its container"
+    if state.starved:
+        return "Docker had no room on the disk to start it"
     if not state.running and state.exit_code == 0:
         return "somebody stopped it"
     if not state.running:

@@ -24,7 +24,7 @@ class Project:
         self.file = directory / "compose.yaml"
         self.data = directory / "PG_VERSION"
         self.data.write_text("17\n")
-        self.image, self.restarts, self.down = OLD, 0, False
+        self.image, self.restarts, self.down, self.starved = OLD, 0, False, False
         self.here = {OLD}
         self.did: list[str] = []
         self.say(OLD)
@@ -58,12 +58,15 @@ class Project:
             case ["run", *words]:
                 image = next(word for word in words if word.startswith("postgres:"))
                 return 0, f"postgres (PostgreSQL) {image.partition(':')[2].partition('@')[0]} (Debian)"
+            case ["start", "postgres"]:
+                self.down = False
             case ["exec", "postgres", *words]:
                 self.did.append(" ".join(words))
             case ["compose", *words] if "up" in words:
                 assert command[:2] == own_session, "Ctrl-C would leave no container"
                 said = yaml.safe_load(stdin or self.file.read_text())
-                self.image, self.down = said["services"]["postgres"]["image"], False
+                # Who had no room to start is taken for running.
+                self.image, self.down = said["services"]["postgres"]["image"], self.down and self.starved
                 self.did.append(f"up {self.image}")
             case ["logs", *_]:
                 return 0, "FATAL: no"
@@ -297,3 +300,11 @@ def test_an_image_that_does_not_come_up_is_taken_back(
     # It is pending still, and nothing restarts for it by itself.
     assert "Pending restart" in project.state(monkeypatch, paths, allow=False)["comment"]
     assert project.image == OLD
+
+
+def test_what_docker_had_no_room_to_start_is_started_though_its_list_says_that_it_runs(
+    monkeypatch: pytest.MonkeyPatch, project: Project, paths: Paths
+) -> None:
+    project.down = project.starved = True
+    found = project.state(monkeypatch, paths, allow=False)
+    assert (found["result"], project.down) == (True, False)

@@ -157,3 +157,23 @@ def test_nobody_is_restarted_for_ever():
     assert budget.used("postgres", NOW) == 0
     assert Budget(budget.spent).used("redis", NOW + WITHIN) == MOST
     assert budget.used("redis", NOW + WITHIN + 1) == 0
+
+
+def starved(service, **changes):
+    error = "write /var/lib/docker/containers/x/.tmp-config.v2.json1: no space left on device"
+    state = container(NAMES[service], status="exited", exit_code=137, error=error)
+    return look(checks={service: silent(3, "L4CON")}, with_containers={service: state}, **changes)
+
+
+@pytest.mark.parametrize("service", NAMES)
+def test_whom_docker_had_no_room_to_start_is_started_in_what_was_kept_back(service):
+    (cure,) = cures(starved(service))
+    assert (cure.service, cure.room) == (service, True)
+    assert "the disk is full" in cure.why
+
+
+def test_whom_somebody_stopped_or_works_at_is_left_on_a_full_disk_as_well():
+    state = container("redis", status="exited", exit_code=137)
+    assert cures(look(checks={"redis": silent(3, "L4CON")}, with_containers={"redis": state})) == []
+    assert cures(starved("backend", releasing="a release")) == []
+    assert cures(starved("postgres", at_backups="backup.restore to=live")) == []
