@@ -57,6 +57,10 @@ def users(droplet: Droplet, neighbour: Machine) -> Iterator[Load]:
 
 
 def fill(droplet: Droplet) -> None:
+    """The disk is full, all but what is kept back for Docker."""
+    droplet.run(["sh", "-c", "rm -f /var/filler*"])
+    assert call(droplet, "state.apply", "docker").failed == {}
+    droplet.run(["test", "-e", RESERVE])
     droplet.run(["sh", "-c", FILL], check=False)
     assert free(droplet) == 0
 
@@ -76,6 +80,7 @@ def test_users_notice_nothing_of_a_root_without_a_free_byte(
         told = chat.arrives("the disk of droplet is 100% full", 60)
         users.pause_until(300)
     assert free(droplet) == 0
+    droplet.run(["test", "-e", RESERVE])
     assert alerts.all_well(droplet)
     found = users.in_windows()
     assert found.failed == 0, found
@@ -108,6 +113,7 @@ def test_what_cannot_be_done_without_room_is_refused_in_words(
 def test_who_ends_on_a_full_disk_comes_back(
     droplet: Droplet, users: Load, note: Callable[[str], None], service: str
 ) -> None:
+    fill(droplet)
     name = alerts.container(droplet, service)
     before = alerts.processes(droplet, service) if service == "edge" else started(droplet, name)
     with users.window():
@@ -120,12 +126,11 @@ def test_who_ends_on_a_full_disk_comes_back(
             ),
             60,
         )
-    assert free(droplet) == 0
     note(f"{service} ends on a full root: all well after {took:.0f} s")
 
 
 def test_a_droplet_with_a_full_disk_boots(droplet: Droplet, users: Load, note: Callable[[str], None]) -> None:
-    droplet.run(["test", "-e", RESERVE])
+    fill(droplet)
     with users.window():
         took = droplet.reboot()
         took += seconds_until(lambda: alerts.well(droplet), 60)
