@@ -37,7 +37,7 @@ from marketplace_restore import restore_scratch, scratch, tidy
 from marketplace_restore_aside import confirm as confirm_restore
 from marketplace_secrets import Store, UnknownSecret
 from marketplace_settings import environment_of
-from marketplace_settings_guard import settings_for_change
+from marketplace_settings_guard import usable_settings
 from marketplace_ship import ship_rounds
 from marketplace_ship_memory import Memory
 from marketplace_signals import interruptible
@@ -534,11 +534,7 @@ def check():
 
 
 def _settings():
-    """The effective settings; ``Unusable`` where nothing may be changed with them."""
-    settings, why = settings_for_change(__pillar__, _paths())
-    if settings is None:
-        raise Unusable(why)
-    return settings
+    return usable_settings(__pillar__, _paths())
 
 
 def _in_place(settings, progress):

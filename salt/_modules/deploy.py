@@ -39,7 +39,7 @@ from marketplace_operate import resume as settle
 from marketplace_paths import Paths
 from marketplace_release import TROUBLE
 from marketplace_release_compose import project
-from marketplace_settings_guard import NOT_CONVERGED, settings_for_change
+from marketplace_settings_guard import NOT_CONVERGED, usable_settings
 from marketplace_signals import interruptible
 from marketplace_slo import words as slo_words
 from marketplace_status import status as droplet_status
@@ -485,11 +485,7 @@ def _perform(asked):
 
 
 def _settings():
-    """The effective settings; ``Unusable`` where nothing may be changed with them."""
-    settings, why = settings_for_change(__pillar__, _paths())
-    if settings is None:
-        raise Unusable(why)
-    return settings
+    return usable_settings(__pillar__, _paths())
 
 
 def _refused(reason):

@@ -9,7 +9,8 @@ from marketplace_allocate import allocate, allocated, check_room
 def kept(name: str, size: int) -> dict[str, Any]:
     """Ensure the file ``name`` holds ``size`` bytes of its disk, which somebody may delete who needs them.
 
-    Where there is not so much room just now, that is said, and a later run keeps it back.
+    Where not as much again would stay free, the comment says so, and a later run keeps it back: whoever has deleted
+    the file needs the room.
 
     Args:
         name: the file; its directory is there.
@@ -26,7 +27,7 @@ def kept(name: str, size: int) -> dict[str, Any]:
     if held >= size:
         return ret
     try:
-        check_room(file, size, held)
+        check_room(file, 2 * size, held)
     except OSError as error:
         return ret | {"comment": f"Nothing is kept back for now: {error}"}
     changes = {"bytes": {"old": held, "new": size}}

@@ -81,7 +81,7 @@ class _Run:
         found = world.receiver.look()
         if found.lost:
             world.receiver.start_over()
-            world.spool.emit(
+            world.spool.try_emit(
                 "backup.log_lost",
                 "critical",
                 "the receiver was away for too long: between the backups before and the next one nothing can be "
@@ -179,7 +179,7 @@ class _Run:
         for words in found["past"]:
             # Told once: there is nothing to be done about it but to know.
             digest = hashlib.sha256(words.encode()).hexdigest()
-            self.world.spool.emit("backup.gap", "warning", words, subject=f"{int(digest[:12], 16)}")
+            self.world.spool.try_emit("backup.gap", "warning", words, subject=f"{int(digest[:12], 16)}")
         whole = f"{found['backups']} backups and {found['segments']} log segments are whole"
         return f"{whole}; {'; '.join(found['past'])}" if found["past"] else whole
 

@@ -22,7 +22,7 @@ class DiskFull(OSError):
         said = str(self.strerror).lower()
         return (
             f"{self.filename} can't be written, {said}: make room (salt-call health.check says on which disk, and how "
-            "to see what fills it), then the same again"
+            "to see what fills it)"
         )
 
 

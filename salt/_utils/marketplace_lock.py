@@ -19,6 +19,8 @@ from marketplace_durable import make_directory
 
 # How often somebody who waits for the lock looks.
 LOOK_SECONDS = 0.2
+# Of who has the lock and could not write down who they are.
+UNKNOWN = {"by": "somebody", "doing": "something"}
 _ADVICE = "wait for it (wait=SECONDS), or see deploy.status"
 
 
@@ -85,7 +87,7 @@ class Lock:
             os.close(descriptor)
 
     def holder(self) -> dict[str, Any] | None:
-        """The owner's note while the lock is held; None when it is free."""
+        """The owner's note while the lock is held, which is never empty; None when it is free."""
         try:
             descriptor = os.open(self.path, os.O_RDONLY)
         except FileNotFoundError:
@@ -93,7 +95,7 @@ class Lock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _owner(descriptor)
+            return _owner(descriptor) or UNKNOWN
         else:
             return None
         finally:

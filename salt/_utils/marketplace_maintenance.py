@@ -29,7 +29,7 @@ def maintain(world: World, wanted: bool, by: str) -> str:
         A warning, where HAProxy does not answer and so gets to know when it starts; else empty.
 
     Raises:
-        EdgeError: it could not be written down; the edge is as it was.
+        OSError, EdgeError: it could not be written down; the edge is as it was.
     """
     before, warning = world.edge.maintenance(), ""
     try:

@@ -309,7 +309,7 @@ class Rebuild:
     def _end(self) -> None:
         live = World.of(self.world.paths).ledger.live()
         version = live.version if live else "nothing"
-        self.world.spool.emit(
+        self.world.spool.try_emit(
             "droplet.rebuilt", "warning", f"rebuilt from {self.vault.target}: version {version} is live"
         )
         self.journal.end()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from marketplace_arguments import Unusable
 from marketplace_durable import digest, read_json
 from marketplace_paths import Paths
 from marketplace_settings import differences, said
@@ -62,6 +63,18 @@ def settings_for_change(pillar: Mapping[str, Any], paths: Paths) -> tuple[dict[s
     if why:
         return None, why
     return settings_applied(paths)
+
+
+def usable_settings(pillar: Mapping[str, Any], paths: Paths) -> dict[str, Any]:
+    """The effective settings, for a function that answers what people type.
+
+    Raises:
+        Unusable: nothing may be changed with them; the message says why.
+    """
+    settings, why = settings_for_change(pillar, paths)
+    if settings is None:
+        raise Unusable(why)
+    return settings
 
 
 def settings_applied(paths: Paths) -> tuple[dict[str, Any] | None, str]:

@@ -40,13 +40,13 @@ def _examined(world: World, run: Run) -> Change:
     run.live_was_ready = (
         run.live_colour is not None and not run.maintenance and is_ready(world, run.settings, run.live_colour)
     )
-    current = _current(world, run)
-    run.schema = {"before": current, "after": current}
     if run.origin is None or run.origin.schema.get("after") is None:
         own = _plan(world, run, run.image, contract)
         heads = revisions(world, run, run.image, contract.migrate_heads) if own is None else heads_of(own)
     else:
         own, heads = None, list(run.origin.schema["after"] or ())
+    current = _current(world, run, heads)
+    run.schema = {"before": current, "after": current}
     if run.origin is None:
         change = forward(current, heads, own, request.maintenance or run.live_colour is None)
     else:
@@ -70,12 +70,18 @@ def lacks_migrations(world: World, run: Run) -> bool:
     return bool(_examined(world, run).migrations)
 
 
-def _current(world: World, run: Run) -> list[str]:
-    """Heads of the schema. To have the image tell them takes a container, which starts for most of a second."""
-    left = run.previous.schema.get("after") if run.previous else None
+def _current(world: World, run: Run, heads: list[str]) -> list[str]:
+    """Heads of the schema. To have the image tell them takes a container, which starts for most of a second.
+
+    It is left out where the database says of itself that nothing is to be done: before anything is, the image must have
+    shown that it can tell.
+
+    Args:
+        heads: those that the release is to have.
+    """
     # Without any, another tool than Alembic may have some that the database can't tell us of.
-    if left and _is_as_left(world, run):
-        return list(left)
+    if heads and _is_as_left(world, run) and run.previous and run.previous.schema["after"] == sorted(heads):
+        return sorted(heads)
     return revisions(world, run, run.image, run.declared.migrate_current)
 
 

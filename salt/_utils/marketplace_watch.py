@@ -155,7 +155,7 @@ class Watch:
         return [finding for finding in found if not (young and finding.name.startswith("service."))]
 
     def heal(self, seen: Seen) -> list[Finding]:
-        """Restart what hangs; what was restarted too often is said, and left."""
+        """Restart what hangs, or was not started for want of room; what was restarted too often is said, and left."""
         given_up = []
         for cure in cures(seen, self.history):
             if self.budget.resting(cure.service, seen.at):

@@ -73,8 +73,10 @@ def cures(seen: Seen, history: History) -> list[Cure]:
             why = why or _fails(seen)
         if why and service not in spared(seen):
             found.append(Cure(service, why))
-        state = (seen.containers or {}).get(service)
-        if state is not None and state.starved and service not in spared(seen):
+    for service, state in (seen.containers or {}).items():
+        # The worker goes with its backend.
+        owner = "backend" if service == "worker" else service
+        if state.starved and owner not in spared(seen):
             words = f"{state.name} has ended, and Docker had no room to start it: the disk is full"
             found.append(Cure(service, words, room=True))
     # What is stopped, or can't start, is not helped by being killed.

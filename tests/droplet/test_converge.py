@@ -12,10 +12,10 @@ from tests.support.droplet.droplets import Droplet
 from tests.support.droplet.salt import call
 from tests.support.droplet.site import Images, Site
 
-# Salt's own cache and log, Python's, what the kernel, systemd and Docker keep moving, and what the watchdog and
+# Salt's own log, Python's, what the kernel, systemd and Docker keep moving, and what the watchdog and
 # the scheduler of jobs write down as it happens: that the machine is busy, for one.
 NOISE = (
-    "/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/var/cache/salt", "/var/log", "*/__pycache__",
+    "/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/var/log", "*/__pycache__",
     "/var/lib/docker", "/var/lib/systemd", "/var/lib/chrony", "/etc/resolv.conf",
     "/var/lib/marketplace/watch.json", "/var/lib/marketplace/slo", "/var/lib/marketplace/spool",
     "/var/lib/marketplace/jobs*",

@@ -97,6 +97,14 @@ def test_a_schema_that_is_not_as_the_live_release_left_it_is_asked_for(droplet: 
     assert ("alembic", "current") in asked_of_images(droplet)
 
 
+def test_an_image_that_cannot_tell_the_schema_is_refused_before_it_migrates(droplet: Droplet) -> None:
+    ship(droplet, "1.0.0")
+    droplet.docker.scripts["alembic", "current"] = (1, "", "No module named alembic")
+    refused = ship(droplet, "1.1.0")
+    assert (refused.outcome, droplet.database.content.heads) == ("refused", ["0001"])
+    assert "No module named alembic" in refused.reason
+
+
 def test_rollback_of_a_rollback_means_the_release_that_it_went_back_to(
     droplet: Droplet, three: list[str]
 ) -> None:

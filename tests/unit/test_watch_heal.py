@@ -172,6 +172,13 @@ def test_whom_docker_had_no_room_to_start_is_started_in_what_was_kept_back(servi
     assert "the disk is full" in cure.why
 
 
+def test_so_is_the_worker():
+    worker = container("worker-blue", status="exited", exit_code=137, error="x: no space left on device")
+    (cure,) = cures(look(with_containers={"worker": worker}))
+    assert (cure.service, cure.room) == ("worker", True)
+    assert cures(look(with_containers={"worker": worker}, releasing="a release")) == []
+
+
 def test_whom_somebody_stopped_or_works_at_is_left_on_a_full_disk_as_well():
     state = container("redis", status="exited", exit_code=137)
     assert cures(look(checks={"redis": silent(3, "L4CON")}, with_containers={"redis": state})) == []

@@ -22,7 +22,7 @@ Ensure nothing of ours is left on the disk:
         /etc/marketplace/redis: ""
         /etc/marketplace/tls: ""
         /run/marketplace: ""
-        /var/lib/docker-reserve: ""
+        {{ pillar.get("docker", {}).get("reserve", {}).get("file", "/var/lib/docker-reserve") }}: ""
         /var/lib/marketplace/acme.json: ""
         /var/lib/marketplace/applied.json: ""
         /var/lib/marketplace/backup.lock: ""
