@@ -154,4 +154,5 @@ if [ -n "$restore" ]; then
     exec /usr/local/bin/salt-call --retcode-passthrough backup.rebuild "$@"
 fi
 say "Converging $id (salt-call state.apply)"
-exec /usr/local/bin/salt-call --retcode-passthrough state.apply
+# Everything is new: a line for each state, and all of what fails. As differences it would be thousands of lines.
+exec /usr/local/bin/salt-call --retcode-passthrough --state-output=mixed_id state.apply
