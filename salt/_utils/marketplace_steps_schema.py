@@ -1,6 +1,7 @@
 """The steps that concern the schema: what has to change, a restore point, applying it, taking it back."""
 
 import contextlib
+from collections.abc import Sequence
 
 from marketplace_backup_world import BackupError
 from marketplace_colour import is_ready, keep_up, readiness
@@ -79,16 +80,21 @@ def _current(world: World, run: Run, heads: list[str]) -> list[str]:
     Args:
         heads: those that the release is to have.
     """
+    known = sorted(heads)
     # Without any, another tool than Alembic may have some that the database can't tell us of.
-    if heads and _is_as_left(world, run) and run.previous and run.previous.schema["after"] == sorted(heads):
-        return sorted(heads)
+    if known and known == _left(run) and _is_as_left(world, run):
+        return known
     return revisions(world, run, run.image, run.declared.migrate_current)
+
+
+def _left(run: Run) -> Sequence[str] | None:
+    """Where the live release has left the schema; None where there is none, or it does not know."""
+    return run.previous.schema.get("after") if run.previous else None
 
 
 def _is_as_left(world: World, run: Run) -> bool:
     """Whether the database says of its schema what the live release has left."""
-    left = run.previous.schema.get("after") if run.previous else None
-    return left == world.database.heads(run.settings["postgres"]["database"])
+    return _left(run) == world.database.heads(run.settings["postgres"]["database"])
 
 
 def _is_behind(world: World, run: Run, current: list[str]) -> bool:
